@@ -1,0 +1,208 @@
+"""The command line: `python -m minidsr` or `minidsr`, one subcommand a function.
+
+Exit codes: 0 done, 1 the program failed, 2 the user's input, 130 and 143 interrupted and saved.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
+
+from . import bench as benchmark
+from . import checkpoint, data, report
+from .backend import choose_device
+from .config import Config, read_config
+from .environment import environment
+from .history import History
+from .train import Interrupted, Trainer, TrainingError, evaluate
+from .train import train as run_training
+
+
+class Flags(Config):
+    """A Config whose values are not checked yet: tyro would put a frame around what is wrong."""
+
+    def __post_init__(self):
+        pass
+
+
+Out = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
+
+
+def demo(out: Out = Path("runs/demo"), sparsity: float = 0.95, epochs: int = 6, seed: int = 0,
+         device: str = "auto") -> None:
+    """See it work: dense, static and DSR training on drawn shapes, under a minute, no download.
+
+    Args:
+        out: Where the runs and figures go; an earlier demo there is replaced.
+        sparsity: Share of the sparsifiable weights that stay zero, for static and DSR.
+        epochs: Passes over the training images.
+        seed: Seed of initial values, structure and data order.
+        device: cpu, gpu or auto.
+    """
+    histories = {}
+    for method in ("dense", "static", "dsr"):
+        print(f"{method}:")
+        config = Config(method=method, sparsity=sparsity, epochs=epochs, seed=seed, device=device)
+        _forget(out / method)
+        histories[method] = run_training(config, out=out / method, progress=True)
+    print(f"\nAccuracy of the last epoch, one run each (seed {seed}), on {len(histories)} networks "
+          "with the same initial values and batches:\n")
+    print(report.compare(histories))
+    print("\nWhere DSR left its weights:\n")
+    print(report.by_tensor(histories["dsr"]))
+    _print_figures(report.plot(histories, out / "figures"))
+
+
+def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = False) -> None:
+    """Train one network by one method; for example on CIFAR-10:
+
+    minidsr train --data cifar10 --model wrn-16-1 --sparsity 0.9 --epochs 8 --out runs/a
+
+    Args:
+        flags: What to train, and how.
+        out: Run directory, for checkpoints and metrics (default: runs/DATA-MODEL-METHOD-SEED).
+        resume: Go on with the run in the run directory.
+    """
+    config = Config(**vars(flags))
+    out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
+    history = run_training(config, out=out, resume=resume, progress=True)
+    print()
+    print(report.compare({config.method: history}))
+    if history.reallocations:
+        print()
+        print(report.by_tensor(history))
+    print(f"\nrun directory: {out}   figures: minidsr plot {out}")
+
+
+def eval(run: Run, data_dir: str | None = None, device: str = "auto") -> None:
+    """Test the network of a run on its data set's test images.
+
+    Args:
+        data_dir: Folder of the data set, if it has moved.
+        device: cpu, gpu or auto.
+    """
+    config = replace(_config_of(run), device=device)
+    trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config)
+    trainer.load(run / "checkpoint.npz")
+    loss, accuracy = evaluate(trainer.model, trainer.dataset)
+    print(f"{run}: {config.model} trained by {config.method}, step {trainer.t} of "
+          f"{trainer.total_steps}: test loss {loss:.4f}, test accuracy {accuracy:.2f} % of "
+          f"{len(trainer.dataset.test_y):,} images, "
+          f"{trainer.model.free_parameters():,} free parameters")
+
+
+def plot(run: Run) -> None:
+    """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time."""
+    config = _config_of(run)
+    history = History.load(run / "metrics.jsonl")
+    if not history.epochs:
+        raise checkpoint.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
+    _print_figures(report.plot({config.method: history}, run / "figures"))
+
+
+def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: str = "dense",
+          sparsity: float = 0.9, device: str = "auto", threads: int | None = None,
+          json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+    """Measure speed and memory: images per second forward and for a whole training step.
+
+    Args:
+        model: Network to measure.
+        batch: Images a step.
+        steps: Steps to measure, after two that do not count; the median is reported.
+        method: Training method.
+        sparsity: For a sparse method.
+        device: cpu, gpu or auto.
+        threads: Threads on the CPU (default: all cores).
+        json_: Print one JSON object.
+    """
+    config = Config(model=model, batch=batch, method=method, sparsity=sparsity, device=device,
+                    threads=threads)
+    result = benchmark.measure(config, steps)
+    if json_:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name:>24}  {value:,.1f}" if isinstance(value, float)
+                  else f"{name:>24}  {value}")
+
+
+def info(data_dir: str = "data", device: str = "auto") -> None:
+    """Show versions, BLAS and its kernels, cores, device, and which data sets are found.
+
+    Args:
+        data_dir: Folder to look for data sets in.
+        device: cpu, gpu or auto.
+    """
+    for name, value in environment(choose_device(device)).items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {v}" for key, v in value.items())
+        for line in value if isinstance(value, list) else [value]:
+            print(f"{name:>12}  {line}")
+    for name in data.DATASETS:
+        try:
+            found = data.load(name, data_dir)
+            state = f"{len(found.train_y):,} training images, {len(found.test_y):,} test images"
+        except data.DataError as error:
+            state = str(error)
+        print(f"{name:>12}  {state}")
+
+
+def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir: str = "data",
+          url: str | None = None) -> None:
+    """Download a data set: `minidsr data fetch cifar10` or `minidsr data fetch mnist`.
+
+    Args:
+        action: What to do.
+        name: cifar10 or mnist.
+        data_dir: Folder to put it in.
+        url: Another address of the published files, such as a mirror's.
+    """
+    print(f"{name}: {data.fetch(name, data_dir, url=url)}")
+
+
+COMMANDS = {"demo": demo, "train": train, "eval": eval, "plot": plot, "bench": bench, "info": info,
+            "data": data_}
+
+
+def main(argv=None):
+    """Run the command line; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="minidsr", args=argv or ["demo"],
+            description="Dynamic sparse reparameterization (Mostafa & Wang, ICML 2019) from "
+                        "scratch. Without arguments: demo.")
+    except (ValueError, TrainingError) as error:  # data, device, checkpoint errors are ValueErrors
+        print(f"minidsr: {error}", file=sys.stderr)
+        return 1 if isinstance(error, TrainingError) else 2
+    except Interrupted as stop:
+        print(f"minidsr: {stop}; saved, go on with --resume", file=sys.stderr)
+        return 128 + stop.signum
+    return 0
+
+
+def _config_of(run):
+    if not (run / "config.json").exists():
+        raise checkpoint.CheckpointError(f"{run}: not a run directory, it has no config.json")
+    return read_config(run / "config.json")
+
+
+def _forget(run):
+    """Remove an earlier demo's run."""
+    for name in ("checkpoint.npz", "metrics.jsonl", "config.json", "env.json"):
+        (run / name).unlink(missing_ok=True)
+
+
+def _print_figures(paths):
+    print("\nfigures:")
+    for path in paths:
+        print(f"  {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Speed and memory of one model, measured on random images."""
+
+import resource
+import statistics
+import sys
+import time
+
+import numpy as np
+
+from . import models
+from .backend import choose_device, to_device
+from .environment import blas, environment
+from .layers import softmax_cross_entropy
+from .methods import METHODS
+from .parallel import threads
+from .sgd import SGD
+
+
+def measure(config, steps):
+    """Medians over `steps` steps, after two that do not count; fit for JSON.
+
+    A training step is forward, loss, backward and update on a batch that is already there. Raises
+    ValueError for steps < 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, not {steps}")
+    device, rng = choose_device(config.device), np.random.default_rng(config.seed)
+    image = (1, 28, 28) if config.model == "lenet-300-100" else (3, 32, 32)
+    model = models.build(config.model, image=image, classes=10, rng=rng)
+    method = METHODS[config.method].from_config(config, steps)
+    method.setup(model, rng)
+    model.to(device)
+    sgd = SGD(model.params(), weight_decay=config.weight_decay)
+    sgd.lr = 1e-3
+    x = to_device(rng.normal(size=(config.batch, *image)).astype(np.float32), device)
+    y = to_device(rng.integers(0, 10, config.batch), device)
+
+    def train_step():
+        loss, dlogits = softmax_cross_entropy(model.forward(x, train=True), y)
+        model.backward(dlogits)
+        method.step(0, sgd)
+        float(loss)  # waits for a GPU
+
+    with threads(config.threads) as count:
+        forward = _median_seconds(lambda: float(model.forward(x).sum()), steps)
+        train = _median_seconds(train_step, steps)
+        return {"model": config.model, "method": config.method, "batch": config.batch,
+                "forward_images_per_s": config.batch / forward,
+                "train_images_per_s": config.batch / train,
+                "peak_rss_bytes": peak_rss_bytes(), "free_parameters": model.free_parameters(),
+                "engine": "im2col", "threads": count, "blas": blas(),
+                "device": environment(device)["device"],
+                "versions": environment(device)["versions"]}
+
+
+def peak_rss_bytes():
+    """The most memory this process has held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
+
+
+def _median_seconds(work, times):
+    work()
+    work()
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)

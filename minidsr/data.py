@@ -1,0 +1,478 @@
+"""Data sets as plain arrays: CIFAR-10, MNIST, and drawn shapes that need no download.
+
+N images, C channels, H rows, W columns. Images stay uint8 until a batch is normalised: a quarter
+of the memory of float32. Every fault in a file on disk is a DataError, raised before training.
+"""
+
+import gzip
+import io
+import itertools
+import logging
+import os
+import pickle
+import shlex
+import tarfile
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from .backend import get_xp
+
+PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
+BINARY_RECORDS = 10_000  # images in one .bin file; the python layout says so in batches.meta
+RETRIES = 2  # further attempts after a download fails
+
+# Data set -> (published address, folder under data_dir, md5 of each file to download).
+SOURCES = {
+    "cifar10": ("https://www.cs.toronto.edu/~kriz/", "cifar-10-batches-py", {
+        "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"}),
+    "mnist": ("https://ossci-datasets.s3.amazonaws.com/mnist/", "MNIST/raw", {
+        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c"}),
+}
+
+# File name -> the batch_label inside it, in training order; the test batch comes last.
+BATCH_LABELS = {f"data_batch_{i}": f"training batch {i} of 5" for i in range(1, 6)}
+BATCH_LABELS["test_batch"] = "testing batch 1 of 1"
+PYTHON_FILES = (*BATCH_LABELS, "batches.meta")
+BINARY_FILES = (*(f"{name}.bin" for name in BATCH_LABELS), "batches.meta.txt")
+MNIST_FILES = tuple(name.removesuffix(".gz") for name in SOURCES["mnist"][2])
+
+# Data set -> (folder under data_dir, files that make it complete), in order of preference.
+LAYOUTS = {
+    "cifar10": (("cifar-10-batches-py", PYTHON_FILES), ("", PYTHON_FILES),
+                ("cifar-10-batches-bin", BINARY_FILES), ("", BINARY_FILES)),
+    "mnist": tuple((folder, MNIST_FILES) for folder in ("", "mnist", "MNIST/raw", "MNIST")),
+}
+
+
+class DataError(ValueError):
+    """Data that cannot be had; the message is one line: what, in which file, and what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images uint8 (N, C, H, W) and labels uint8 (N,), with what is needed to train on them."""
+
+    name: str
+    classes: tuple[str, ...]
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
+    std: tuple[float, ...]
+    augment: bool  # whether training augments it unless told otherwise
+
+
+def load(name, data_dir="data"):
+    """The Dataset `name`, one of DATASETS, from the files under `data_dir`.
+
+    Raises DataError for an unknown name and for data that is missing or damaged.
+    """
+    if name not in DATASETS:
+        raise DataError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
+    return DATASETS[name](data_dir)
+
+
+def fetch(name, data_dir="data", *, url=None):
+    """Download data set `name` into `data_dir`, unless it is there and sound; return its folder.
+
+    `url` replaces the published address: a folder that holds the published files, or the archive
+    itself (.gz). What arrives must have the published md5, and takes its final name only when
+    everything has arrived. Raises DataError for every failure.
+    """
+    if name not in SOURCES:
+        fault = "needs no download" if name in DATASETS else "is not a known data set"
+        raise DataError(f"{name!r} {fault}; data sets to fetch: {', '.join(SOURCES)}")
+    with suppress(DataError):
+        load(name, data_dir)
+        return _locate(name, data_dir)[0]
+    address, subfolder, files = SOURCES[name]
+    folder = Path(data_dir).absolute() / subfolder
+    try:
+        os.makedirs(data_dir, exist_ok=True)
+        with TemporaryDirectory(prefix=".fetch-", dir=data_dir) as temporary:
+            arrived = _download(url or address, files, Path(temporary))
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in arrived:
+                os.replace(path, folder / path.name)
+    except ImportError:
+        raise DataError("downloads need pooch and tqdm: pip install pooch tqdm") from None
+    except Exception as error:  # whatever the network, the server or the disk may do
+        raise DataError(f"{name}: nothing fetched into {folder}: {_one_line(error)}") from error
+    return folder
+
+
+def normalise(x, dataset, dtype=np.float32):
+    """Pixels (n, C, H, W) uint8 -> (x/255 - mean) / std per channel, as `dtype`."""
+    xp = get_xp(x)
+    mean = 255 * xp.asarray(dataset.mean, dtype)[:, None, None]  # (C, 1, 1)
+    std = 255 * xp.asarray(dataset.std, dtype)[:, None, None]
+    return (x - mean) / std
+
+
+def augment(x, shift, flip):
+    """Reflect-pad each image by PAD, crop it at `shift`, mirror it where `flip` (as the paper).
+
+    x (n, C, H, W), at least 5 x 5 pixels; shift int (n, 2), row and column in [0, 2 PAD]: PAD is
+    no shift; flip bool (n,). All three steps only choose pixels, so they are one gather.
+    """
+    xp = get_xp(x)
+    n, c, h, w = x.shape
+    shift = xp.asarray(shift)
+    rows = _reflect(xp.arange(h) + shift[:, :1] - PAD, h)  # (n, H)
+    cols = _reflect(xp.arange(w) + shift[:, 1:] - PAD, w)  # (n, W)
+    cols = xp.where(xp.asarray(flip)[:, None], cols[:, ::-1], cols)
+    plane = xp.arange(n * c).reshape(n, c, 1, 1)
+    # Flat positions: three times as fast as indexing with one array per axis.
+    return xp.take(x, (plane * h + rows[:, None, :, None]) * w + cols[:, None, None, :])
+
+
+def batches(dataset, batch, seed, epoch, *, start=0, augmented):
+    """Yield one epoch's training batches from number `start`: (x float32 normalised, y uint8).
+
+    Each training image comes once; the last batch is smaller if `batch` does not divide N. Order,
+    shifts and flips are drawn for the whole epoch, so a batch is a function of its arguments
+    alone: a resumed run needs no saved state, and neither `batch` nor `augmented` changes a draw.
+    """
+    assert batch > 0 and start >= 0, f"batch {batch} must be positive, start {start} not negative"
+    n = len(dataset.train_y)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, epoch)))
+    order = rng.permutation(n)
+    shift = rng.integers(0, 2 * PAD + 1, (n, 2))
+    flip = rng.random(n) < 0.5
+    for first in range(start * batch, n, batch):
+        part = slice(first, first + batch)
+        x = dataset.train_x[order[part]]
+        if augmented:
+            x = augment(x, shift[part], flip[part])
+        yield normalise(x, dataset), dataset.train_y[order[part]]
+
+
+def cifar10(data_dir):
+    """CIFAR-10 (Krizhevsky, 2009) in its python or binary layout; torchvision's root will do.
+
+    Mean and standard deviation are those of the paper's published code.
+    """
+    folder, files = _locate("cifar10", data_dir)
+    classes, parts = (_read_python if files is PYTHON_FILES else _read_binary)(folder)
+    _refuse_copies({folder / file: x for file, (x, _) in zip(files, parts, strict=False)})
+    *train, test = parts
+    return Dataset(
+        "cifar10", classes,
+        np.concatenate([x for x, _ in train]).reshape(-1, 3, 32, 32),
+        np.concatenate([y for _, y in train]),
+        np.ascontiguousarray(test[0]).reshape(-1, 3, 32, 32), np.ascontiguousarray(test[1]),
+        mean=(125.3 / 255, 123.0 / 255, 113.9 / 255),
+        std=(63.0 / 255, 62.1 / 255, 66.7 / 255), augment=True)
+
+
+def mnist(data_dir):
+    """MNIST (LeCun et al., 1998) from its four idx files, plain or .gz; or torchvision's root."""
+    folder, _ = _locate("mnist", data_dir)
+    paths = [_existing(folder / file) for file in MNIST_FILES]
+    train_x, train_y, test_x, test_y = (_read_idx(path) for path in paths)
+    for x, y, path in ((train_x, train_y, paths[1]), (test_x, test_y, paths[3])):
+        if len(x) != len(y):
+            raise _broken(path, f"{len(y)} labels for {len(x)} images")
+    _refuse_copies({paths[0]: train_x, paths[2]: test_x})
+    return Dataset(
+        "mnist", tuple("0123456789"), train_x[:, None], train_y, test_x[:, None], test_y,
+        mean=(0.1307,), std=(0.3081,), augment=False)
+
+
+def synthetic(data_dir=None):
+    """Drawn shapes, 32 x 32 RGB, one of ten classes per image; needs no files.
+
+    The same pixels on every machine: only integers, + - * /, square roots and comparisons are
+    used, which IEEE 754 fixes to the bit. The training seed plays no part.
+    """
+    train, test = np.random.SeedSequence(SHAPE_SEED).spawn(2)
+    return Dataset(
+        "synthetic", tuple(SHAPES),
+        *_draw_split(TRAIN_IMAGES, np.random.default_rng(train)),
+        *_draw_split(TEST_IMAGES, np.random.default_rng(test)),
+        mean=(0.5, 0.5, 0.5), std=(0.264, 0.264, 0.264), augment=False)
+
+
+DATASETS = {"synthetic": synthetic, "cifar10": cifar10, "mnist": mnist}
+
+
+def _reflect(i, length):
+    """Positions up to PAD outside 0..length-1, mirrored back inside; the edge is not repeated."""
+    return length - 1 - abs(length - 1 - abs(i))
+
+
+# Files
+
+
+def _download(address, files, folder):
+    """Bring `files` (name: md5) into `folder`; return the paths that load() reads."""
+    import pooch
+
+    pooch.get_logger().setLevel(logging.ERROR)
+    store = pooch.create(
+        path=folder, base_url=address.rstrip("/") + "/", retry_if_failed=RETRIES,
+        registry={name: f"md5:{md5}" for name, md5 in files.items()},
+        urls={name: address for name in files if address.endswith(".gz")})
+    progress = pooch.HTTPDownloader(progressbar=True)
+    paths = [Path(store.fetch(name, downloader=progress)) for name in files]
+    return _unpack(paths[0]) if paths[0].name.endswith(".tar.gz") else paths
+
+
+def _unpack(archive):
+    """Write CIFAR-10's files beside `archive`: these and no others, so no path can escape."""
+    with tarfile.open(archive) as tar:
+        for name in PYTHON_FILES:
+            member = tar.extractfile(f"cifar-10-batches-py/{name}")
+            (archive.parent / name).write_bytes(member.read())
+    return [archive.parent / name for name in PYTHON_FILES]
+
+
+def _locate(name, data_dir):
+    """(folder, files) of the first of LAYOUTS[name] that is complete under `data_dir`."""
+    root = Path(data_dir).absolute()
+    hint = f"get it with: python -m minidsr data fetch {name} --data-dir {shlex.quote(str(root))}"
+    if not os.path.isdir(root):
+        fault = "is not a folder" if os.path.exists(root) else "does not exist"
+        raise DataError(f"{name}: {root} {fault}; {hint}")
+    fault = f"no {LAYOUTS[name][0][1][0]} and the files that belong to it under {root}"
+    for subfolder, files in LAYOUTS[name]:
+        paths = {file: _existing(root / subfolder / file) for file in files}
+        missing = [file for file, path in paths.items() if not os.path.isfile(path)]
+        if not missing:
+            return root / subfolder, files
+        if len(missing) < len(files):
+            fault = f"no {missing[0]} in {root / subfolder}"
+    raise DataError(f"{name}: {fault}; {hint}")
+
+
+def _existing(path):
+    """`path`, or its compressed twin where only that exists."""
+    twin = path.with_name(path.name + ".gz")
+    return twin if os.path.isfile(twin) and not os.path.isfile(path) else path
+
+
+def _read(path):
+    """The bytes in `path`, decompressed if it ends in .gz."""
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except Exception as error:  # OSError, EOFError, zlib.error: all mean the same here
+        raise _broken(path, f"cannot be read ({_one_line(error)})") from error
+
+
+def _read_python(folder):
+    """(classes, [(images (n, 3072), labels (n,)) of each batch]) of the python layout."""
+    meta = _unpickle(folder / "batches.meta", num_cases_per_batch=int, label_names=list)
+    classes = _ten_classes(folder / "batches.meta", [_text(name) for name in meta["label_names"]])
+    count = meta["num_cases_per_batch"]
+    return classes, [_read_python_batch(folder / file, count) for file in BATCH_LABELS]
+
+
+def _read_python_batch(path, count):
+    fields = _unpickle(path, batch_label=(bytes, str), labels=list, data=np.ndarray)
+    images, labels, title = fields["data"], fields["labels"], _text(fields["batch_label"])
+    if title not in (BATCH_LABELS[path.name], path.name):
+        raise _broken(path, f"says it is {title!r}, not {BATCH_LABELS[path.name]!r}")
+    if images.dtype != np.uint8 or images.shape != (count, 3072):
+        found = f"{images.dtype} {images.shape}"
+        raise _broken(path, f"images must be uint8 ({count}, 3072), found {found}")
+    if not all(type(label) is int and 0 <= label <= 9 for label in labels):
+        raise _broken(path, "labels must be whole numbers from 0 to 9")
+    if len(labels) != count:
+        raise _broken(path, f"{len(labels)} labels for {count} images")
+    return images, np.array(labels, np.uint8)
+
+
+def _unpickle(path, **kinds):
+    """The dict pickled in `path`, keys as str; `kinds`: fields it must have, and their types."""
+    raw = _read(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy's, about how old pickles spell their dtypes
+            fields = _ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
+        fields = {_text(key): value for key, value in fields.items()}
+    except Exception as error:  # a damaged or hostile pickle can raise anything
+        raise _broken(path, f"not a CIFAR-10 pickle ({_one_line(error)})") from error
+    for name, kind in kinds.items():
+        if not isinstance(fields.get(name), kind):
+            raise _broken(path, f"field {name!r} is missing or of the wrong type")
+    return fields
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Builds arrays, lists, dicts, strings and numbers, and nothing else: no file can run code."""
+
+    ALLOWED = (("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"),
+               ("numpy", "dtype"), ("_codecs", "encode"))
+
+    def find_class(self, module, name):
+        module = module.replace("numpy.core", "numpy._core")  # its name before NumPy 2
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+        return super().find_class(module, name)
+
+
+def _text(value):
+    return value.decode("latin1") if isinstance(value, bytes) else value
+
+
+def _read_binary(folder):
+    """(classes, [(images (n, 3072), labels (n,)) of each batch]) of the binary layout."""
+    names = _read(folder / "batches.meta.txt").decode("latin1").split()
+    classes = _ten_classes(folder / "batches.meta.txt", names)
+    return classes, [_read_binary_batch(folder / f"{name}.bin") for name in BATCH_LABELS]
+
+
+def _read_binary_batch(path):
+    raw, size = _read(path), BINARY_RECORDS * 3073  # one byte of label, 3072 of pixels
+    if len(raw) != size:
+        raise _broken(path, f"must have {size} bytes, has {len(raw)}")
+    records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
+    if records[:, 0].max() > 9:
+        raise _broken(path, "labels must be whole numbers from 0 to 9")
+    return records[:, 1:], records[:, 0]
+
+
+def _ten_classes(path, names):
+    if len(set(names)) != 10 or len(names) != 10:
+        raise _broken(path, f"must name ten classes, names {len(names)}")
+    return tuple(names)
+
+
+def _read_idx(path):
+    """Images (n, 28, 28) or labels (n,) of one MNIST file; its name says which it must be."""
+    raw = _read(path)
+    dims = 3 if "idx3" in path.name else 1
+    header = np.frombuffer(raw[: 4 + 4 * dims].ljust(4 + 4 * dims, b"\0"), ">i4").tolist()
+    kind, shape = header[0], tuple(header[1:])
+    if kind != 0x800 + dims:  # 8: unsigned bytes
+        raise _broken(path, f"magic number must be {0x800 + dims}, is {kind}")
+    if shape[0] < 1 or shape[1:] not in ((), (28, 28)):
+        raise _broken(path, f"shape must be (n, 28, 28) or (n,), is {shape}")
+    if len(raw) != 4 + 4 * dims + int(np.prod(shape)):
+        raise _broken(path, f"wrong number of bytes for shape {shape}")
+    values = np.frombuffer(raw, np.uint8, offset=4 + 4 * dims).reshape(shape)
+    if dims == 1 and values.max() > 9:
+        raise _broken(path, "labels must be whole numbers from 0 to 9")
+    return values
+
+
+def _refuse_copies(images):
+    """DataError if two files (path: images) hold the same images: one was copied over another."""
+    for (path, x), (other, z) in itertools.combinations(images.items(), 2):
+        if np.array_equal(x, z):
+            raise _broken(path, f"same images as {other.name}")
+
+
+def _broken(path, fault):
+    return DataError(f"{path}: {fault}; replace it with the published file")
+
+
+def _one_line(error):
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+# Shapes
+
+SHAPE_SEED = 2019
+TRAIN_IMAGES, TEST_IMAGES = 5_000, 1_000  # multiples of the ten classes
+SIDE = 32  # pixels; as a length, the image reaches from -1 to 1 along each axis
+SIZE = (0.40, 0.75)  # radius of the shape
+OFFSET = 0.3  # largest distance of its centre from the image's, along each axis
+TURN = 0.4  # tangent of half the largest rotation: 44 degrees either way
+CONTRAST = (0.20, 0.50)  # shape against background, per channel, within [0, 0.5]
+GRADIENT = (0.0, 0.25)  # one end of the background against the other
+STROKES = 3  # distracting bars behind the shape
+STROKE_SIZE = (0.3, 0.9)  # half their length
+STROKE_CONTRAST = (0.05, 0.30)
+NOISE = 20  # grey levels either way
+
+# Class -> distance to the edge of a shape of radius 1, negative inside; u to the right, v upward.
+SHAPES = {
+    "disc": lambda u, v: _length(u, v) - 0.8,
+    "ring": lambda u, v: abs(_length(u, v) - 0.7) - 0.2,
+    "square": lambda u, v: np.maximum(abs(u), abs(v)) - 0.7,
+    "frame": lambda u, v: abs(np.maximum(abs(u), abs(v)) - 0.65) - 0.18,
+    "triangle": lambda u, v: np.maximum(-v, 0.866 * abs(u) + 0.5 * v) - 0.5,
+    "plus": lambda u, v: np.minimum(_box(u, v, 0.95, 0.27), _box(u, v, 0.27, 0.95)),
+    "star": lambda u, v: _star(abs(u), v),
+    "crescent": lambda u, v: np.maximum(_length(u, v) - 0.95, 0.75 - _length(u - 0.45, v)),
+    "bars": lambda u, v: _box(abs(u) - 0.5, v, 0.22, 0.85),
+    "tee": lambda u, v: np.minimum(_box(u, v - 0.6, 0.85, 0.24), _box(u, v + 0.2, 0.24, 0.75)),
+}
+
+
+def _length(u, v):
+    return np.sqrt(u * u + v * v)
+
+
+def _box(u, v, half_width, half_height):
+    return np.maximum(abs(u) - half_width, abs(v) - half_height)
+
+
+def _star(u, v):
+    # Five lines bound a star; a point inside it is beyond one of them at most.
+    lines = [v, 0.309 * v + 0.951 * u, 0.309 * v - 0.951 * u]
+    lines += [0.588 * u - 0.809 * v, -0.588 * u - 0.809 * v]
+    return np.sort(lines, axis=0)[3] - 0.33
+
+
+def _draw_split(n, rng):
+    """`n` images (n, 3, SIDE, SIDE) and labels (n,), as many of each class, in random order."""
+    order, each = rng.permutation(n), n // len(SHAPES)
+    images = np.concatenate([_draw(shape, each, rng) for shape in SHAPES.values()])
+    return images[order], np.repeat(np.arange(len(SHAPES), dtype=np.uint8), each)[order]
+
+
+def _draw(shape, n, rng):
+    """`n` images of one shape: a gradient, strokes on it, the shape on them, noise over all."""
+    colour = rng.random((n, 3, 1, 1), np.float32)
+    u, _ = _pose(np.ones((n, 1, 1), np.float32), 0, rng)
+    ramp = np.clip(u / 2 + 0.5, 0, 1)[:, None]
+    image = colour + ramp * (_contrasting(colour, GRADIENT, rng) - colour)
+    for _ in range(STROKES):
+        other = _contrasting(colour, STROKE_CONTRAST, rng)
+        _paint(image, lambda u, v: _box(u, v, 1, 0.15), other, STROKE_SIZE, 1, rng)
+    _paint(image, shape, _contrasting(colour, CONTRAST, rng), SIZE, OFFSET, rng)
+    noise = rng.integers(-NOISE, NOISE, image.shape, np.int8, endpoint=True)
+    return np.clip(255 * image + noise, 0, 255).astype(np.uint8)
+
+
+def _contrasting(colour, contrast, rng):
+    """Colours (n, 3, 1, 1), each channel off that of `colour` by an amount in `contrast`."""
+    step = _uniform(contrast, colour.shape, rng) * rng.choice(np.float32([-1, 1]), colour.shape)
+    other = colour + step
+    return np.where((other < 0) | (other > 1), colour - step, other)
+
+
+def _paint(image, shape, colour, size, offset, rng):
+    """Paint `shape` in `colour` on each image, in place, with random size and pose."""
+    radius = _uniform(size, (len(image), 1, 1), rng)
+    u, v = _pose(radius, offset, rng)
+    cover = 0.5 - shape(u, v) * radius * (SIDE / 2)  # share of a pixel inside: 0 to 1 at the edge
+    image += np.clip(cover, 0, 1)[:, None] * (colour - image)
+
+
+def _pose(radius, offset, rng):
+    """Coordinates (u, v), each (n, SIDE, SIDE), of the pixels seen by a shape in random pose."""
+    shape = radius.shape
+    pixel = (np.arange(SIDE, dtype=np.float32) + 0.5) * (2 / SIDE) - 1
+    x = pixel - _uniform((-offset, offset), shape, rng)  # (n, 1, W)
+    y = -pixel[:, None] - _uniform((-offset, offset), shape, rng)  # (n, H, 1)
+    t = _uniform((-TURN, TURN), shape, rng)
+    cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)  # rational, hence exact anywhere
+    return (cos * x + sin * y) / radius, (cos * y - sin * x) / radius
+
+
+def _uniform(bounds, shape, rng):
+    low, high = bounds
+    return low + (high - low) * rng.random(shape, np.float32)

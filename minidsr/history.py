@@ -1,0 +1,72 @@
+"""What happened in a run: its records, in memory and as JSON lines in metrics.jsonl."""
+
+import json
+import math
+from pathlib import Path
+
+from . import checkpoint
+
+
+class History:
+    """The records of a run in order, kept in `path` as JSON lines if there is one.
+
+    setup         one record: the tensors that may be sparse, their sizes and free numbers
+    epochs        one record an epoch: losses, accuracies, seconds
+    reallocations one record a reallocation: H, K, pruned, grown, active for each tensor
+    """
+
+    def __init__(self, path=None):
+        self.records, self.path = [], path
+
+    @classmethod
+    def load(cls, path, *, up_to=math.inf):
+        """A run's records of steps <= up_to. The torn last line of a killed run is left out."""
+        history = cls(path)
+        for line in Path(path).read_text().splitlines() if Path(path).exists() else ():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                break
+            if record["step"] <= up_to:
+                history.records.append(record)
+        return history
+
+    def add(self, kind, step, **fields):
+        """Keep and return the record {kind, step, **fields}."""
+        record = {"kind": kind, "step": step, **fields}
+        self.records.append(record)
+        if self.path:
+            with open(self.path, "a") as file:
+                file.write(json.dumps(record) + "\n")
+        return record
+
+    def rewrite(self):
+        """Replace the file by the records held."""
+        if self.path:
+            with checkpoint.replacing(self.path) as file:
+                file.writelines((json.dumps(record) + "\n").encode() for record in self.records)
+
+    def _of(self, kind):
+        return [record for record in self.records if record["kind"] == kind]
+
+    @property
+    def setup(self):
+        return self._of("setup")[0]
+
+    @property
+    def epochs(self):
+        return self._of("epoch")
+
+    @property
+    def reallocations(self):
+        return self._of("reallocation")
+
+    @property
+    def test_accuracy(self):
+        """Of the last epoch, in percent."""
+        return self.epochs[-1]["test_accuracy"]
+
+    @property
+    def conserved(self):
+        """Was the number of free parameters the same after every reallocation and epoch?"""
+        return len({r["free_parameters"] for r in self.records}) == 1

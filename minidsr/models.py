@@ -1,0 +1,120 @@
+"""Networks, by name: lenet-300-100, small-cnn, wrn-D-W (wide residual networks).
+
+Every layer and tensor has a path, such as group1.block0.conv1.weight. A layer marked sparsifiable
+may be made sparse by a method; the others stay dense and count in the budget.
+"""
+
+import re
+
+import numpy as np
+
+from .layers import (
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Residual,
+    Sequential,
+)
+
+NAMES = ("small-cnn", "lenet-300-100", "wrn-D-W such as wrn-28-2")
+WIDE_RESNET = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)")
+
+
+def check_name(name):
+    """Raise ValueError, with the choices, unless build() knows the model `name`."""
+    match = WIDE_RESNET.fullmatch(name)
+    if match:
+        _check_wide_resnet(int(match[1]), float(match[2]))
+    elif name not in NAMES:
+        raise ValueError(f"unknown model {name!r}; choose one of: {', '.join(NAMES)}")
+
+
+def build(name, *, image, classes, rng, dtype=np.float32):
+    """The model called `name` for images of shape `image` (C, H, W).
+
+    Raises ValueError, with the choices, for an unknown name.
+    """
+    check_name(name)
+    C, H, W = image
+    if name == "small-cnn":
+        return small_cnn(rng=rng, channels=C, classes=classes, dtype=dtype)
+    if name == "lenet-300-100":
+        return lenet_300_100(rng=rng, inputs=C * H * W, classes=classes, dtype=dtype)
+    depth, width = WIDE_RESNET.fullmatch(name).groups()
+    return wide_resnet(int(depth), float(width), rng=rng, channels=C, classes=classes, dtype=dtype)
+
+
+def lenet_300_100(*, rng, inputs=784, classes=10, dtype=np.float32):
+    """Three linear layers without biases, each followed by batch norm, the last one too, as in the
+    paper's code: 267,020 parameters, 266,200 of them in the three tensors that may be sparse."""
+    kind = {"bias": False, "rng": rng, "dtype": dtype}
+    return Sequential(
+        flatten=Flatten(),
+        fc1=Linear(inputs, 300, **kind), bn1=BatchNorm(300, dtype=dtype), relu1=ReLU(),
+        fc2=Linear(300, 100, **kind), bn2=BatchNorm(100, dtype=dtype), relu2=ReLU(),
+        fc3=Linear(100, classes, **kind), bn3=BatchNorm(classes, dtype=dtype))
+
+
+def small_cnn(*, rng, channels=3, classes=10, dtype=np.float32):
+    """Five 3x3 convolutions, for demonstrations: seconds of training on a laptop.
+
+    The last four may be sparse; the first one and the classifier stay dense.
+    """
+    def conv(c_in, c_out, **options):
+        return Conv2d(c_in, c_out, 3, pad=1, rng=rng, dtype=dtype, **options)
+
+    return Sequential(
+        conv1=conv(channels, 16, stride=2, sparsifiable=False),
+        bn1=BatchNorm(16, dtype=dtype), relu1=ReLU(),
+        conv2=conv(16, 32), bn2=BatchNorm(32, dtype=dtype), relu2=ReLU(), pool2=MaxPool2d(2),
+        conv3=conv(32, 32), bn3=BatchNorm(32, dtype=dtype), relu3=ReLU(),
+        conv4=conv(32, 64), bn4=BatchNorm(64, dtype=dtype), relu4=ReLU(), pool4=MaxPool2d(2),
+        conv5=conv(64, 64), bn5=BatchNorm(64, dtype=dtype), relu5=ReLU(),
+        pool5=GlobalAvgPool(), fc=Linear(64, classes, rng=rng, dtype=dtype, sparsifiable=False))
+
+
+def wide_resnet(depth, width, *, rng, channels=3, classes=10, dtype=np.float32):
+    """Wide residual network (Zagoruyko & Komodakis 2016): three groups of (depth - 4) / 6 blocks.
+
+    The groups have 16, 32 and 64 times `width` channels, rounded. The 3x3 convolutions of the
+    blocks may be sparse; the first convolution, the shortcuts and the classifier stay dense. Raises
+    ValueError for a depth that is not 6n + 4, or a width too small.
+    """
+    widths = _check_wide_resnet(depth, width)
+    model = {"conv1": Conv2d(channels, 16, 3, pad=1, rng=rng, dtype=dtype, sparsifiable=False)}
+    for group, (c_in, c_out) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        blocks = {"block0": _block(c_in, c_out, 1 if group == 1 else 2, rng, dtype)}
+        for i in range(1, (depth - 4) // 6):
+            blocks[f"block{i}"] = _block(c_out, c_out, 1, rng, dtype)
+        model[f"group{group}"] = Sequential(**blocks)
+    return Sequential(
+        **model, bn=BatchNorm(widths[-1], dtype=dtype), relu=ReLU(), pool=GlobalAvgPool(),
+        fc=Linear(widths[-1], classes, rng=rng, dtype=dtype, sparsifiable=False))
+
+
+def _block(c_in, c_out, stride, rng, dtype):
+    """BN, ReLU, conv, BN, ReLU, conv, added to the input; to a 1x1 convolution of it where the
+    shape changes."""
+    def conv(c_in, kernel, **options):
+        return Conv2d(c_in, c_out, kernel, pad=kernel // 2, rng=rng, dtype=dtype, **options)
+
+    return Residual(
+        before=Sequential(bn1=BatchNorm(c_in, dtype=dtype), relu1=ReLU()),
+        body=Sequential(conv1=conv(c_in, 3, stride=stride), bn2=BatchNorm(c_out, dtype=dtype),
+                        relu2=ReLU(), conv2=conv(c_out, 3)),
+        shortcut=None if c_in == c_out and stride == 1
+        else conv(c_in, 1, stride=stride, sparsifiable=False))
+
+
+def _check_wide_resnet(depth, width):
+    """The channels of the first convolution and the three groups; ValueError if impossible."""
+    if depth < 10 or (depth - 4) % 6:
+        raise ValueError(f"wrn depth must be 6n + 4 (10, 16, 22, 28, ...), not {depth}")
+    widths = [16] + [round(c * width) for c in (16, 32, 64)]
+    if min(widths) < 1:
+        raise ValueError(f"wrn width {width} leaves a group without channels")
+    return widths

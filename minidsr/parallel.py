@@ -1,0 +1,57 @@
+"""Work on a batch by chunks of images, mapped over threads.
+
+NumPy releases the GIL in copies, products and ufuncs, so plain threads use all cores. Two threads
+with one BLAS thread each beat one thread with two: they also share the work outside of products.
+
+A batch is cut into the same chunks whatever the number of threads, and partial sums are added in
+the order of the chunks. So results do not depend on the number of threads.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+
+import numpy as np
+
+CHUNKS = 8  # enough to keep eight cores busy; a partial weight gradient is held for each
+
+_pool = None  # the executor of the current threads() context; only this module touches it
+
+
+@contextmanager
+def threads(count=None):
+    """In this context map_chunks() works on `count` threads (default: all cores), with one BLAS
+    thread each. Outside of it, it works on the caller's thread. Not to be nested."""
+    from threadpoolctl import threadpool_limits  # imported here: layers alone do not need it
+
+    global _pool
+    assert _pool is None, "threads() contexts do not nest"
+    count = available_cores() if count is None else count
+    with threadpool_limits(1), ThreadPoolExecutor(count) as executor:
+        _pool = executor
+        try:
+            yield count
+        finally:
+            _pool = None
+
+
+def available_cores():
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def chunks(n, xp=np):
+    """Cut range(n) into at most CHUNKS slices of nearly equal length; into one on a GPU."""
+    count = min(CHUNKS, n) if xp is np else 1
+    edges = [n * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def map_chunks(work, n, xp=np):
+    """[work(s) for s in chunks(n)], in that order, on the threads of the current context."""
+    pieces = chunks(n, xp)
+    if _pool is None:
+        return [work(piece) for piece in pieces]
+    contexts = [copy_context() for _ in pieces]  # np.errstate holds on the threads, too
+    return list(_pool.map(lambda context, piece: context.run(work, piece), contexts, pieces))

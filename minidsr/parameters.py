@@ -1,0 +1,138 @@
+"""Parameterizations: θ = g(φ; ψ), the paper's formalism (Mostafa & Wang 2019, section 3).
+
+    θ  the dense tensor a layer computes with       φ  free numbers: `value`, what SGD trains
+    ψ  structure: where the free numbers lie        m  how many there are: `value.size`
+
+A layer asks for θ by theta(), and hands its gradient back by pull(dθ), which keeps the gradient of
+the free numbers only. It never knows which parameterization it holds.
+
+    Dense    φ has the shape of θ                     g is the identity
+    Sparse   φ = value (m,), ψ = index (m,) sorted    g scatters the values into zeros
+
+A sparse tensor stores only its free numbers. A pruned weight has no stale momentum, because it has
+no momentum; a grown one starts at value 0 and velocity 0, because that is what growing means.
+"""
+
+import math
+
+import numpy as np
+
+from .backend import get_xp, to_device, to_host
+
+
+class Parameterization:
+    """Free numbers φ (`value`), their gradient (`grad`, None until pull()) and `velocity`."""
+
+    stored = ("value", "velocity")  # arrays that a checkpoint and a device move carry
+
+    def __init__(self, shape, value):
+        self.shape = tuple(shape)
+        self.value = value
+        self.grad = None
+        self.velocity = get_xp(value).zeros_like(value)
+
+    @property
+    def size(self):
+        """Number of positions in θ."""
+        return math.prod(self.shape)
+
+    def to(self, device):
+        """Move every array to `device`, 'cpu' or 'gpu'."""
+        for name in self.stored:
+            setattr(self, name, to_device(getattr(self, name), device))
+        self.grad = None
+
+    def state(self):
+        """{name: array on the host}: all that training must find again."""
+        return {name: to_host(getattr(self, name)) for name in self.stored}
+
+    def load(self, state):
+        """Take over a state(), on the host. Raises ValueError where shapes or types do not fit."""
+        fresh = self.rebuilt(state)
+        fresh.velocity = state["velocity"]
+        for name in self.stored:
+            array, own = getattr(fresh, name), getattr(self, name)
+            if array.dtype != own.dtype:
+                raise ValueError(f"{name} is {array.dtype}, not {own.dtype}")
+        if fresh.shape != self.shape or fresh.velocity.shape != fresh.value.shape:
+            raise ValueError(f"{fresh.shape} does not fit {self.shape}")
+        self.__dict__.update(fresh.__dict__)
+
+
+class Dense(Parameterization):
+    """θ itself: every position is free."""
+
+    def __init__(self, value):
+        super().__init__(value.shape, value)
+
+    def rebuilt(self, state):
+        return Dense(state["value"])
+
+    def theta(self):
+        """θ, of shape `shape`; not a copy."""
+        return self.value
+
+    def pull(self, dtheta):
+        """Set grad from the gradient of θ."""
+        self.grad = dtheta
+
+
+class Sparse(Parameterization):
+    """m free numbers at the flat positions `index`, zeros elsewhere."""
+
+    stored = ("index", "value", "velocity")
+
+    def __init__(self, shape, index, value):
+        """index (m,) int: flat, sorted, unique, in range, else ValueError; value (m,) float."""
+        super().__init__(shape, value)
+        self.index = index
+        if index.shape != value.shape or index.ndim != 1:
+            raise ValueError(f"index {index.shape} and value {value.shape} must both be (m,)")
+        if len(index) and not (0 <= index[0] and index[-1] < self.size
+                               and bool((index[1:] > index[:-1]).all())):
+            raise ValueError(f"index must be sorted, unique and within [0, {self.size})")
+
+    @classmethod
+    def random(cls, theta, count, rng):
+        """Keep `count` positions of the dense array `theta`, drawn uniformly, with their values."""
+        index = np.sort(rng.choice(theta.size, count, replace=False, shuffle=False))
+        index = get_xp(theta).asarray(index.astype(index_dtype(theta.size)))
+        return cls(theta.shape, index, theta.reshape(-1)[index])
+
+    def rebuilt(self, state):
+        return Sparse(self.shape, state["index"], state["value"])
+
+    def theta(self):
+        """Dense θ of `shape`, built anew at each call."""
+        theta = get_xp(self.value).zeros(self.size, self.value.dtype)
+        theta[self.index] = self.value
+        return theta.reshape(self.shape)
+
+    def pull(self, dtheta):
+        """Set grad from the gradient of θ: its entries at the free numbers."""
+        self.grad = dtheta.reshape(-1)[self.index]
+
+    def prune(self, dead):
+        """Remove the free numbers where `dead` (m,) bool is True; returns how many went."""
+        alive = ~dead
+        self.index, self.value = self.index[alive], self.value[alive]
+        self.velocity, self.grad = self.velocity[alive], None
+        return dead.size - self.value.size
+
+    def grow(self, slots):
+        """Free the flat positions `slots` at value 0, velocity 0.
+
+        Raises ValueError where one is out of range, named twice, or free already.
+        """
+        xp = get_xp(self.value)
+        index = xp.concatenate([self.index, xp.asarray(slots).astype(self.index.dtype)])
+        order = xp.argsort(index)
+        zeros = xp.zeros(len(index) - len(self.index), self.value.dtype)
+        grown = Sparse(self.shape, index[order], xp.concatenate([self.value, zeros])[order])
+        grown.velocity = xp.concatenate([self.velocity, zeros])[order]
+        self.__dict__.update(grown.__dict__)
+
+
+def index_dtype(size):
+    """The smallest of int32 and int64 that can address `size` positions."""
+    return np.int32 if size <= np.iinfo(np.int32).max else np.int64

@@ -1,0 +1,159 @@
+"""Algorithm 1 of Mostafa & Wang (ICML 2019), dynamic sparse reparameterization, and nothing else.
+
+    W    one sparse tensor                   k  how many of its weights are pruned
+    l    how many of its weights survive     K, L  the sums of k and of l over all tensors
+    H    the pruning threshold, one for all  N_p  how many weights a reallocation should prune
+    δ    how far K may stray from N_p before H changes
+
+Every tensor here is a parameters.Sparse. It stores its free numbers only, so the number of free
+numbers is the length of an array and cannot be miscounted.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .backend import get_xp
+
+LARGEST_H = 2.0 ** 126  # beyond, 2H would not fit float32
+SMALLEST_H = 2.0 ** -126  # below, H/2 would not be a normal float32; and from 0 no rule leads back
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one reallocation did. Lists have one entry a tensor, in the caller's order."""
+
+    H: float  # the threshold that was used
+    N_p: int  # how many it was meant to prune
+    K: int  # pruned in all, and grown in all
+    pruned: list[int]
+    grown: list[int]
+    active: list[int]  # free numbers afterwards
+
+
+def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True):
+    """Algorithm 1: prune by one threshold everywhere, grow as many back where weights survived.
+
+    tensors  list of Sparse, changed in place
+    H        > 0, the threshold in use; N_p in 1..Σm and δ in [0, 1) set the next one
+    rng      numpy.random.Generator, draws the new positions
+
+    Returns (H for the next call, Report). Raises ValueError for arguments out of range or a weight
+    that is not finite; then nothing has changed.
+
+    New positions come from those that were free before pruning, and from the just-pruned ones only
+    when those do not suffice. The number of free numbers is conserved always: after pruning, the
+    free positions are the C free before and the K just pruned, and K <= C + K;
+    apportion() hands out all of K whenever the room is at least K.
+    """
+    check_arguments(tensors, H, N_p, delta)
+    before = [W.index for W in tensors]
+    k = [prune_by_threshold(W, H, keep_one=keep_one) for W in tensors]          # lines 1-4
+    l = [W.value.size for W in tensors]                                         # line 5
+    K = sum(k)                                                                  # lines 6-7
+    next_H = adjust_pruning_threshold(H, K, N_p, delta)                         # line 8
+    room = [W.size - len(index) for W, index in zip(tensors, before, strict=True)]
+    g = apportion(min(K, sum(room)), l, room)                                   # line 10
+    again = apportion(K - sum(g), l, k)         # all full: just-pruned positions are free as well
+    g = [a + b for a, b in zip(g, again, strict=True)]
+    for W, n, index in zip(tensors, g, before, strict=True):
+        grow_back(W, n, rng, avoid=index)                                       # lines 11-12
+    return next_H, Report(H, N_p, K, k, g, [W.value.size for W in tensors])
+
+
+def prune_by_threshold(W, H, *, keep_one=True):
+    """Remove the weights with |w| < H, strictly; returns how many went.
+
+    keep_one: where all would go, the largest survives (the first of equals), so that a tensor can
+    come back. The paper has no such rule; its code keeps the first, whatever its size.
+    """
+    xp = get_xp(W.value)
+    magnitude = xp.abs(W.value)
+    dead = magnitude < H
+    if keep_one and len(dead) and bool(dead.all()):
+        dead[xp.argmax(magnitude)] = False
+    return W.prune(dead)
+
+
+def adjust_pruning_threshold(H, K, N_p, delta):
+    """2H if K < (1-δ) N_p, H/2 if K > (1+δ) N_p, else H. Within float32's normal range."""
+    if K < (1 - delta) * N_p:
+        return 2 * H if H <= LARGEST_H else H
+    if K > (1 + delta) * N_p:
+        return H / 2 if H >= 2 * SMALLEST_H else H
+    return H
+
+
+def apportion(K, weights, room):
+    """Whole shares, proportional to `weights`, at most `room` each, with the sum K exactly.
+
+    K <= sum(room), else ValueError. A tensor whose share exceeds its room is filled, and what it
+    refuses is offered to the others by the same rule. Fractions are settled by largest remainder;
+    of equal remainders the first tensor's wins. Where no tensor with room has a weight, room is
+    the weight.
+    """
+    if not 0 <= K <= sum(room):
+        raise ValueError(f"cannot hand out {K} with room for {sum(room)}")
+    shares = [0] * len(room)
+    while K:
+        open_ = [i for i in range(len(room)) if shares[i] < room[i]]
+        w = [Fraction(weights[i]) for i in open_]
+        w = w if any(w) else [Fraction(room[i]) for i in open_]
+        full = [i for i, w_i in zip(open_, w, strict=True) if K * w_i >= room[i] * sum(w)]
+        if not full:
+            for i, share in zip(open_, _largest_remainder(K, w), strict=True):
+                shares[i] = share
+            break
+        for i in full:
+            shares[i] = room[i]
+            K -= room[i]
+    return shares
+
+
+def grow_back(W, n, rng, avoid=()):
+    """Free n positions of W, drawn uniformly, at value 0 and velocity 0.
+
+    avoid: flat positions to be used only when nothing else is free. Raises ValueError where fewer
+    than n are free.
+
+    Ranks among the free positions are drawn on the host, and looked up where the index lives: the
+    r-th free position is r plus the number of taken positions up to it. No mask is built.
+    """
+    xp = get_xp(W.index)
+    avoid = xp.asarray(avoid, W.index.dtype)
+    taken = xp.union1d(W.index, avoid)
+    free = W.size - len(taken)
+    if n > W.size - len(W.index):
+        raise ValueError(f"cannot grow {n}: only {W.size - len(W.index)} positions are free")
+    ranks = xp.asarray(rng.choice(free, min(n, free), replace=False, shuffle=False))
+    before = taken - xp.arange(len(taken))           # how many are free below each taken position
+    slots = ranks + xp.searchsorted(before, ranks, side="right")
+    if n > free:
+        spare = xp.setdiff1d(avoid, W.index)
+        more = rng.choice(len(spare), n - free, replace=False, shuffle=False)
+        slots = xp.concatenate([slots, spare[xp.asarray(more)]])
+    W.grow(slots)
+
+
+def check_arguments(tensors, H, N_p, delta):
+    """Raise ValueError, saying what is allowed, where reallocate() could not go on."""
+    budget = sum(W.value.size for W in tensors)
+    if not (H > 0 and math.isfinite(H)):
+        raise ValueError(f"threshold H must be positive and finite, not {H}")
+    if not 0 < N_p <= budget:
+        raise ValueError(f"N_p must be in 1..{budget}, the number of free weights, not {N_p}")
+    if not 0 <= delta < 1:
+        raise ValueError(f"delta must be in [0, 1), not {delta}")
+    for i, W in enumerate(tensors):
+        if not bool(get_xp(W.value).isfinite(W.value).all()):
+            raise ValueError(f"sparse tensor {i} holds a value that is not finite")
+
+
+def _largest_remainder(K, weights):
+    """Whole numbers with the sum K, each within 1 of its exact share of K."""
+    quotas = [K * w / sum(weights) for w in weights]
+    shares = [math.floor(q) for q in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda i: shares[i] - quotas[i])
+    for i in by_remainder[:K - sum(shares)]:
+        shares[i] += 1
+    return shares

@@ -1,0 +1,18 @@
+"""Quantities that change in the course of training: plain functions of the step."""
+
+
+def piecewise(t, total, milestones, values):
+    """The value in force at step t of `total`: values[i] from milestones[i-1] * total on.
+
+    milestones are fractions of training, increasing, one fewer than values.
+    """
+    return values[sum(t >= m * total for m in milestones)]
+
+
+def reallocates(t, total, milestones, periods, stop):
+    """Is there a reallocation at step t: a multiple of the period in force, not 0, before stop?
+
+    stop is a fraction of training. The paper's schedule for WRN-28-2 (100,000 steps, periods 100,
+    200, 400, 800 from 0, 12.5, 40, 70 %, stop at 95 %) has 367.
+    """
+    return 0 < t < stop * total and t % piecewise(t, total, milestones, periods) == 0

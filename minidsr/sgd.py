@@ -1,0 +1,30 @@
+"""Stochastic gradient descent with momentum, weight decay and L1, on the free numbers only."""
+
+from .backend import get_xp
+
+
+class SGD:
+    """Updates every parameterization's `value` from its `grad`, `velocity` being the momentum.
+
+        g = grad + weight_decay * value + l1 * sign(value)
+        velocity = momentum * velocity + g
+        value -= lr * (g + momentum * velocity  if nesterov else  velocity)
+
+    `lr` is set by the training loop before each step. A free number that does not exist is neither
+    decayed nor moved: a sparse tensor has nothing at its zeros.
+    """
+
+    def __init__(self, params, *, momentum=0.9, nesterov=True, weight_decay=0.0, l1=0.0):
+        self.params, self.momentum, self.nesterov = params, momentum, nesterov
+        self.weight_decay, self.l1 = weight_decay, l1
+        self.lr = None
+
+    def step(self):
+        for p in self.params:
+            g = p.grad
+            if self.weight_decay:
+                g = g + self.weight_decay * p.value
+            if self.l1:
+                g = g + self.l1 * get_xp(g).sign(p.value)
+            p.velocity = self.momentum * p.velocity + g
+            p.value -= self.lr * (g + self.momentum * p.velocity if self.nesterov else p.velocity)

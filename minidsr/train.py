@@ -1,0 +1,324 @@
+"""Training: one Config, one loop for every method, nothing lost.
+
+    t  step, counted from 0: how many batches have been trained on
+
+The loop never names a method. Initial values, structure and data have separate random streams, so
+methods compare on equal initial values and equal batches. Data order and augmentation are functions
+of (seed, epoch).
+"""
+
+import math
+import signal
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, fields, replace
+
+import numpy as np
+
+from . import checkpoint, data, models
+from .backend import choose_device, get_xp, to_device
+from .config import Config, read_config
+from .environment import environment
+from .history import History
+from .layers import softmax_cross_entropy
+from .methods import METHODS
+from .parallel import threads
+from .schedules import piecewise
+from .sgd import SGD
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on: a loss or weight is not finite, or a checkpoint cannot be written."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM arrived; the run is saved. `signum` says which."""
+
+    def __init__(self, signum):
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+class Trainer:
+    """A model, its method and its data, at some step t of a training."""
+
+    def __init__(self, config):
+        """Raises ValueError (DataError, DeviceError) where the config cannot be met."""
+        self.config, self.device = config, choose_device(config.device)
+        self.dataset = _resident(data.load(config.data, config.data_dir), self.device)
+        self.steps_per_epoch = -(-len(self.dataset.train_x) // config.batch)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        values, structure = np.random.SeedSequence(config.seed).spawn(2)  # batches() has key 2
+        self.model = models.build(config.model, image=self.dataset.train_x.shape[1:],
+                                  classes=len(self.dataset.classes),
+                                  rng=np.random.default_rng(values))
+        self.method = METHODS[config.method].from_config(config, self.total_steps)
+        self.method.setup(self.model, np.random.default_rng(structure))
+        self.model.to(self.device)
+        self.sgd = SGD(self.model.params(), momentum=config.momentum, nesterov=config.nesterov,
+                       weight_decay=config.weight_decay, l1=config.l1)
+        self.t = 0
+        self.loss_sum, self.correct, self.seen = 0.0, 0, 0  # over the current epoch
+
+    def batches(self):
+        """The rest of the current epoch."""
+        epoch, start = divmod(self.t, self.steps_per_epoch)
+        augmented = self.dataset.augment if self.config.augment is None else self.config.augment
+        return data.batches(self.dataset, self.config.batch, self.config.seed, epoch, start=start,
+                            augmented=augmented)
+
+    def lr(self):
+        """The learning rate at this step."""
+        c = self.config
+        rates = [c.lr * c.lr_factor ** i for i in range(len(c.lr_milestones) + 1)]
+        return piecewise(self.t, self.total_steps, c.lr_milestones, rates)
+
+    def step(self, x, y):
+        """Train on one batch; returns the method's Report or None. Raises TrainingError where a
+        number is not finite: before the update if it is the loss, after it if a weight is."""
+        logits = self.model.forward(x, train=True)
+        loss, dlogits = softmax_cross_entropy(logits, y)
+        loss = float(loss)
+        if not math.isfinite(loss):
+            raise self._not_finite("the loss", x)
+        self.model.backward(dlogits)
+        self.sgd.lr = self.lr()
+        report = self.method.step(self.t, self.sgd)
+        if not all(_finite(p.value) for p in self.sgd.params):
+            raise self._not_finite("a weight", x)
+        self.t += 1
+        self.loss_sum += loss * len(y)
+        self.correct += int((logits.argmax(1) == y).sum())
+        self.seen += len(y)
+        return report
+
+    def state(self):
+        """All that changes in training, for checkpoint.save()."""
+        return {"t": self.t, "loss_sum": self.loss_sum, "correct": self.correct, "seen": self.seen,
+                "method": self.method.state(),
+                **{f"model/{key}": array for key, array in self.model.state().items()}}
+
+    def load(self, path):
+        """Take over the checkpoint at `path`. CheckpointError where it is of another model."""
+        state = checkpoint.load(path)
+        try:
+            self.model.load({key.removeprefix("model/"): array for key, array in state.items()
+                             if key.startswith("model/")})
+            self.model.to(self.device)
+            self.method.load(state["method"])
+            self.t, self.loss_sum = state["t"], state["loss_sum"]
+            self.correct, self.seen = state["correct"], state["seen"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise checkpoint.CheckpointError(
+                f"{path}: not a checkpoint of {self.config.model} trained by "
+                f"{self.config.method} ({error})") from None
+
+    def _not_finite(self, what, x):
+        epoch, step = divmod(self.t, self.steps_per_epoch)
+        return TrainingError(f"{what} is not finite at epoch {epoch + 1}, step {step + 1}: first "
+                             f"{first_not_finite(self.model, x)}; try a lower learning rate")
+
+
+def evaluate(model, dataset, *, batch=500):
+    """(mean cross entropy, accuracy in percent) of `model` on the test images of `dataset`."""
+    loss_sum, correct, n = 0.0, 0, len(dataset.test_y)
+    for i in range(0, n, batch):
+        x, y = dataset.test_x[i:i + batch], dataset.test_y[i:i + batch]
+        logits = model.forward(data.normalise(x, dataset))
+        loss_sum += float(softmax_cross_entropy(logits, y)[0]) * len(y)
+        correct += int((logits.argmax(1) == y).sum())
+    return loss_sum / n, 100 * correct / n
+
+
+def train(config, *, out=None, resume=False, progress=False):
+    """Train as `config` says; returns the History.
+
+    out       run directory: config, environment, metrics and checkpoints go there (default: none)
+    resume    go on with the run in `out`, to the same end as if it had not been interrupted
+    progress  show a progress bar and a line an epoch
+
+    Raises ValueError (CheckpointError, DataError, DeviceError) for what the user can mend;
+    TrainingError where a number is not finite or a file cannot be written: the last checkpoint
+    stays; Interrupted after Ctrl-C or SIGTERM, when all is saved.
+    """
+    with ExitStack() as stack:
+        if out is not None:
+            out = stack.enter_context(checkpoint.claimed(out, resume=resume))
+            config = _settle_config(config, out)
+        stack.enter_context(np.errstate(all="ignore"))  # Trainer.step looks for what is not finite
+        trainer = Trainer(config)
+        count = stack.enter_context(threads(config.threads))
+        stack.enter_context(_writing_to(out))
+        history = _begin(trainer, out, count)
+        signals = stack.enter_context(_signals())
+        bar = stack.enter_context(_progress_bar(trainer, progress))
+        saved = time.monotonic()
+        while trainer.t < trainer.total_steps:
+            start, images = time.perf_counter(), 0
+            for x, y in trainer.batches():
+                report = trainer.step(x, y)
+                if report:
+                    history.add("reallocation", trainer.t, **asdict(report),
+                                free_parameters=trainer.model.free_parameters())
+                images += len(y)
+                pace = {"seconds": time.perf_counter() - start}
+                pace["images_per_s"] = images / pace["seconds"]
+                _show(bar, trainer, history, pace)
+                ended = trainer.t % trainer.steps_per_epoch == 0
+                if ended:
+                    _end_epoch(bar, trainer, history, pace)
+                if ended or signals or time.monotonic() - saved >= config.checkpoint_seconds:
+                    _save(trainer, out)
+                    saved = time.monotonic()
+                if signals:
+                    raise Interrupted(signals[0])
+        return history
+
+
+def first_not_finite(model, x):
+    """Where a number is first not finite: a weight of `model`, else a layer's output for x."""
+    for name, p in model.named_params().items():
+        if not _finite(p.value):
+            return name
+    found = []
+
+    def watched(name, forward):
+        def watch(*args):
+            y = forward(*args)
+            if not _finite(y):
+                found.append(f"the output of {name}")
+            return y
+        return watch
+
+    layers = dict(model.walk())
+    for name, layer in layers.items():
+        layer.forward = watched(name, layer.forward)
+    model.forward(x, True)
+    for layer in layers.values():
+        del layer.forward  # what remains is the method of its class
+    return found[0] if found else "the loss itself"
+
+
+def _finite(x):
+    return bool(get_xp(x).isfinite(x).all())
+
+
+def _settle_config(config, out):
+    """The config of the run in `out`, written there: its own if it was begun earlier.
+
+    What `config` leaves at its default is the run's; what does not touch the results may differ.
+    Raises CheckpointError for any other difference.
+    """
+    path = out / "config.json"
+    if path.exists():
+        own, standard, changes = read_config(path), Config(), {}
+        for name in (field.name for field in fields(Config)):
+            asked = getattr(config, name)
+            if asked not in (getattr(own, name), getattr(standard, name)):
+                changes[name] = asked
+        for name in changes.keys() - {"data_dir", "device", "threads", "checkpoint_seconds"}:
+            raise checkpoint.CheckpointError(f"{out}: was begun with {name} {getattr(own, name)}, "
+                                             f"not {changes[name]}; resume it as it is")
+        config = replace(own, **changes)
+    checkpoint.write_json(path, asdict(config))
+    return config
+
+
+def _begin(trainer, out, count):
+    """Begin in the run directory, or go on from the checkpoint in it; returns the History."""
+    if out is None:
+        history = History()
+    else:
+        checkpoint.write_json(out / "env.json", environment(trainer.device) | {
+            "threads": count, "seed": trainer.config.seed})
+        history = History(out / "metrics.jsonl")
+        if (out / "checkpoint.npz").exists():
+            trainer.load(out / "checkpoint.npz")
+            history = History.load(out / "metrics.jsonl", up_to=trainer.t)
+        history.rewrite()
+    if not history.records:
+        history.add("setup", 0, free_parameters=trainer.model.free_parameters(), tensors=[
+            {"name": name, "size": layer.weight.size, "active": layer.weight.value.size}
+            for name, layer in trainer.model.sparsifiable_layers().items()])
+        _save(trainer, out)
+    return history
+
+
+def _save(trainer, out):
+    if out is not None:
+        checkpoint.save(out / "checkpoint.npz", trainer.state())
+
+
+def _end_epoch(bar, trainer, history, pace):
+    """Evaluate and record, and begin the next epoch's sums."""
+    test_loss, test_accuracy = evaluate(trainer.model, trainer.dataset)
+    record = history.add(
+        "epoch", trainer.t, epoch=trainer.t // trainer.steps_per_epoch,
+        train_loss=trainer.loss_sum / trainer.seen,
+        train_accuracy=100 * trainer.correct / trainer.seen,
+        test_loss=test_loss, test_accuracy=test_accuracy, **pace,
+        free_parameters=trainer.model.free_parameters())
+    trainer.loss_sum, trainer.correct, trainer.seen = 0.0, 0, 0
+    bar.write(f"epoch {record['epoch']}/{trainer.config.epochs}: "
+              f"train loss {record['train_loss']:.3f}, accuracy {record['train_accuracy']:.2f} %; "
+              f"test loss {test_loss:.3f}, accuracy {test_accuracy:.2f} %; "
+              f"{record['images_per_s']:.0f} images/s")
+
+
+def _progress_bar(trainer, progress):
+    """A tqdm bar over all steps; write() prints a line above it. Silent without `progress`."""
+    from tqdm import tqdm
+
+    bar = tqdm(total=trainer.total_steps, initial=trainer.t, unit="step", mininterval=0.5,
+               disable=None if progress else True)  # None: no bar where nobody watches
+    if not progress:
+        bar.write = lambda line: None
+    return bar
+
+
+def _show(bar, trainer, history, pace):
+    if bar.disable:
+        return
+    H = f", H {history.reallocations[-1]['H']:.2g}" if history.reallocations else ""
+    bar.set_postfix_str(
+        f"loss {trainer.loss_sum / trainer.seen:.3f}, "
+        f"accuracy {100 * trainer.correct / trainer.seen:.1f} %, "
+        f"{pace['images_per_s']:.0f} images/s, "
+        f"{trainer.model.free_parameters():,} free parameters{H}", refresh=False)
+    bar.update()
+
+
+@contextmanager
+def _writing_to(out):
+    """Turn a failure to write, such as a full disk, into a TrainingError."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(f"cannot write to {out} ({error.strerror or error}); "
+                            "the last checkpoint stays, go on with --resume") from error
+
+
+@contextmanager
+def _signals():
+    """In this context Ctrl-C and SIGTERM are noted in the list given; a second one acts at once."""
+    caught, previous = [], {}
+
+    def note(signum, frame):
+        caught.append(signum)
+        signal.signal(signum, previous[signum])
+
+    if threading.current_thread() is threading.main_thread():
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            previous[signum] = signal.signal(signum, note)
+    try:
+        yield caught
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+def _resident(dataset, device):
+    """The data set with its arrays on `device`."""
+    return replace(dataset, **{name: to_device(getattr(dataset, name), device)
+                               for name in ("train_x", "train_y", "test_x", "test_y")})

@@ -1,0 +1,260 @@
+"""Training: deterministic, resumable at any moment, and it stops where numbers break."""
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tiny import write_cifar10
+
+from minidsr import checkpoint, parallel
+from minidsr.config import Config
+from minidsr.history import History
+from minidsr.methods import METHODS
+from minidsr.train import Interrupted, Trainer, TrainingError, train
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A config that trains a small residual network in about a second."""
+    folder = write_cifar10(tmp_path_factory.mktemp("data"))
+    return Config(data="cifar10", data_dir=str(folder), model="wrn-10-1", batch=10, epochs=2,
+                  lr=0.02, periods=(2, 3, 4, 5), checkpoint_seconds=1e9, device="cpu", threads=1)
+
+
+def bytes_of(run):
+    return (run / "checkpoint.npz").read_bytes()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_learns_and_keeps_its_budget(tiny, method):
+    history = train(dataclasses.replace(tiny, method=method, epochs=4))
+    assert history.conserved
+    assert history.epochs[-1]["train_loss"] < 0.8 * history.epochs[0]["train_loss"]
+    assert bool(history.reallocations) == (method == "dsr")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_same_bytes_whatever_the_threads(tiny, tmp_path, method):
+    for name, threads in (("a", 1), ("b", 3)):
+        train(dataclasses.replace(tiny, method=method, threads=threads), out=tmp_path / name)
+    assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
+
+
+def test_another_seed_another_result(tiny, tmp_path):
+    for seed in (0, 1):
+        train(dataclasses.replace(tiny, seed=seed), out=tmp_path / str(seed))
+    assert bytes_of(tmp_path / "0") != bytes_of(tmp_path / "1")
+
+
+def test_methods_start_from_equal_values_and_equal_structure(tiny):
+    dense, static, dsr = (Trainer(dataclasses.replace(tiny, method=m)).model
+                          for m in ("dense", "static", "dsr"))
+    for name, layer in dense.sparsifiable_layers().items():
+        a, b = (m.sparsifiable_layers()[name].weight for m in (static, dsr))
+        assert (a.index == b.index).all()
+        assert (a.value == b.value).all()
+        assert (a.value == layer.weight.value.reshape(-1)[a.index]).all()
+
+
+def test_dsr_that_stops_at_once_is_static(tiny, tmp_path):
+    train(dataclasses.replace(tiny, method="static"), out=tmp_path / "static")
+    train(dataclasses.replace(tiny, method="dsr", stop=0.0), out=tmp_path / "dsr")
+    a, b = (checkpoint.load(tmp_path / m / "checkpoint.npz") for m in ("static", "dsr"))
+    assert all((a[key] == b[key]).all() for key in a if key.startswith("model/"))
+
+
+def test_a_sparse_checkpoint_is_stored_sparse(tiny, tmp_path):
+    sizes = {}
+    for method in ("dense", "dsr"):
+        train(dataclasses.replace(tiny, method=method, epochs=1), out=tmp_path / method)
+        sizes[method] = len(bytes_of(tmp_path / method))
+    assert sizes["dsr"] < 0.3 * sizes["dense"]  # a tenth of the weights, with positions, and names
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_interrupted_at_any_step_and_resumed(tiny, tmp_path, monkeypatch, method):
+    """SIGINT after steps 1, 10 (the end of an epoch) and 13, each resumed."""
+    config = dataclasses.replace(tiny, method=method)
+    train(config, out=tmp_path / "whole")
+    step = Trainer.step
+
+    def interrupting(self, x, y):
+        report = step(self, x, y)
+        if self.t in (1, 10, 13):
+            signal.raise_signal(signal.SIGINT)
+        return report
+
+    monkeypatch.setattr(Trainer, "step", interrupting)
+    for _ in range(3):
+        with pytest.raises(Interrupted, match="SIGINT"):
+            train(config, out=tmp_path / "parts", resume=True)
+    history = train(config, out=tmp_path / "parts", resume=True)
+    assert bytes_of(tmp_path / "whole") == bytes_of(tmp_path / "parts")
+    whole = History.load(tmp_path / "whole" / "metrics.jsonl")
+    clocks = ("seconds", "images_per_s")
+    assert [{k: v for k, v in r.items() if k not in clocks} for r in whole.records] == \
+        [{k: v for k, v in r.items() if k not in clocks} for r in history.records]
+
+
+def test_killed_again_and_again(tiny, tmp_path):
+    """Kill -9 a real process at random moments, resume it until it is done: the same bytes."""
+    config = dataclasses.replace(tiny, epochs=3, checkpoint_seconds=0.0)
+    train(config, out=tmp_path / "whole")
+    run = tmp_path / "killed"
+    flags = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)]
+    values = dataclasses.asdict(config)
+    command = [sys.executable, "-m", "minidsr", "train", "--out", run, "--resume"]
+    for flag, value in zip(flags, values.values(), strict=True):
+        if isinstance(value, bool):
+            command += [flag if value else flag.replace("--", "--no-")]
+        elif value is not None:
+            command += [flag, *map(str, value if isinstance(value, tuple) else [value])]
+    seed = random.SystemRandom().randrange(10**6)
+    print("seed of the moments:", seed)
+    moments, kills = random.Random(seed), 0
+    for _ in range(60):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            _wait_for(run / "checkpoint.npz", process)
+            process.wait(timeout=moments.uniform(0.0, 0.4))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        _, errors = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), errors.decode()
+        if process.returncode == 0:
+            break
+    print("kills:", kills)
+    assert kills >= 2
+    assert bytes_of(run) == bytes_of(tmp_path / "whole")
+
+
+def _wait_for(path, process):
+    """Until the process has written `path` anew, or ended."""
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    while process.poll() is None and not (path.exists() and path.stat().st_mtime_ns > before):
+        time.sleep(0.01)
+
+
+def test_resuming_what_is_done_changes_nothing(tiny, tmp_path):
+    train(tiny, out=tmp_path)
+    before, history = bytes_of(tmp_path), (tmp_path / "metrics.jsonl").read_text()
+    train(tiny, out=tmp_path, resume=True)
+    assert bytes_of(tmp_path) == before
+    assert (tmp_path / "metrics.jsonl").read_text() == history
+
+
+def test_resume_takes_the_settings_of_the_run(tiny, tmp_path):
+    train(tiny, out=tmp_path)
+    assert train(Config(data_dir=tiny.data_dir), out=tmp_path, resume=True).epochs[-1]["epoch"] == 2
+    with pytest.raises(checkpoint.CheckpointError, match="was begun with epochs 2, not 5"):
+        train(dataclasses.replace(tiny, epochs=5), out=tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tiny, tmp_path):
+    train(tiny, out=tmp_path)
+    content = bytes_of(tmp_path)
+    for change in ({"model": "small-cnn"}, {"method": "dense"}, {"model": "wrn-10-2"}):
+        with pytest.raises(checkpoint.CheckpointError, match="not a checkpoint of") as error:
+            Trainer(dataclasses.replace(tiny, **change)).load(tmp_path / "checkpoint.npz")
+        assert "\n" not in str(error.value)
+    assert bytes_of(tmp_path) == content
+
+
+def test_records_name_what_happened(tiny, tmp_path):
+    history = train(tiny, out=tmp_path)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == history.records
+    for r in history.reallocations:
+        assert r["K"] == sum(r["pruned"]) == sum(r["grown"])
+    env = json.loads((tmp_path / "env.json").read_text())
+    assert env["threads"] == 1
+    assert env["versions"]["numpy"] == np.__version__
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path):
+    """With the epoch, the step and the layer; the checkpoint before it stays."""
+    config = dataclasses.replace(tiny, lr=1e30, checkpoint_seconds=0.0)
+    with pytest.raises(TrainingError, match=r"not finite at epoch 1, step \d+: ") as error:
+        train(config, out=tmp_path)
+    assert "\n" not in str(error.value)
+    for key, array in checkpoint.load(tmp_path / "checkpoint.npz").items():
+        if key.startswith("model/"):
+            assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize("place", ["group2.block0.conv1.weight", "bn.bias"])
+def test_a_weight_that_is_not_finite_is_named(tiny, place):
+    trainer = Trainer(tiny)
+    x, y = next(iter(trainer.batches()))
+    trainer.model.named_params()[place].value.reshape(-1)[0] = np.inf
+    with np.errstate(all="ignore"), pytest.raises(TrainingError, match=place):
+        trainer.step(x, y)
+
+
+def test_an_output_that_is_not_finite_is_named(tiny):
+    trainer = Trainer(tiny)
+    x, y = next(iter(trainer.batches()))
+    trainer.model.named_params()["group2.block0.bn2.weight"].value[:] = 3e38
+    trainer.model.named_params()["group2.block0.bn2.bias"].value[:] = 3e38
+    with np.errstate(all="ignore"), \
+            pytest.raises(TrainingError, match="the output of group2.block0.bn2"):
+        trainer.step(x, y)
+    assert "forward" not in vars(dict(trainer.model.walk())["group2.block0.bn2"])
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_checkpoint(tiny, tmp_path, monkeypatch):
+    calls, save = [], checkpoint.save
+
+    def failing(path, state):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        save(path, state)
+
+    monkeypatch.setattr(checkpoint, "save", failing)
+    with pytest.raises(TrainingError, match="No space left on device.*--resume"):
+        train(tiny, out=tmp_path)
+    monkeypatch.undo()
+    train(tiny, out=tmp_path, resume=True)
+    train(tiny, out=tmp_path / "whole")
+    assert bytes_of(tmp_path) == bytes_of(tmp_path / "whole")
+
+
+def test_threads_are_released_after_a_failure(tiny):
+    with pytest.raises(TrainingError):
+        train(dataclasses.replace(tiny, lr=1e30))
+    assert parallel._pool is None
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"sparsity": 1.0}, r"sparsity must be in \[0, 1\)"), ({"sparsity": -0.1}, "sparsity"),
+    ({"sparsity": float("nan")}, "sparsity"),
+    ({"target_pruned": 0}, "target_pruned must be positive"),
+    ({"tolerance": 1.0}, r"tolerance must be in \[0, 1\)"), ({"tolerance": -0.1}, "tolerance"),
+    ({"threshold": 0.0}, "threshold must be positive"), ({"threshold": -1.0}, "threshold"),
+    ({"threshold": float("inf")}, "threshold"),
+    ({"model": "vgg"}, "unknown model 'vgg'; choose one of: small-cnn, lenet-300-100, wrn-D-W"),
+    ({"model": "wrn-11-2"}, "depth must be 6n"), ({"model": "wrn-10-0"}, "without channels"),
+    ({"method": "magic"}, "unknown method 'magic'; choose one of: dense, static, dsr"),
+    ({"data": "imagenet"}, "unknown data 'imagenet'; choose one of: synthetic, cifar10, mnist"),
+    ({"device": "tpu"}, "unknown device 'tpu'; choose one of: cpu, gpu, auto"),
+    ({"epochs": 0}, "epochs"), ({"batch": 0}, "batch"), ({"lr": 0.0}, "lr"),
+    ({"momentum": 1.0}, "momentum"), ({"periods": (0,), "period_milestones": ()}, "periods"),
+    ({"periods": (5, 6)}, "period_milestones"), ({"stop": 1.5}, "stop"), ({"seed": -1}, "seed"),
+    ({"lr_milestones": (0.5, 0.4)}, "lr_milestones")])
+def test_settings_out_of_range(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        Config(**wrong)
+
+
+def test_a_target_above_the_budget_is_refused(tiny):
+    with pytest.raises(ValueError, match="N_p must be in 1"):
+        Trainer(dataclasses.replace(tiny, target_pruned=10**6))
