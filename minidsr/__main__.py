@@ -33,7 +33,7 @@ Out = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
 
 
-def demo(out: Out = Path("runs/demo"), sparsity: float = 0.95, epochs: int = 6, seed: int = 0,
+def demo(out: Out = Path("runs/demo"), sparsity: float = 0.95, epochs: int = 5, seed: int = 0,
          device: str = "auto") -> None:
     """See it work: dense, static and DSR training on drawn shapes, under a minute, no download.
 
@@ -47,11 +47,12 @@ def demo(out: Out = Path("runs/demo"), sparsity: float = 0.95, epochs: int = 6, 
     histories = {}
     for method in ("dense", "static", "dsr"):
         print(f"{method}:")
-        config = Config(method=method, sparsity=sparsity, epochs=epochs, seed=seed, device=device)
+        config = Config(method=method, sparsity=sparsity, epochs=epochs, seed=seed, device=device,
+                        batch=50, periods=(10, 10, 20, 20))
         _forget(out / method)
         histories[method] = run_training(config, out=out / method, progress=True)
-    print(f"\nAccuracy of the last epoch, one run each (seed {seed}), on {len(histories)} networks "
-          "with the same initial values and batches:\n")
+    print(f"\nThe last epoch of {epochs}, one run each (seed {seed}), from the same initial values "
+          "on the same batches:\n")
     print(report.compare(histories))
     print("\nWhere DSR left its weights:\n")
     print(report.by_tensor(histories["dsr"]))

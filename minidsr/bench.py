@@ -1,6 +1,5 @@
 """Speed and memory of one model, measured on random images."""
 
-import resource
 import statistics
 import sys
 import time
@@ -54,7 +53,11 @@ def measure(config, steps):
 
 
 def peak_rss_bytes():
-    """The most memory this process has held, in bytes."""
+    """The most memory this process has held, in bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
 

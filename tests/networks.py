@@ -10,7 +10,7 @@ MAGNITUDES = [0.0, -0.0, 1e-45, 1e-38, 1e-4, 1e-3, 0.5, -0.5, 1.0, -1.0, 3.0, 1e
 
 @st.composite
 def sparse_tensors(draw, max_size=40):
-    """A Sparse tensor, empty, full or in between, with ties, zeros and denormals among its values."""
+    """A Sparse tensor: empty, full or in between, with ties, zeros, denormals among its values."""
     size = draw(st.integers(1, max_size))
     m = draw(st.sampled_from([0, 1, size]) | st.integers(0, size))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))

@@ -1,0 +1,223 @@
+"""The command line as a user types it: what is printed, where, and the exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tiny import write_cifar10
+
+from minidsr.__main__ import COMMANDS, main
+
+TINY = ["--model", "wrn-10-1", "--batch", "10", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return str(write_cifar10(tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, data_dir):
+    """A finished DSR run."""
+    out = tmp_path_factory.mktemp("runs") / "a"
+    assert train(out, data_dir) == 0
+    return out
+
+
+def train(out, data_dir, *flags):
+    return main(["train", "--data", "cifar10", "--data-dir", data_dir, "--out", str(out), *TINY,
+                 "--epochs", "2", "--lr", "0.02", "--periods", "2", "3", "4", "5", *flags])
+
+
+def fails(capsys, argv, *said, code=2):
+    """The command ends with `code` and one line on standard error that says all of `said`."""
+    assert main([str(a) for a in argv]) == code
+    out, err = capsys.readouterr()
+    assert err.startswith("minidsr: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    for words in said:
+        assert str(words) in err
+
+
+def files_of(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+
+def test_train_writes_a_run_and_sums_it_up(run, data_dir, tmp_path, capsys):
+    assert train(tmp_path / "b", data_dir) == 0
+    out = capsys.readouterr().out
+    assert "conserved" in out
+    assert "yes" in out
+    assert "group1.block0.conv1" in out
+    assert {"config.json", "env.json", "metrics.jsonl", "checkpoint.npz"} <= files_of(run).keys()
+    assert json.loads((run / "config.json").read_text())["periods"] == [2, 3, 4, 5]
+
+
+def test_eval_agrees_with_training(run, capsys):
+    assert main(["eval", str(run), "--device", "cpu"]) == 0
+    last = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()][-1]
+    out = capsys.readouterr().out
+    assert f"test accuracy {last['test_accuracy']:.2f} %" in out
+    assert f"{last['free_parameters']:,} free parameters" in out
+
+
+def test_plot_draws_three_figures(run, capsys):
+    assert main(["plot", str(run)]) == 0
+    out = capsys.readouterr().out
+    for name in ("accuracy.png", "sparsity-dsr.png", "threshold-dsr.png"):
+        assert str(run / "figures" / name) in out
+        assert (run / "figures" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_resume_of_a_finished_run(run, data_dir, capsys):
+    before = (run / "checkpoint.npz").read_bytes()
+    assert train(run, data_dir, "--resume") == 0
+    assert (run / "checkpoint.npz").read_bytes() == before
+
+
+def test_demo(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path), "--epochs", "1", "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    for word in ("dense", "static", "dsr", "free parameters", "conserved", "accuracy.png"):
+        assert word in out
+    assert len(list((tmp_path / "figures").iterdir())) == 3
+
+
+def test_bench_json(capsys):
+    assert main(["bench", "--model", "wrn-10-1", "--batch", "4", "--steps", "1", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    for key in ("forward_images_per_s", "train_images_per_s", "peak_rss_bytes"):
+        assert result[key] > 0
+    assert result["engine"] == "im2col"
+    assert {"threads", "blas", "versions"} <= result.keys()
+
+
+def test_bench_for_people(capsys):
+    assert main(["bench", "--model", "lenet-300-100", "--batch", "4", "--steps", "1"]) == 0
+    assert "train_images_per_s" in capsys.readouterr().out
+
+
+def test_info(data_dir, capsys):
+    assert main(["info", "--data-dir", data_dir]) == 0
+    out = capsys.readouterr().out
+    for word in ("python", "numpy", "blas", "cores", "CPU", "synthetic", "100 training images",
+                 "data fetch mnist"):
+        assert word in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert len(capsys.readouterr().out) > 200
+
+
+def test_help_names_the_paper_s_values(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    assert out.count("(paper:") >= 14
+
+
+def test_without_data(tmp_path, capsys):
+    fails(capsys, ["train", "--data", "cifar10", "--data-dir", tmp_path / "none", "--out",
+                   tmp_path / "run"], tmp_path / "none", "data fetch cifar10")
+
+
+def test_truncated_data(tmp_path, capsys):
+    folder = write_cifar10(tmp_path / "data") / "cifar-10-batches-py"
+    batch = folder / "data_batch_3"
+    batch.write_bytes(batch.read_bytes()[:-100])
+    fails(capsys, ["train", "--data", "cifar10", "--data-dir", tmp_path / "data", "--out",
+                   tmp_path / "run"], batch)
+
+
+@pytest.mark.parametrize(("flags", "said"), [
+    (["--sparsity", "1"], "sparsity must be in [0, 1)"),
+    (["--target-pruned", "0"], "target_pruned must be positive"),
+    (["--tolerance", "1"], "tolerance must be in [0, 1)"),
+    (["--threshold", "0"], "threshold must be positive"),
+    (["--model", "vgg"], "small-cnn, lenet-300-100, wrn-D-W"),
+    (["--method", "magic"], "dense, static, dsr"),
+    (["--data", "imagenet"], "synthetic, cifar10, mnist"),
+    (["--device", "tpu"], "cpu, gpu, auto"),
+    (["--epochs", "0"], "epochs must be at least 1")])
+def test_settings_out_of_range(flags, said, tmp_path, capsys):
+    fails(capsys, ["train", *flags, "--out", tmp_path / "run"], said)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_target_above_the_budget(tmp_path, data_dir, capsys):
+    fails(capsys, ["train", "--data", "cifar10", "--data-dir", data_dir, *TINY, "--out",
+                   tmp_path / "run", "--target-pruned", 10**6], "N_p must be in 1..")
+
+
+def test_gpu_without_one(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("minidsr.backend._gpu_fault", lambda: "no usable GPU")
+    fails(capsys, ["train", "--device", "gpu", "--out", tmp_path / "run"], "--device gpu",
+          "no usable GPU", "--device cpu")
+
+
+def test_a_directory_with_files_is_refused(tmp_path, data_dir, capsys):
+    (tmp_path / "thesis.txt").write_text("precious")
+    fails(capsys, ["train", "--data", "cifar10", "--data-dir", data_dir, "--out", tmp_path],
+          "not empty", "--resume")
+    assert files_of(tmp_path).keys() <= {"thesis.txt", "lock"}
+
+
+def test_a_run_is_not_overwritten(run, data_dir, capsys):
+    before = files_of(run)
+    fails(capsys, ["train", "--data", "cifar10", "--data-dir", data_dir, "--out", run], "--resume")
+    assert files_of(run) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+def test_eval_of_a_broken_checkpoint(run, tmp_path, content, capsys):
+    for name, data in files_of(run).items():
+        (tmp_path / name).write_bytes(data)
+    path = tmp_path / "checkpoint.npz"
+    content = path.read_bytes()[:-200] if content is None else content
+    path.write_bytes(content)
+    fails(capsys, ["eval", tmp_path], path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("command", ["eval", "plot"])
+def test_no_run_there(command, tmp_path, capsys):
+    fails(capsys, [command, tmp_path], "not a run directory")
+
+
+def test_a_broken_config(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"colour": "red"}')
+    fails(capsys, ["eval", tmp_path], "not the config of a run")
+
+
+def test_fetch_of_something_unknown(capsys):
+    fails(capsys, ["data", "fetch", "imagenet"], "cifar10, mnist")
+
+
+def test_divergence_is_one_line(tmp_path, data_dir, capsys):
+    fails(capsys, ["train", "--data", "cifar10", "--data-dir", data_dir, *TINY, "--lr", "1e30",
+                   "--out", tmp_path / "run"], "not finite at epoch 1", code=1)
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_and_exit(signum, code, tmp_path, data_dir):
+    command = [sys.executable, "-m", "minidsr", "train", "--data", "cifar10", "--data-dir",
+               data_dir, *TINY, "--epochs", "500", "--out", tmp_path / "run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and "epoch" in metrics.read_text()):
+        time.sleep(0.02)
+    os.kill(process.pid, signum)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "saved, go on with --resume" in err
+    assert "Traceback" not in err
+    assert (tmp_path / "run" / "checkpoint.npz").exists()

@@ -1,0 +1,59 @@
+"""minidsr.density: counts are whole, exact, and those of the sparsity as written."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidsr import density
+
+sizes = st.lists(st.integers(0, 10**12), max_size=8)
+sparsities = st.floats(0, 1, exclude_max=True)
+
+
+@given(sizes, st.integers(0, 9999))
+def test_the_floor_of_the_decimal(sizes, digits):
+    sparsity = digits / 10_000  # what the text 0.dddd reads as
+    expected = [math.floor((1 - Fraction(digits, 10_000)) * size) for size in sizes]
+    assert density.uniform(sizes, sparsity) == expected
+
+
+@given(sizes, sparsities)
+def test_any_float_counts_as_the_decimal_it_prints_as(sizes, sparsity):
+    counts = density.uniform(sizes, sparsity)
+    exact = 1 - Fraction(Decimal(repr(sparsity)))
+    assert counts == [exact.numerator * size // exact.denominator for size in sizes]
+    assert all(type(count) is int for count in counts)
+    assert all(0 <= count <= size for count, size in zip(counts, sizes, strict=True))
+
+
+@given(sizes, sparsities, sparsities)
+def test_a_higher_sparsity_leaves_no_more(sizes, a, b):
+    low, high = sorted((a, b))
+    for few, many in zip(density.uniform(sizes, high), density.uniform(sizes, low), strict=True):
+        assert few <= many
+
+
+@pytest.mark.parametrize(("size", "sparsity", "count"), [
+    (1000, 0.9, 100), (10, 0.9, 1), (9, 0.9, 0), (10, 0.3, 7), (100, 0.57, 43), (1000, 0.999, 1),
+    (147_456, 0.9, 14_745), (3, 0.5, 1), (7, 0, 7), (7, 0.0, 7), (7, -0.0, 7),
+    (10**6, 1e-6, 999_999),
+])
+def test_worked_examples(size, sparsity, count):
+    assert density.uniform([size], sparsity) == [count]
+
+
+def test_numpy_numbers_will_do():
+    assert density.uniform([1000], np.float64(0.9)) == [100]
+
+
+@pytest.mark.parametrize("sparsity", [
+    1, 1.0, 1.5, -0.1, -5e-324, 90, math.nan, math.inf, -math.inf])
+def test_a_sparsity_out_of_range_raises(sparsity):
+    for call in (density.check_sparsity, lambda s: density.uniform([10], s)):
+        with pytest.raises(ValueError, match=r"\[0, 1\)"):
+            call(sparsity)

@@ -1,0 +1,115 @@
+"""Imports of the package point downward only, and heavy ones stay where they belong."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "minidsr"
+
+# A module may import from the rows above its own.
+ORDER = [
+    ["backend"],
+    ["parallel", "parameters"],
+    ["im2col", "environment"],
+    ["layers", "sgd", "reparam"],
+    ["models", "density", "schedules"],
+    ["methods.base"],
+    ["methods.dsr", "methods.static"],
+    ["methods"],
+    ["shapes", "checkpoint"],
+    ["data", "history"],
+    ["config"],
+    ["train"],
+    ["report", "bench"],
+    [""],  # minidsr itself
+    ["__main__"],
+]
+LEVEL = {name: level for level, row in enumerate(ORDER) for name in row}
+
+
+def module_name(path):
+    """methods/dsr.py -> methods.dsr, methods/__init__.py -> methods, __init__.py -> ''."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(name):
+    """The modules of the package that module `name` imports, anywhere in its text."""
+    path = MODULES[name]
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    package = [part for part in package if part]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                assert alias.name.split(".")[0] != "minidsr", f"{name}: import {alias.name}"
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if node.level == 0:
+            assert node.module.split(".")[0] != "minidsr", f"{name}: from {node.module}"
+            continue
+        base = package[:len(package) - node.level + 1]
+        base = ".".join(base + (node.module.split(".") if node.module else []))
+        for alias in node.names:
+            inner = f"{base}.{alias.name}".lstrip(".")
+            yield inner if inner in MODULES else base
+
+
+def outside(name, top_level):
+    """Packages that module `name` imports from outside; only those at its top level, if asked."""
+    tree = ast.parse(MODULES[name].read_text())
+    for node in tree.body if top_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def test_every_module_has_its_place():
+    assert sorted(MODULES) == sorted(LEVEL)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_downward(name):
+    for other in imported(name):
+        assert other in MODULES, f"{name} imports {other}, which is not there"
+        assert LEVEL[other] < LEVEL[name], f"{name} imports {other}"
+
+
+def test_there_is_no_circle():
+    """Follows from the order; holds also while the order is being changed."""
+    below = {name: set(imported(name)) for name in MODULES}
+    while below:
+        free = {name for name, others in below.items() if not others & below.keys()}
+        assert free, f"in a circle: {sorted(below)}"
+        below = {name: others for name, others in below.items() if name not in free}
+
+
+def test_the_walk_finds_imports():
+    assert {"im2col", "backend", "parallel", "parameters"} == set(imported("layers"))
+    assert {"reparam", "schedules", "methods.base"} == set(imported("methods.dsr"))
+    assert {"methods.base", "methods.dsr", "methods.static"} == set(imported("methods"))
+    assert {"methods", "models", "parameters", "reparam"} <= set(imported(""))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_methods_do_not_import_each_other(name):
+    if name.startswith("methods.") and name != "methods.base":
+        others = {other for other in imported(name) if other.startswith("methods")}
+        assert others <= {"methods.base"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_cupy_is_imported_in_backend_alone_and_on_demand(name):
+    assert "cupy" not in set(outside(name, top_level=True))
+    assert ("cupy" in set(outside(name, top_level=False))) == (name == "backend")
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "__main__"])
+def test_the_core_needs_numpy_alone(name):
+    """What only some commands need is imported where they need it."""
+    heavy = {"matplotlib", "pooch", "requests", "scipy", "threadpoolctl", "tqdm", "tyro", "numba"}
+    assert not heavy & set(outside(name, top_level=True))

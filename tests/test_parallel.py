@@ -1,0 +1,138 @@
+"""minidsr.parallel: batches are cut without loss, worked on in threads, put together in order."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
+
+from minidsr import parallel
+
+DEVICE = object()  # an array module that is not NumPy
+
+
+@given(st.integers(1, 5000))
+def test_chunks_cover_the_range_once(n):
+    pieces = parallel.chunks(n)
+    assert [i for piece in pieces for i in range(n)[piece]] == list(range(n))
+    lengths = [piece.stop - piece.start for piece in pieces]
+    assert len(lengths) == min(n, parallel.CHUNKS)
+    assert min(lengths) >= 1
+    assert max(lengths) - min(lengths) <= 1
+    assert parallel.chunks(n, DEVICE) == [slice(0, n)]
+
+
+@given(n=st.integers(1, 40), count=st.sampled_from([None, 1, 2, 3, 8]))
+def test_results_come_in_the_order_of_the_chunks(n, count):
+    def work(piece):
+        time.sleep(1e-4 * (parallel.CHUNKS - piece.start % parallel.CHUNKS))  # the first one last
+        return piece
+
+    assert parallel.map_chunks(work, n) == parallel.chunks(n)
+    with parallel.threads(count):
+        assert parallel.map_chunks(work, n) == parallel.chunks(n)
+        assert parallel.map_chunks(work, n, DEVICE) == [slice(0, n)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_so_many_threads_work_at_once(count):
+    lock, inside, most, names = threading.Lock(), 0, 0, set()
+    meeting = threading.Barrier(count)  # opens when `count` threads wait at it
+
+    def work(piece):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+            names.add(threading.get_ident())
+        if piece.start < count:
+            meeting.wait(timeout=60)
+        time.sleep(0.002)
+        with lock:
+            inside -= 1
+
+    with parallel.threads(count) as given_count:
+        parallel.map_chunks(work, parallel.CHUNKS)
+    assert given_count == count
+    assert most == len(names) == count
+    assert threading.get_ident() not in names
+
+
+def test_without_a_context_the_caller_works():
+    names = parallel.map_chunks(lambda piece: threading.get_ident(), 8)
+    assert set(names) == {threading.get_ident()}
+
+
+def test_all_cores_by_default():
+    with parallel.threads() as count:
+        assert count == parallel.available_cores() >= 1
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_blas_has_one_thread_inside_and_its_own_number_outside():
+    before = blas_threads()
+    with parallel.threads(2):
+        assert blas_threads() <= {1}
+    assert blas_threads() == before
+
+
+def test_errstate_reaches_the_threads():
+    def work(piece):
+        return np.ones(1) / np.zeros(1)
+
+    with parallel.threads(2):
+        with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+            parallel.map_chunks(work, 8)
+        with np.errstate(divide="ignore"):
+            assert parallel.map_chunks(work, 8) == [np.inf] * 8
+        with pytest.raises(RuntimeWarning):
+            parallel.map_chunks(work, 8)
+
+
+@pytest.mark.parametrize("bad", [0, 5, 7])
+def test_exceptions_come_out(bad):
+    def work(piece):
+        if piece.start == bad:
+            raise KeyError(f"chunk {bad}")
+        return piece.start
+
+    with pytest.raises(KeyError, match=f"chunk {bad}"):
+        parallel.map_chunks(work, 8)
+    with parallel.threads(2):
+        with pytest.raises(KeyError, match=f"chunk {bad}"):
+            parallel.map_chunks(work, 8)
+        assert parallel.map_chunks(lambda piece: piece.start, 8) == list(range(8))
+
+
+def test_contexts_do_not_nest():
+    with parallel.threads(2):
+        with pytest.raises(AssertionError, match="nest"), parallel.threads(1):
+            pass
+        names = set(parallel.map_chunks(lambda piece: threading.get_ident(), 8))
+        assert threading.get_ident() not in names  # the outer one goes on
+    with parallel.threads(1) as count:
+        assert count == 1
+
+
+def test_a_context_ends_when_an_exception_leaves_it():
+    with pytest.raises(KeyError), parallel.threads(2):
+        raise KeyError
+    test_without_a_context_the_caller_works()
+    with parallel.threads(2):
+        pass
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_count_below_one_raises_and_leaves_nothing_behind(count):
+    before = blas_threads()
+    with pytest.raises(ValueError), parallel.threads(count):
+        pass
+    assert blas_threads() == before
+    with parallel.threads(1):
+        pass

@@ -1,0 +1,271 @@
+"""minidsr.parameters: Sparse is its definition, whatever is pruned and grown."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from strategies import seeds
+
+from minidsr.parameters import Dense, Sparse, index_dtype
+
+dtypes = st.sampled_from([np.float32, np.float64])
+
+
+@st.composite
+def tensors(draw):
+    """A Sparse tensor of 1 to 3 dimensions, empty to full, with a velocity and sometimes a grad."""
+    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)))
+    size = int(np.prod(shape))
+    rng = np.random.default_rng(draw(seeds))
+    m, dtype = draw(st.integers(0, size)), draw(dtypes)
+    index = np.sort(rng.permutation(size)[:m]).astype(np.int32)
+    value = (rng.integers(-1, 2, m) * rng.random(m)).astype(dtype)  # 0 and -0 among them
+    W = Sparse(shape, index, value)
+    W.velocity = rng.standard_normal(m).astype(dtype)
+    if draw(st.booleans()):
+        W.pull(np.ones(shape, dtype))
+    return W
+
+
+def numbers(W):
+    """{position: (bits of value, bits of velocity)}"""
+    return {int(i): (v.tobytes(), u.tobytes())
+            for i, v, u in zip(W.index, W.value, W.velocity, strict=True)}
+
+
+def everything(W):
+    grad = None if W.grad is None else W.grad.tobytes()
+    return W.shape, grad, {key: (a.dtype, a.tobytes()) for key, a in W.state().items()}
+
+
+def assert_sound(W, dtype):
+    assert W.index.dtype == np.int32
+    assert W.value.dtype == W.velocity.dtype == W.theta().dtype == dtype
+    assert W.index.shape == W.value.shape == W.velocity.shape == (W.value.size,)
+    assert W.index.tolist() == sorted(set(W.index.tolist()))
+    assert set(W.index.tolist()) <= set(range(W.size))
+    Sparse(W.shape, W.index, W.value)  # does not raise
+
+
+# θ and its gradient
+
+
+@given(tensors())
+def test_theta_holds_the_values_and_zeros(W):
+    theta = W.theta()
+    assert theta.shape == W.shape
+    assert theta.size == W.size
+    flat, values = theta.reshape(-1), dict(zip(W.index.tolist(), W.value, strict=True))
+    for i in range(W.size):
+        assert flat[i].tobytes() == values.get(i, np.zeros((), theta.dtype)).tobytes()
+    theta[...] = 7
+    assert W.size == 0 or not (W.theta() == 7).any()  # built anew
+
+
+@given(tensors(), seeds)
+def test_pull_is_the_adjoint_of_theta(W, seed):
+    """<θ(v), dθ> = <v, grad> for all v; small whole numbers, so that sums are exact."""
+    rng = np.random.default_rng(seed)
+    W.value = rng.integers(-9, 10, W.value.size).astype(W.value.dtype)
+    dtheta = rng.integers(-9, 10, W.shape).astype(W.value.dtype)
+    dtheta.setflags(write=False)
+    W.pull(dtheta)
+    assert W.grad.shape == W.value.shape
+    assert W.grad.dtype == W.value.dtype
+    assert (W.theta() * dtheta).sum() == (W.value * W.grad).sum()
+
+
+def test_a_worked_example():
+    W = Sparse((2, 3), np.array([1, 3, 5], np.int32), np.array([10.0, 20, 30]))
+    assert W.theta().tolist() == [[0, 10, 0], [20, 0, 30]]
+    assert W.size == 6
+    W.pull(np.arange(6.0).reshape(2, 3))
+    assert W.grad.tolist() == [1, 3, 5]
+    W.velocity = np.array([1.0, 2, 3])
+    assert W.prune(np.array([False, True, False])) == 1
+    W.grow([4, 0])
+    assert W.index.tolist() == [0, 1, 4, 5]
+    assert W.value.tolist() == [0, 10, 0, 30]
+    assert W.velocity.tolist() == [0, 1, 0, 3]
+
+
+def test_dense_is_the_identity(rng):
+    value = rng.standard_normal((2, 3)).astype(np.float32)
+    W = Dense(value)
+    assert W.theta() is value
+    assert W.grad is None
+    assert W.velocity.dtype == np.float32
+    assert not W.velocity.any()
+    assert (W.shape, W.size) == ((2, 3), 6)
+    W.pull(value)
+    np.testing.assert_array_equal(W.grad, value)
+
+
+# Pruning and growing
+
+
+@given(tensors(), st.data())
+def test_prune(W, data):
+    dtype, before, m = W.value.dtype, numbers(W), W.value.size
+    dead = np.array(data.draw(st.lists(st.booleans(), min_size=m, max_size=m)), bool)
+    kept = {i for i, gone in zip(before, dead, strict=True) if not gone}
+    assert W.prune(dead) == dead.sum()
+    assert_sound(W, dtype)
+    assert numbers(W) == {i: before[i] for i in kept}
+    assert W.grad is None
+
+
+@given(tensors(), st.data())
+def test_grow(W, data):
+    dtype, before = W.value.dtype, numbers(W)
+    free = [i for i in range(W.size) if i not in before]
+    slots = data.draw(st.lists(st.sampled_from(free), unique=True) if free else st.just([]))
+    W.grow(np.array(slots, data.draw(st.sampled_from([np.int32, np.int64]))))
+    assert_sound(W, dtype)
+    zero = np.zeros((), dtype).tobytes()  # +0.0
+    assert numbers(W) == before | dict.fromkeys(slots, (zero, zero))
+    assert W.grad is None
+
+
+@given(tensors(), st.lists(st.tuples(st.booleans(), seeds), max_size=6))
+def test_any_sequence_of_both(W, moves):
+    """Against a dictionary."""
+    dtype, model = W.value.dtype, numbers(W)
+    zero = np.zeros((), dtype).tobytes()
+    for prune, seed in moves:
+        rng = np.random.default_rng(seed)
+        if prune:
+            dead = rng.random(W.value.size) < 0.4
+            for i in W.index[dead].tolist():
+                del model[i]
+            W.prune(dead)
+        else:
+            free = np.setdiff1d(np.arange(W.size), W.index)
+            slots = rng.permutation(free)[:rng.integers(0, len(free) + 1)]
+            model |= dict.fromkeys(slots.tolist(), (zero, zero))
+            W.grow(slots)
+        assert numbers(W) == model
+        assert_sound(W, dtype)
+
+
+@given(tensors(), st.data())
+def test_a_bad_grow_raises_and_changes_nothing(W, data):
+    active = W.index.tolist()
+    free = [i for i in range(W.size) if i not in active]
+    good = data.draw(st.lists(st.sampled_from(free), unique=True, max_size=3)) if free else []
+    bad = [st.integers(-3, -1), st.integers(W.size, W.size + 3),
+           st.sampled_from([-2**31, 2**31 - 1])]
+    bad += [st.sampled_from(active)] if active else []
+    bad += [st.sampled_from(good)] if good else []
+    slots = data.draw(st.permutations([*good, data.draw(st.one_of(bad))]))
+    before = everything(W)
+    with pytest.raises(ValueError, match="sorted, unique and within"):
+        W.grow(np.array(slots))
+    assert everything(W) == before
+
+
+@pytest.mark.parametrize("slot", [2**32, 2**32 + 1, -2**32])
+def test_a_position_beyond_int32_does_not_wrap_around(slot):
+    W = Sparse((4,), np.array([2], np.int32), np.ones(1, np.float32))
+    before = everything(W)
+    with pytest.raises(ValueError):
+        W.grow(np.array([slot]))
+    assert everything(W) == before
+
+
+@pytest.mark.parametrize(("index", "m"), [
+    ([1, 0], 2), ([0, 2, 1], 3), ([0, 0], 2), ([0, 3, 3], 3), ([-1, 0], 2), ([-1], 1), ([6], 1),
+    ([0, 6], 2), ([0, 1], 3), ([0, 1], 1), ([], 1), ([[0, 1]], 2), ([5, -1], 2)])
+def test_a_bad_index_raises(index, m):
+    with pytest.raises(ValueError, match="index"):
+        Sparse((2, 3), np.array(index, np.int32), np.zeros(m, np.float32))
+
+
+# Random structure
+
+
+@given(size=st.integers(1, 60), share=st.floats(0, 1), dtype=dtypes, seed=seeds)
+def test_random_keeps_so_many_values(size, share, dtype, seed):
+    theta = np.random.default_rng(seed).standard_normal((size, 2)).astype(dtype)
+    before, count = theta.copy(), int(share * 2 * size)
+    W = Sparse.random(theta, count, np.random.default_rng(seed))
+    assert W.value.size == count
+    assert_sound(W, dtype)
+    assert W.shape == theta.shape
+    assert W.value.tobytes() == theta.reshape(-1)[W.index].tobytes()
+    assert not W.velocity.any()
+    assert W.grad is None
+    W.value += 1
+    np.testing.assert_array_equal(theta, before)  # a copy
+    again = Sparse.random(theta, count, np.random.default_rng(seed))
+    np.testing.assert_array_equal(again.index, W.index)
+
+
+@pytest.mark.parametrize("count", [-1, 7])
+def test_random_cannot_keep_more_than_there_are(count, rng):
+    with pytest.raises(ValueError):
+        Sparse.random(np.zeros((2, 3), np.float32), count, rng)
+
+
+def test_random_draws_every_set_of_positions_alike(rng):
+    theta, sets = np.zeros(6, np.float32), list(combinations(range(6), 3))
+    counts = dict.fromkeys(sets, 0)
+    for _ in range(4000):
+        counts[tuple(Sparse.random(theta, 3, rng).index.tolist())] += 1
+    assert chisquare(list(counts.values())).pvalue > 1e-3
+
+
+def test_random_draws_every_position_of_a_large_tensor_alike(rng):
+    theta, counts = np.zeros((200, 100), np.float32), np.zeros(20)
+    for _ in range(100):
+        counts += np.histogram(Sparse.random(theta, 200, rng).index, 20, (0, 20_000))[0]
+    assert chisquare(counts).pvalue > 1e-3
+
+
+def test_index_type():
+    assert index_dtype(10) == index_dtype(2**31 - 1) == np.int32
+    assert index_dtype(2**31) == np.int64
+
+
+# State
+
+
+@given(tensors())
+def test_state_makes_the_trip_bit_for_bit(W):
+    state = {key: array.copy() for key, array in W.state().items()}
+    other = Sparse(W.shape, np.zeros(0, np.int32), np.zeros(0, W.value.dtype))
+    other.load(state)
+    assert other.state().keys() == {"index", "value", "velocity"}
+    assert numbers(other) == numbers(W)
+    assert everything(other)[2] == everything(W)[2]
+
+
+def bad_states():
+    good = {"index": np.array([1, 3], np.int32), "value": np.ones(2, np.float32),
+            "velocity": np.ones(2, np.float32)}
+    yield "index type", good | {"index": good["index"].astype(np.int64)}
+    yield "value type", good | {"value": np.ones(2)}
+    yield "velocity type", good | {"velocity": np.ones(2)}
+    yield "velocity length", good | {"velocity": np.ones(3, np.float32)}
+    yield "value length", good | {"value": np.ones(3, np.float32)}
+    yield "order", good | {"index": np.array([3, 1], np.int32)}
+    yield "range", good | {"index": np.array([3, 6], np.int32)}
+
+
+@pytest.mark.parametrize("state", [pytest.param(state, id=name) for name, state in bad_states()])
+def test_a_bad_state_raises_and_changes_nothing(state):
+    W = Sparse((2, 3), np.array([0, 5], np.int32), np.ones(2, np.float32))
+    before = everything(W)
+    with pytest.raises(ValueError):
+        W.load(state)
+    assert everything(W) == before
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (6,), (2, 3, 1), (2, 4)])
+def test_dense_wants_its_own_shape(shape):
+    W = Dense(np.zeros((2, 3), np.float32))
+    with pytest.raises(ValueError, match="does not fit"):
+        W.load(Dense(np.zeros(shape, np.float32)).state())

@@ -1,0 +1,68 @@
+"""minidsr.schedules: steps of piecewise values, and the published times of reallocation."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidsr.schedules import piecewise, reallocates
+
+PERIODS = (100, 200, 400, 800)
+# name: (total, milestones, periods, stop), reallocations in all, the last one
+PUBLISHED = {
+    "wrn-28-2": ((100_000, (0.125, 0.4, 0.7), PERIODS, 0.95), 367, 94_400),
+    "lenet-300-100": ((60_000, (0.25, 0.5, 0.75), PERIODS, 0.9), 273, 53_600),
+    "resnet-50": ((500_500, (0.25, 0.5, 0.75), (1000, 2000, 4000, 8000), 0.95), 232, 472_000),
+}
+
+
+@st.composite
+def tables(draw):
+    """(total, milestones, values): the milestones increase, a dyadic share of training each."""
+    parts = sorted(draw(st.sets(st.integers(1, 63), max_size=4)))
+    values = draw(st.lists(st.integers(1, 50), min_size=len(parts) + 1, max_size=len(parts) + 1))
+    total = draw(st.integers(1, 2000) | st.sampled_from([64, 640, 1600]))
+    return total, [part / 64 for part in parts], values
+
+
+@given(tables(), st.floats(0, 1))
+def test_piecewise(table, where):
+    total, milestones, values = table
+    t = int(where * total)
+    expected = values[0]
+    for milestone, value in zip(milestones, values[1:], strict=True):
+        if t >= milestone * total:
+            expected = value
+    assert piecewise(t, total, milestones, values) == expected
+
+
+def test_a_value_holds_from_its_milestone_on():
+    values = [piecewise(t, 10, (0.5, 0.8), "abc") for t in range(10)]
+    assert "".join(values) == "aaaaabbbcc"
+    assert piecewise(3, 10, (), [7]) == 7
+
+
+@given(tables(), st.integers(0, 64))
+def test_reallocates(table, stop):
+    total, milestones, periods = table
+    for t in range(total):
+        due = t % piecewise(t, total, milestones, periods) == 0
+        assert reallocates(t, total, milestones, periods, stop / 64) == (
+            due and t > 0 and 64 * t < stop * total)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_schedules(name):
+    schedule, count, last = PUBLISHED[name]
+    steps = [t for t in range(schedule[0]) if reallocates(t, *schedule)]
+    assert len(steps) == count
+    assert steps[0] == schedule[2][0]
+    assert steps[-1] == last
+
+
+def test_the_period_changes_at_its_milestone():
+    steps = [t for t in range(100) if reallocates(t, 100, (0.25, 0.5), (5, 10, 20), 0.9)]
+    assert steps == [5, 10, 15, 20, 30, 40, 60, 80]
+
+
+def test_nothing_moves_at_the_stop():
+    assert [t for t in range(10) if reallocates(t, 10, (), (2,), 0.8)] == [2, 4, 6]
