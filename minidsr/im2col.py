@@ -55,8 +55,7 @@ class Geometry:
             raise ValueError(f"a {k}x{k} kernel does not fit a {H}x{W} image padded by {p}")
         before, after = -(-p // s), max(0, (k - 1 - p) // s)  # reach of the taps, in phase rows
         out = tuple((size + 2 * p - k) // s + 1 for size in (H, W))
-        pitch = tuple(max(-(-size // s) + before, o + after)
-                      for size, o in zip((H, W), out, strict=True))
+        pitch = tuple(max(-(-size // s) + before, o) for size, o in zip((H, W), out, strict=True))
         phases = {}
         for t in range(k * k):
             (qy, a), (qx, b) = (divmod(i - p, s) for i in divmod(t, k))

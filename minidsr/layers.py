@@ -64,11 +64,12 @@ class Layer:
         return self
 
     def state(self):
-        """{name: array on the host}: parameters, velocities, structure, running statistics."""
+        """{name: array on the host}, copies: values, velocities, structure, running statistics."""
         state = {f"{name}.{key}": array for name, p in self.named_params().items()
                  for key, array in p.state().items()}
         for name, layer in self.walk():
-            state |= {f"{name}.{key}": to_host(getattr(layer, key)) for key in layer.statistics}
+            state |= {f"{name}.{key}": to_host(getattr(layer, key)).copy()
+                      for key in layer.statistics}
         return state
 
     def load(self, state):
@@ -85,10 +86,11 @@ class Layer:
                 raise ValueError(f"{name}: {error}") from None
         for name, layer in self.walk():
             for key in layer.statistics:
-                path = f"{name}.{key}"
-                if state[path].shape != own[path].shape or state[path].dtype != own[path].dtype:
-                    raise ValueError(f"{path}: {state[path].shape} does not fit {own[path].shape}")
-                setattr(layer, key, state[path])
+                new, old = state[f"{name}.{key}"], own[f"{name}.{key}"]
+                if new.shape != old.shape or new.dtype != old.dtype:
+                    raise ValueError(f"{name}.{key}: {new.dtype} {new.shape} does not fit "
+                                     f"{old.dtype} {old.shape}")
+                setattr(layer, key, new)
 
 
 class Conv2d(Layer):
@@ -214,13 +216,19 @@ class ReLU(Layer):
 
 
 class MaxPool2d(Layer):
-    """The largest of each k x k window; windows start every s pixels, in an image padded by p."""
+    """The largest of each k x k window; windows start every s pixels, in an image padded by p.
+
+    Raises ValueError where the window is larger than the padded image.
+    """
 
     def __init__(self, kernel, *, stride=None, pad=0):
         self.kernel, self.stride, self.pad = kernel, stride or kernel, pad
 
     def forward(self, x, train=False):
         xp, p = get_xp(x), self.pad
+        if self.kernel > min(x.shape[2:]) + 2 * p:
+            raise ValueError(f"a {self.kernel}x{self.kernel} window does not fit images of "
+                             f"{x.shape[2]}x{x.shape[3]} padded by {p}")
         padded = xp.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), constant_values=-xp.inf) if p else x
         y = self._window(padded, 0).copy()                              # (N, C, OH, OW)
         winner = xp.zeros(y.shape, np.uint8)                            # which tap: the first wins

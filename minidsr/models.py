@@ -20,7 +20,7 @@ from .layers import (
     Sequential,
 )
 
-NAMES = ("small-cnn", "lenet-300-100", "wrn-D-W such as wrn-28-2")
+NAMES = ("small-cnn", "lenet-300-100")
 WIDE_RESNET = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)")
 
 
@@ -30,7 +30,8 @@ def check_name(name):
     if match:
         _check_wide_resnet(int(match[1]), float(match[2]))
     elif name not in NAMES:
-        raise ValueError(f"unknown model {name!r}; choose one of: {', '.join(NAMES)}")
+        raise ValueError(f"unknown model {name!r}; choose one of: {', '.join(NAMES)}, "
+                         "wrn-D-W (such as wrn-28-2)")
 
 
 def build(name, *, image, classes, rng, dtype=np.float32):

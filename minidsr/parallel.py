@@ -15,6 +15,7 @@ from contextvars import copy_context
 import numpy as np
 
 CHUNKS = 8  # enough to keep eight cores busy; a partial weight gradient is held for each
+CHUNK_IMAGES = 12  # at least: smaller chunks cost more calls than they bring work
 
 _pool = None  # the executor of the current threads() context; only this module touches it
 
@@ -43,7 +44,7 @@ def available_cores():
 
 def chunks(n, xp=np):
     """Cut range(n) into at most CHUNKS slices of nearly equal length; into one on a GPU."""
-    count = min(CHUNKS, n) if xp is np else 1
+    count = max(1, min(CHUNKS, n // CHUNK_IMAGES)) if xp is np else 1
     edges = [n * i // count for i in range(count + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
 

@@ -43,8 +43,8 @@ class Parameterization:
         self.grad = None
 
     def state(self):
-        """{name: array on the host}: all that training must find again."""
-        return {name: to_host(getattr(self, name)) for name in self.stored}
+        """{name: array on the host}, copies: all that training must find again."""
+        return {name: to_host(getattr(self, name)).copy() for name in self.stored}
 
     def load(self, state):
         """Take over a state(), on the host. Raises ValueError where shapes or types do not fit."""
@@ -125,10 +125,11 @@ class Sparse(Parameterization):
         Raises ValueError where one is out of range, named twice, or free already.
         """
         xp = get_xp(self.value)
-        index = xp.concatenate([self.index, xp.asarray(slots).astype(self.index.dtype)])
+        index = xp.concatenate([self.index, xp.asarray(slots)])
         order = xp.argsort(index)
         zeros = xp.zeros(len(index) - len(self.index), self.value.dtype)
         grown = Sparse(self.shape, index[order], xp.concatenate([self.value, zeros])[order])
+        grown.index = grown.index.astype(self.index.dtype)
         grown.velocity = xp.concatenate([self.velocity, zeros])[order]
         self.__dict__.update(grown.__dict__)
 

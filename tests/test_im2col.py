@@ -21,6 +21,7 @@ def cut(chunks, block_bytes):
     """Cut batches into `chunks` chunks, and these into blocks of `block_bytes`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "CHUNKS", chunks)
+        patch.setattr(parallel, "CHUNK_IMAGES", 1)
         patch.setattr(im2col, "BLOCK_BYTES", block_bytes)
         yield
 

@@ -414,8 +414,8 @@ def take_steps(model, rng, steps):
     sgd = SGD(model.params(), weight_decay=1e-4)
     sgd.lr = 0.1
     for _ in range(steps):
-        x = rng.standard_normal((6, 3, 8, 8)).astype(np.float32)
-        _, dlogits = softmax_cross_entropy(model.forward(x, train=True), rng.integers(0, 5, 6))
+        x = rng.standard_normal((25, 3, 8, 8)).astype(np.float32)
+        _, dlogits = softmax_cross_entropy(model.forward(x, train=True), rng.integers(0, 5, 25))
         model.backward(dlogits)
         sgd.step()
 

@@ -14,6 +14,21 @@ from minidsr import parallel
 DEVICE = object()  # an array module that is not NumPy
 
 
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch):
+    """As many chunks as there can be, also for a few images."""
+    monkeypatch.setattr(parallel, "CHUNK_IMAGES", 1)
+
+
+@given(st.integers(1, 5000))
+def test_chunks_are_not_too_small(n):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "CHUNK_IMAGES", 12)
+        lengths = [piece.stop - piece.start for piece in parallel.chunks(n)]
+    assert len(lengths) == max(1, min(parallel.CHUNKS, n // 12))
+    assert min(lengths) >= min(n, 12)
+
+
 @given(st.integers(1, 5000))
 def test_chunks_cover_the_range_once(n):
     pieces = parallel.chunks(n)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import networks, sparse_tensors, thresholds
+from strategies import networks, sparse_tensors, thresholds
 
 from minidsr.parameters import Sparse
 from minidsr.reparam import (
