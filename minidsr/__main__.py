@@ -18,6 +18,7 @@ from .backend import choose_device
 from .config import Config, read_config
 from .environment import environment
 from .history import History
+from .parallel import threads
 from .train import Interrupted, Trainer, TrainingError, evaluate
 from .train import train as run_training
 
@@ -38,7 +39,7 @@ def demo(out: Out = Path("runs/demo"), sparsity: float = 0.95, epochs: int = 5, 
     """See it work: dense, static and DSR training on drawn shapes, under a minute, no download.
 
     Args:
-        out: Where the runs and figures go; an earlier demo there is replaced.
+        out: Where the figures go; those of an earlier demo are replaced.
         sparsity: Share of the sparsifiable weights that stay zero, for static and DSR.
         epochs: Passes over the training images.
         seed: Seed of initial values, structure and data order.
@@ -49,14 +50,13 @@ def demo(out: Out = Path("runs/demo"), sparsity: float = 0.95, epochs: int = 5, 
         print(f"{method}:")
         config = Config(method=method, sparsity=sparsity, epochs=epochs, seed=seed, device=device,
                         batch=50, periods=(10, 10, 20, 20))
-        _forget(out / method)
-        histories[method] = run_training(config, out=out / method, progress=True)
+        histories[method] = run_training(config, progress=True)
     print(f"\nThe last epoch of {epochs}, one run each (seed {seed}), from the same initial values "
           "on the same batches:\n")
     print(report.compare(histories))
     print("\nWhere DSR left its weights:\n")
     print(report.by_tensor(histories["dsr"]))
-    _print_figures(report.plot(histories, out / "figures"))
+    _print_figures(report.plot(histories, out))
 
 
 def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = False) -> None:
@@ -67,7 +67,8 @@ def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = 
     Args:
         flags: What to train, and how.
         out: Run directory, for checkpoints and metrics (default: runs/DATA-MODEL-METHOD-SEED).
-        resume: Go on with the run in the run directory.
+        resume: Go on with the run in the run directory. Flags that are left out, or have their
+            default, are the run's own.
     """
     config = Config(**vars(flags))
     out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
@@ -90,7 +91,8 @@ def eval(run: Run, data_dir: str | None = None, device: str = "auto") -> None:
     config = replace(_config_of(run), device=device)
     trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config)
     trainer.load(run / "checkpoint.npz")
-    loss, accuracy = evaluate(trainer.model, trainer.dataset)
+    with threads(config.threads):
+        loss, accuracy = evaluate(trainer.model, trainer.dataset)
     print(f"{run}: {config.model} trained by {config.method}, step {trainer.t} of "
           f"{trainer.total_steps}: test loss {loss:.4f}, test accuracy {accuracy:.2f} % of "
           f"{len(trainer.dataset.test_y):,} images, "
@@ -178,12 +180,15 @@ def main(argv=None):
             COMMANDS, prog="minidsr", args=argv or ["demo"],
             description="Dynamic sparse reparameterization (Mostafa & Wang, ICML 2019) from "
                         "scratch. Without arguments: demo.")
-    except (ValueError, TrainingError) as error:  # data, device, checkpoint errors are ValueErrors
+    except (ValueError, TrainingError, OSError) as error:  # DataError and others are ValueErrors
         print(f"minidsr: {error}", file=sys.stderr)
-        return 1 if isinstance(error, TrainingError) else 2
+        return 2 if isinstance(error, ValueError) else 1
     except Interrupted as stop:
-        print(f"minidsr: {stop}; saved, go on with --resume", file=sys.stderr)
+        print(f"minidsr: {stop}", file=sys.stderr)
         return 128 + stop.signum
+    except KeyboardInterrupt:
+        print("minidsr: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -191,12 +196,6 @@ def _config_of(run):
     if not (run / "config.json").exists():
         raise checkpoint.CheckpointError(f"{run}: not a run directory, it has no config.json")
     return read_config(run / "config.json")
-
-
-def _forget(run):
-    """Remove an earlier demo's run."""
-    for name in ("checkpoint.npz", "metrics.jsonl", "config.json", "env.json"):
-        (run / name).unlink(missing_ok=True)
 
 
 def _print_figures(paths):

@@ -59,9 +59,11 @@ def _gpu_fault():
     """Why no GPU can be used, or None."""
     if find_spec("cupy") is None:
         return "CuPy is not installed (pip install 'minidsr[cuda13]' or 'minidsr[cuda12]')"
-    if not _cupy().cuda.is_available():
-        return "CuPy finds no usable NVIDIA GPU or driver"
-    return None
+    try:
+        usable = _cupy().cuda.is_available()
+    except Exception as error:  # a broken installation may raise anything
+        return f"CuPy does not load ({' '.join(str(error).split())})"
+    return None if usable else "CuPy finds no usable NVIDIA GPU or driver"
 
 
 def _cupy():

@@ -49,7 +49,7 @@ MNIST_FILES = tuple(name.removesuffix(".gz") for name in SOURCES["mnist"][2])
 LAYOUTS = {
     "cifar10": (("cifar-10-batches-py", PYTHON_FILES), ("", PYTHON_FILES),
                 ("cifar-10-batches-bin", BINARY_FILES), ("", BINARY_FILES)),
-    "mnist": tuple((folder, MNIST_FILES) for folder in ("", "mnist", "MNIST/raw", "MNIST")),
+    "mnist": tuple((folder, MNIST_FILES) for folder in ("MNIST/raw", "MNIST", "mnist", "")),
 }
 
 
@@ -104,10 +104,13 @@ def fetch(name, data_dir="data", *, url=None):
             folder.mkdir(parents=True, exist_ok=True)
             for path in arrived:
                 os.replace(path, folder / path.name)
+                if path.suffix == ".gz":  # an unpacked twin would be read first
+                    (folder / path.stem).unlink(missing_ok=True)
     except ImportError:
         raise DataError("downloads need pooch and tqdm: pip install pooch tqdm") from None
     except Exception as error:  # whatever the network, the server or the disk may do
         raise DataError(f"{name}: nothing fetched into {folder}: {_one_line(error)}") from error
+    load(name, data_dir)  # raises where damaged files elsewhere under data_dir come first
     return folder
 
 
@@ -166,6 +169,8 @@ def cifar10(data_dir):
     classes, parts = (_read_python if files is PYTHON_FILES else _read_binary)(folder)
     _refuse_copies({folder / file: x for file, (x, _) in zip(files, parts, strict=False)})
     *train, test = parts
+    if np.ptp(np.bincount(test[1], minlength=10)):  # published: as many images of each class
+        raise _broken(folder / files[len(train)], "not the test batch: its classes differ in size")
     return Dataset(
         "cifar10", classes,
         np.concatenate([x for x, _ in train]).reshape(-1, 3, 32, 32),

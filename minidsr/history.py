@@ -25,10 +25,10 @@ class History:
         for line in Path(path).read_text().splitlines() if Path(path).exists() else ():
             try:
                 record = json.loads(line)
-            except ValueError:
+                if record["step"] <= up_to:
+                    history.records.append(record)
+            except (ValueError, TypeError, KeyError):
                 break
-            if record["step"] <= up_to:
-                history.records.append(record)
         return history
 
     def add(self, kind, step, **fields):

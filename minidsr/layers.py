@@ -306,11 +306,14 @@ class Residual(Layer):
     """h = before(x); y = body(h) + x, or with a shortcut y = body(h) + shortcut(h).
 
     The pre-activation block of He et al. 2016: `before` is batch norm and ReLU, and a shortcut,
-    where the number of channels changes, starts behind them.
+    where the number of channels changes, starts behind them. `before` and `body` are Sequential,
+    their layers' names all different.
     """
 
     def __init__(self, *, before, body, shortcut=None):
         self.before, self.body, self.shortcut = before, body, shortcut
+        names = [*before.layers, *body.layers, "shortcut"]
+        assert len(names) == len(set(names)), f"names must differ: {names}"
 
     def children(self):
         shortcut = {} if self.shortcut is None else {"shortcut": self.shortcut}

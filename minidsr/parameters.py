@@ -47,16 +47,14 @@ class Parameterization:
         return {name: to_host(getattr(self, name)).copy() for name in self.stored}
 
     def load(self, state):
-        """Take over a state(), on the host. Raises ValueError where shapes or types do not fit."""
-        fresh = self.rebuilt(state)
-        fresh.velocity = state["velocity"]
+        """Take over a state(), on the host. ValueError, and no change, where it does not fit."""
         for name in self.stored:
-            array, own = getattr(fresh, name), getattr(self, name)
-            if array.dtype != own.dtype:
-                raise ValueError(f"{name} is {array.dtype}, not {own.dtype}")
-        if fresh.shape != self.shape or fresh.velocity.shape != fresh.value.shape:
-            raise ValueError(f"{fresh.shape} does not fit {self.shape}")
-        self.__dict__.update(fresh.__dict__)
+            if state[name].dtype != getattr(self, name).dtype:
+                raise ValueError(f"{name} is {state[name].dtype}, not {getattr(self, name).dtype}")
+        self._check(**state)
+        for name in self.stored:
+            setattr(self, name, state[name])
+        self.grad = None
 
 
 class Dense(Parameterization):
@@ -65,8 +63,9 @@ class Dense(Parameterization):
     def __init__(self, value):
         super().__init__(value.shape, value)
 
-    def rebuilt(self, state):
-        return Dense(state["value"])
+    def _check(self, value, velocity):
+        if not value.shape == velocity.shape == self.shape:
+            raise ValueError(f"{value.shape} and velocity {velocity.shape} do not fit {self.shape}")
 
     def theta(self):
         """θ, of shape `shape`; not a copy."""
@@ -86,11 +85,7 @@ class Sparse(Parameterization):
         """index (m,) int: flat, sorted, unique, in range, else ValueError; value (m,) float."""
         super().__init__(shape, value)
         self.index = index
-        if index.shape != value.shape or index.ndim != 1:
-            raise ValueError(f"index {index.shape} and value {value.shape} must both be (m,)")
-        if len(index) and not (0 <= index[0] and index[-1] < self.size
-                               and bool((index[1:] > index[:-1]).all())):
-            raise ValueError(f"index must be sorted, unique and within [0, {self.size})")
+        self._check(index, value, self.velocity)
 
     @classmethod
     def random(cls, theta, count, rng):
@@ -99,8 +94,13 @@ class Sparse(Parameterization):
         index = get_xp(theta).asarray(index.astype(index_dtype(theta.size)))
         return cls(theta.shape, index, theta.reshape(-1)[index])
 
-    def rebuilt(self, state):
-        return Sparse(self.shape, state["index"], state["value"])
+    def _check(self, index, value, velocity):
+        if index.ndim != 1 or not index.shape == value.shape == velocity.shape:
+            raise ValueError(f"index {index.shape}, value {value.shape} and velocity "
+                             f"{velocity.shape} must all be (m,)")
+        if len(index) and not (0 <= index[0] and index[-1] < self.size
+                               and bool((index[1:] > index[:-1]).all())):
+            raise ValueError(f"index must be sorted, unique and within [0, {self.size})")
 
     def theta(self):
         """Dense θ of `shape`, built anew at each call."""
@@ -127,11 +127,13 @@ class Sparse(Parameterization):
         xp = get_xp(self.value)
         index = xp.concatenate([self.index, xp.asarray(slots)])
         order = xp.argsort(index)
+        index = index[order]
         zeros = xp.zeros(len(index) - len(self.index), self.value.dtype)
-        grown = Sparse(self.shape, index[order], xp.concatenate([self.value, zeros])[order])
-        grown.index = grown.index.astype(self.index.dtype)
-        grown.velocity = xp.concatenate([self.velocity, zeros])[order]
-        self.__dict__.update(grown.__dict__)
+        value = xp.concatenate([self.value, zeros])[order]
+        velocity = xp.concatenate([self.velocity, zeros])[order]
+        self._check(index, value, velocity)
+        self.index, self.value = index.astype(self.index.dtype), value
+        self.velocity, self.grad = velocity, None
 
 
 def index_dtype(size):

@@ -33,10 +33,11 @@ class TrainingError(RuntimeError):
 
 
 class Interrupted(Exception):
-    """Ctrl-C or SIGTERM arrived; the run is saved. `signum` says which."""
+    """Ctrl-C or SIGTERM arrived; the run is saved, if it has a directory. `signum` says which."""
 
-    def __init__(self, signum):
-        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+    def __init__(self, signum, out):
+        saved = "nothing was kept" if out is None else f"saved in {out}, go on with --resume"
+        super().__init__(f"interrupted by {signal.Signals(signum).name}; {saved}")
         self.signum = signum
 
 
@@ -84,9 +85,11 @@ class Trainer:
             raise self._not_finite("the loss", x)
         self.model.backward(dlogits)
         self.sgd.lr = self.lr()
-        report = self.method.step(self.t, self.sgd)
-        if not all(_finite(p.value) for p in self.sgd.params):
-            raise self._not_finite("a weight", x)
+        try:
+            report = self.method.step(self.t, self.sgd)
+        finally:  # also where the method itself refuses such a weight
+            if not all(_finite(p.value) for p in self.sgd.params):
+                raise self._not_finite("a weight", x)
         self.t += 1
         self.loss_sum += loss * len(y)
         self.correct += int((logits.argmax(1) == y).sum())
@@ -95,14 +98,16 @@ class Trainer:
 
     def state(self):
         """All that changes in training, for checkpoint.save()."""
-        return {"t": self.t, "loss_sum": self.loss_sum, "correct": self.correct, "seen": self.seen,
-                "method": self.method.state(),
+        return {"run": self._identity(), "t": self.t, "loss_sum": self.loss_sum,
+                "correct": self.correct, "seen": self.seen, "method": self.method.state(),
                 **{f"model/{key}": array for key, array in self.model.state().items()}}
 
     def load(self, path):
         """Take over the checkpoint at `path`. CheckpointError where it is of another model."""
         state = checkpoint.load(path)
         try:
+            if state["run"] != self._identity():
+                raise ValueError(f"it is of {' '.join(state['run'])}")
             self.model.load({key.removeprefix("model/"): array for key, array in state.items()
                              if key.startswith("model/")})
             self.model.to(self.device)
@@ -111,8 +116,12 @@ class Trainer:
             self.correct, self.seen = state["correct"], state["seen"]
         except (ValueError, KeyError, TypeError) as error:
             raise checkpoint.CheckpointError(
-                f"{path}: not a checkpoint of {self.config.model} trained by "
-                f"{self.config.method} ({error})") from None
+                f"{path}: not a checkpoint of {' '.join(self._identity())} ({error})") from None
+
+    def _identity(self):
+        """What a checkpoint must agree in."""
+        c = self.config
+        return [c.model, c.method, c.data, f"{c.sparsity}"]
 
     def _not_finite(self, what, x):
         epoch, step = divmod(self.t, self.steps_per_epoch)
@@ -162,8 +171,7 @@ def train(config, *, out=None, resume=False, progress=False):
                     history.add("reallocation", trainer.t, **asdict(report),
                                 free_parameters=trainer.model.free_parameters())
                 images += len(y)
-                pace = {"seconds": time.perf_counter() - start}
-                pace["images_per_s"] = images / pace["seconds"]
+                pace = images / (time.perf_counter() - start)
                 _show(bar, trainer, history, pace)
                 ended = trainer.t % trainer.steps_per_epoch == 0
                 if ended:
@@ -172,7 +180,7 @@ def train(config, *, out=None, resume=False, progress=False):
                     _save(trainer, out)
                     saved = time.monotonic()
                 if signals:
-                    raise Interrupted(signals[0])
+                    raise Interrupted(signals[0], out)
         return history
 
 
@@ -205,7 +213,7 @@ def _finite(x):
 
 
 def _settle_config(config, out):
-    """The config of the run in `out`, written there: its own if it was begun earlier.
+    """The config of the run in `out`: its own if it was begun earlier.
 
     What `config` leaves at its default is the run's; what does not touch the results may differ.
     Raises CheckpointError for any other difference.
@@ -221,7 +229,6 @@ def _settle_config(config, out):
             raise checkpoint.CheckpointError(f"{out}: was begun with {name} {getattr(own, name)}, "
                                              f"not {changes[name]}; resume it as it is")
         config = replace(own, **changes)
-    checkpoint.write_json(path, asdict(config))
     return config
 
 
@@ -230,12 +237,15 @@ def _begin(trainer, out, count):
     if out is None:
         history = History()
     else:
+        if not (out / "checkpoint.npz").exists() and History.load(out / "metrics.jsonl").epochs:
+            raise checkpoint.CheckpointError(f"{out}: has metrics but no checkpoint.npz; move it "
+                                             "there, or choose another --out")
+        checkpoint.write_json(out / "config.json", asdict(trainer.config))
         checkpoint.write_json(out / "env.json", environment(trainer.device) | {
             "threads": count, "seed": trainer.config.seed})
-        history = History(out / "metrics.jsonl")
         if (out / "checkpoint.npz").exists():
             trainer.load(out / "checkpoint.npz")
-            history = History.load(out / "metrics.jsonl", up_to=trainer.t)
+        history = History.load(out / "metrics.jsonl", up_to=trainer.t)
         history.rewrite()
     if not history.records:
         history.add("setup", 0, free_parameters=trainer.model.free_parameters(), tensors=[
@@ -257,13 +267,13 @@ def _end_epoch(bar, trainer, history, pace):
         "epoch", trainer.t, epoch=trainer.t // trainer.steps_per_epoch,
         train_loss=trainer.loss_sum / trainer.seen,
         train_accuracy=100 * trainer.correct / trainer.seen,
-        test_loss=test_loss, test_accuracy=test_accuracy, **pace,
+        test_loss=test_loss, test_accuracy=test_accuracy, images_per_s=pace,
         free_parameters=trainer.model.free_parameters())
     trainer.loss_sum, trainer.correct, trainer.seen = 0.0, 0, 0
     bar.write(f"epoch {record['epoch']}/{trainer.config.epochs}: "
               f"train loss {record['train_loss']:.3f}, accuracy {record['train_accuracy']:.2f} %; "
               f"test loss {test_loss:.3f}, accuracy {test_accuracy:.2f} %; "
-              f"{record['images_per_s']:.0f} images/s")
+              f"{pace:.0f} images/s")
 
 
 def _progress_bar(trainer, progress):
@@ -284,7 +294,7 @@ def _show(bar, trainer, history, pace):
     bar.set_postfix_str(
         f"loss {trainer.loss_sum / trainer.seen:.3f}, "
         f"accuracy {100 * trainer.correct / trainer.seen:.1f} %, "
-        f"{pace['images_per_s']:.0f} images/s, "
+        f"{pace:.0f} images/s, "
         f"{trainer.model.free_parameters():,} free parameters{H}", refresh=False)
     bar.update()
 

@@ -85,7 +85,16 @@ def test_demo(tmp_path, capsys):
     out = capsys.readouterr().out
     for word in ("dense", "static", "dsr", "free parameters", "conserved", "accuracy.png"):
         assert word in out
-    assert len(list((tmp_path / "figures").iterdir())) == 3
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "accuracy.png", "sparsity-dsr.png", "threshold-dsr.png"}
+
+
+def test_a_step_of_wrn_28_2_stays_under_a_gibibyte():
+    """In a process of its own, batch 100."""
+    command = [sys.executable, "-m", "minidsr", "bench", "--model", "wrn-28-2", "--batch", "100",
+               "--steps", "1", "--device", "cpu", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["peak_rss_bytes"] < 2**30
 
 
 def test_bench_json(capsys):
@@ -128,6 +137,13 @@ def test_help_names_the_paper_s_values(capsys):
 def test_without_data(tmp_path, capsys):
     fails(capsys, ["train", "--data", "cifar10", "--data-dir", tmp_path / "none", "--out",
                    tmp_path / "run"], tmp_path / "none", "data fetch cifar10")
+
+
+def test_a_mistake_does_not_block_the_directory(tmp_path, data_dir, capsys):
+    """The wrong folder first, then the right one: the run directory is still free."""
+    out = tmp_path / "run"
+    fails(capsys, ["train", "--data", "cifar10", "--data-dir", tmp_path, "--out", out], "fetch")
+    assert train(out, data_dir) == 0
 
 
 def test_truncated_data(tmp_path, capsys):
@@ -218,6 +234,6 @@ def test_signals_save_and_exit(signum, code, tmp_path, data_dir):
     os.kill(process.pid, signum)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "saved, go on with --resume" in err
+    assert f"saved in {tmp_path / 'run'}, go on with --resume" in err
     assert "Traceback" not in err
     assert (tmp_path / "run" / "checkpoint.npz").exists()

@@ -220,7 +220,10 @@ def python3_pickle(fields):
 def fake_batch(name):
     rng = np.random.default_rng(BATCHES.index(name))
     images = rng.integers(0, 256, (COUNT, 3072), dtype=np.uint8)
-    return images, (np.arange(COUNT) % 10).astype(np.uint8)
+    labels = (np.arange(COUNT) % 10).astype(np.uint8)
+    if name != "test_batch":  # as published: only the test batch has as many images of each class
+        labels[0] = labels[1]
+    return images, labels
 
 
 def fields_of(name, label=None):
@@ -459,6 +462,14 @@ def test_cifar10_bad_binary_batch(tmp_path, case):
     folder = write_binary(tmp_path)
     (folder / "data_batch_3.bin").write_bytes(BAD_BINARIES[case])
     refuses("cifar10", tmp_path, folder, "data_batch_3.bin")
+
+
+def test_cifar10_test_batch_swapped_with_a_training_batch(tmp_path):
+    folder = write_binary(tmp_path)
+    (folder / "test_batch.bin").rename(folder / "x")
+    (folder / "data_batch_3.bin").rename(folder / "test_batch.bin")
+    (folder / "x").rename(folder / "data_batch_3.bin")
+    refuses("cifar10", tmp_path, folder / "test_batch.bin", "not the test batch")
 
 
 def test_cifar10_bad_binary_names(tmp_path):
@@ -709,10 +720,12 @@ def test_fetch_leaves_any_sound_layout_alone(tmp_path, server):
     assert Server.requests == []
 
 
-def test_fetch_replaces_damaged_files(tmp_path, server):
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("folder", ["MNIST/raw", "MNIST", "mnist", ""])
+def test_fetch_mends_damaged_files(tmp_path, server, folder, suffix):
     server("mnist", mnist_download())
-    write_mnist(tmp_path / "MNIST/raw", data.MNIST_FILES)
-    (tmp_path / "MNIST/raw" / f"{TRAIN_IMAGES}.gz").write_bytes(b"damaged")
+    write_mnist(tmp_path / folder, data.MNIST_FILES)
+    (tmp_path / folder / f"{TRAIN_IMAGES}{suffix}").write_bytes(b"damaged")
     data.fetch("mnist", tmp_path)
     assert len(data.load("mnist", tmp_path).train_y) == 12
 

@@ -15,7 +15,7 @@ from ..reparam import check_arguments, reallocate
 from ..schedules import reallocates
 from .base import Method, make_sparse
 
-PAPER_FRACTION = 20_000 / 145_152  # N_p for WRN-28-2 at sparsity 0.9, of its sparse weights
+PAPER_FRACTION = 20_000 / 145_139  # N_p for WRN-28-2 at sparsity 0.9, of its sparse weights
 
 
 class DSR(Method):

@@ -1,0 +1,149 @@
+"""Methods against their interface, and that the settings of a run reach what they set."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from tiny import write_cifar10
+
+from minidsr import data, report
+from minidsr.config import Config
+from minidsr.history import History
+from minidsr.methods import DSR, METHODS
+from minidsr.models import small_cnn, wide_resnet
+from minidsr.parameters import Dense, Sparse
+from minidsr.reparam import adjust_pruning_threshold
+from minidsr.schedules import piecewise, reallocates
+from minidsr.train import Trainer, evaluate, train
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = write_cifar10(tmp_path_factory.mktemp("data"))
+    return Config(data="cifar10", data_dir=str(folder), model="wrn-10-1", batch=10, epochs=3,
+                  lr=0.02, periods=(2, 3, 4, 5), device="cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def history(tiny):
+    return train(tiny)
+
+
+def test_the_paper_s_target_is_the_default():
+    model = wide_resnet(28, 2, rng=np.random.default_rng(0))
+    method = DSR(total_steps=100_000)
+    method.setup(model, np.random.default_rng(1))
+    assert method.target_pruned == 20_000
+    assert model.free_parameters() == 161_229
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_sparsifiable_weights_become_sparse(method, tiny):
+    model = Trainer(dataclasses.replace(tiny, method=method)).model
+    may_be = {f"{name}.weight" for name in model.sparsifiable_layers()}
+    for name, p in model.named_params().items():
+        assert type(p) is (Sparse if name in may_be and method != "dense" else Dense), name
+
+
+def test_each_threshold_follows_from_the_call_before(tiny, history):
+    records = history.reallocations
+    assert records[0]["H"] == tiny.threshold
+    for r, following in zip(records, records[1:], strict=False):
+        assert following["H"] == adjust_pruning_threshold(r["H"], r["K"], r["N_p"], tiny.tolerance)
+    assert len({r["H"] for r in records}) > 2
+
+
+def test_reallocations_come_when_the_periods_say(tiny, history):
+    total = 3 * 10
+    expected = [t for t in range(total) if reallocates(t, total, tiny.period_milestones,
+                                                       tiny.periods, tiny.stop)]
+    assert [r["step"] - 1 for r in history.reallocations] == expected
+    assert len(expected) >= 8
+
+
+def test_weights_move_between_tensors(history):
+    assert any(r["pruned"] != r["grown"] for r in history.reallocations)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_the_optimizer_is_as_configured(tiny, nesterov):
+    config = dataclasses.replace(tiny, momentum=0.7, nesterov=nesterov, weight_decay=0.03, l1=0.02)
+    sgd = Trainer(config).sgd
+    assert (sgd.momentum, sgd.nesterov, sgd.weight_decay, sgd.l1) == (0.7, nesterov, 0.03, 0.02)
+
+
+def test_the_learning_rate_drops_at_the_milestones(tiny):
+    trainer = Trainer(dataclasses.replace(tiny, lr_milestones=(0.1, 0.5), lr_factor=0.1))
+    rates = []
+    for x, y in trainer.batches():
+        trainer.step(x, y)
+        rates.append(trainer.sgd.lr)
+    assert rates == pytest.approx([0.02] * 3 + [0.002] * 7)
+    trainer.t = 15
+    assert trainer.lr() == pytest.approx(0.0002)
+    assert piecewise(14, 30, (0.1, 0.5), (3, 2, 1)) == 2
+
+
+@pytest.mark.parametrize("augment", [None, True, False])
+def test_augmentation_is_as_configured(tiny, augment):
+    trainer = Trainer(dataclasses.replace(tiny, augment=augment))
+    ours, _ = next(iter(trainer.batches()))
+    theirs, _ = next(data.batches(trainer.dataset, 10, 0, 0, augmented=augment is not False))
+    assert (ours == theirs).all()
+
+
+def test_evaluation_is_on_the_test_images(tiny):
+    trainer = Trainer(tiny)
+    dataset = trainer.dataset
+    logits = trainer.model.forward(data.normalise(dataset.test_x, dataset))
+    right = 100 * (logits.argmax(1) == dataset.test_y).mean()
+    for batch in (7, 500):
+        loss, accuracy = evaluate(trainer.model, dataset, batch=batch)
+        assert accuracy == pytest.approx(right)
+    wrong = dataclasses.replace(dataset, test_y=(logits.argmax(1) + 1).astype(np.uint8) % 10)
+    assert evaluate(trainer.model, wrong)[1] == 0
+    assert loss > 0
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A history in which a weight got lost and the accuracy fell, and a torn last line."""
+    history = History(tmp_path / "metrics.jsonl")
+    history.add("setup", 0, free_parameters=100,
+                tensors=[{"name": "conv", "size": 200, "active": 50}])
+    history.add("reallocation", 3, H=0.1, N_p=5, K=7, pruned=[7], grown=[6], active=[49],
+                free_parameters=99)
+    for epoch, accuracy in ((1, 80.0), (2, 70.0)):
+        history.add("epoch", 5 * epoch, epoch=epoch, test_accuracy=accuracy, free_parameters=99)
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"kind": "epo')
+    return History.load(tmp_path / "metrics.jsonl")
+
+
+def test_a_lost_weight_is_seen(written):
+    assert not written.conserved
+    assert "NO" in report.compare({"x": written})
+
+
+def test_the_last_epoch_counts_not_the_best(written):
+    assert written.test_accuracy == 70.0
+    assert "70.00 %" in report.compare({"x": written})
+
+
+def test_tables_say_what_the_records_say(written):
+    assert report.compare({"x": written}).splitlines()[2].split() == [
+        "x", "100", "70.00", "%", "7", "1", "NO"]
+    assert report.by_tensor(written).splitlines()[2].split() == [
+        "conv", "200", "50", "49", "25.0", "%", "24.5", "%"]
+
+
+def test_records_up_to_a_step(written):
+    assert len(History.load(written.path, up_to=5).records) == 3
+    written.rewrite()
+    assert [json.loads(line) for line in written.path.read_text().splitlines()] == written.records
+
+
+def test_what_can_be_sparse_in_the_small_network():
+    names = small_cnn(rng=np.random.default_rng(0)).sparsifiable_layers()
+    assert list(names) == ["conv2", "conv3", "conv4", "conv5"]

@@ -1,0 +1,49 @@
+"""What the project says of itself is true: requirements, line counts, the README's Python."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_requirements_are_those_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = project["dependencies"] + project["optional-dependencies"]["test"]
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == named
+
+
+def test_plain_cupy_is_asked_for_nowhere():
+    text = (ROOT / "pyproject.toml").read_text() + (ROOT / "requirements.txt").read_text()
+    assert not re.search(r"^\s*\"?cupy\b(?!-cuda)", text, re.MULTILINE)
+
+
+def test_line_counts_in_the_readme():
+    rows = re.findall(r"^\| `(minidsr/[\w./]+)` \| (\d+) \|", README, re.MULTILINE)
+    assert len(rows) >= 10
+    for path, lines in rows:
+        assert int(lines) == len((ROOT / path).read_text().splitlines()), path
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
+def test_links_in_the_readme(path):
+    assert (ROOT / path).exists()
+
+
+def test_the_readme_s_algorithm_runs(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = next(block for block in blocks if "reallocate" in block)
+    exec(code, {})
+    assert "pruned=[1], grown=[1], active=[4]" in capsys.readouterr().out
+
+
+def test_version_is_said_once():
+    import minidsr
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == minidsr.__version__
+    assert f"version: {minidsr.__version__}" in (ROOT / "CITATION.cff").read_text()
