@@ -5,6 +5,12 @@
     H    the pruning threshold, one for all  N_p  how many weights a reallocation should prune
     δ    how far K may stray from N_p before H changes
 
+    1  prune in each tensor the weights with |w| < H:  k go, l survive
+    2  K = Σ k,  L = Σ l
+    3  next time, H is doubled if K < (1-δ) N_p, halved if K > (1+δ) N_p
+    4  each tensor's share of K new weights is K * l / L, in whole numbers
+    5  they lie at random positions that were free before pruning, and start at 0
+
 Every tensor here is a parameters.Sparse. It stores its free numbers only, so the number of free
 numbers is the length of an array and cannot be miscounted.
 """
@@ -48,16 +54,16 @@ def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True):
     """
     check_arguments(tensors, H, N_p, delta)
     before = [W.index for W in tensors]
-    k = [prune_by_threshold(W, H, keep_one=keep_one) for W in tensors]          # lines 1-4
-    l = [W.value.size for W in tensors]                                         # line 5
-    K = sum(k)                                                                  # lines 6-7
-    next_H = adjust_pruning_threshold(H, K, N_p, delta)                         # line 8
+    k = [prune_by_threshold(W, H, keep_one=keep_one) for W in tensors]          # 1
+    l = [W.value.size for W in tensors]
+    K = sum(k)                                                                  # 2
+    next_H = adjust_pruning_threshold(H, K, N_p, delta)                         # 3
     room = [W.size - len(index) for W, index in zip(tensors, before, strict=True)]
-    g = apportion(min(K, sum(room)), l, room)                                   # line 10
+    g = apportion(min(K, sum(room)), l, room)                                   # 4
     again = apportion(K - sum(g), l, k)         # all full: just-pruned positions are free as well
     g = [a + b for a, b in zip(g, again, strict=True)]
     for W, n, index in zip(tensors, g, before, strict=True):
-        grow_back(W, n, rng, avoid=index)                                       # lines 11-12
+        grow_back(W, n, rng, avoid=index)                                       # 5
     return next_H, Report(H, N_p, K, k, g, [W.value.size for W in tensors])
 
 
