@@ -104,7 +104,7 @@ def test_interrupted_at_any_step_and_resumed(tiny, tmp_path, monkeypatch, method
 
 def test_killed_again_and_again(tiny, tmp_path):
     """Kill -9 a real process at random moments, resume it until it is done: the same bytes."""
-    config = dataclasses.replace(tiny, epochs=3, checkpoint_seconds=0.0)
+    config = dataclasses.replace(tiny, epochs=8, checkpoint_seconds=0.0)
     train(config, out=tmp_path / "whole")
     run = tmp_path / "killed"
     flags = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)]
