@@ -40,6 +40,7 @@ def measure(config, steps):
         method.step(0, sgd)
         float(loss)  # waits for a GPU
 
+    facts = environment(device)
     with threads(config.threads) as count:
         forward = _median_seconds(lambda: float(model.forward(x).sum()), steps)
         train = _median_seconds(train_step, steps)
@@ -48,8 +49,7 @@ def measure(config, steps):
                 "train_images_per_s": config.batch / train,
                 "peak_rss_bytes": peak_rss_bytes(), "free_parameters": model.free_parameters(),
                 "engine": "im2col", "threads": count, "blas": blas(),
-                "device": environment(device)["device"],
-                "versions": environment(device)["versions"]}
+                "device": facts["device"], "versions": facts["versions"]}
 
 
 def peak_rss_bytes():

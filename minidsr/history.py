@@ -11,8 +11,10 @@ class History:
     """The records of a run in order, kept in `path` as JSON lines if there is one.
 
     setup         one record: the tensors that may be sparse, their sizes and free numbers
-    epochs        one record an epoch: losses, accuracies, seconds
-    reallocations one record a reallocation: H, K, pruned, grown, active for each tensor
+    epochs        one record an epoch: losses, accuracies in percent, images per second
+    reallocations one record a reallocation: the fields of reparam.Report
+
+    Every record has its kind, its step (batches trained on) and the free_parameters then.
     """
 
     def __init__(self, path=None):
