@@ -1,11 +1,13 @@
 """The command line: `python -m minidsr` or `minidsr`, one subcommand a function.
 
-Exit codes: 0 done, 1 the program failed, 2 the user's input, 130 and 143 interrupted and saved.
+Exit codes: 0 done, 1 the program failed or an invariant is violated, 2 the user's input, 130 and
+143 interrupted and saved.
 """
 
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,11 +15,13 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from . import bench as benchmark
-from . import checkpoint, data, report
+from . import checkpoint, data, reparam, report, trace
+from . import verify as verification
 from .backend import choose_device
 from .config import Config, read_config
 from .environment import environment
 from .history import History
+from .invariants import InvariantError
 from .parallel import threads
 from .train import Interrupted, Trainer, TrainingError, evaluate
 from .train import train as run_training
@@ -31,6 +35,8 @@ class Flags(Config):
 
 
 Out = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+Trace = Positional[Annotated[Path, tyro.conf.arg(
+    metavar="TRACE", help="An .npz file, or a folder of them.")]]
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
 
 
@@ -168,8 +174,35 @@ def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir:
     print(f"{name}: {data.fetch(name, data_dir, url=url)}")
 
 
+def verify(path: Trace | None = None, cases: int = 2000) -> None:
+    """Check the invariants of Algorithm 1, of this package or of a trace.
+
+    Without TRACE, reallocations of many networks are tried on the installed package. With it, what
+    another program has recorded is judged; README says how to record. Exit code 0 if all hold, 1 if
+    one is violated.
+
+    Args:
+        cases: How many random networks to try, without TRACE.
+    """
+    if path is None:
+        from tqdm import tqdm
+
+        tally, tried = verification.verify_package(cases, partial(tqdm, leave=False, disable=None))
+        print(f"Algorithm 1 as installed in {Path(reparam.__file__).parent}\n\ntried:")
+        for what, count in tried.items():
+            print(f"  {count:6,} {what}")
+    else:
+        recorded = trace.load(path)
+        print(f"{path}: {len(recorded)} reallocations of {len(recorded[0].sparse)} sparse tensors")
+        tally = verification.verify_trace(recorded)
+    print(f"\n{tally}\n")
+    if not tally.held:
+        raise InvariantError(f"{len(tally.examples)} invariants are violated")
+    print("All that could be checked holds.")
+
+
 COMMANDS = {"demo": demo, "train": train, "eval": eval, "plot": plot, "bench": bench, "info": info,
-            "data": data_}
+            "data": data_, "verify": verify}
 
 
 def main(argv=None):
@@ -180,9 +213,9 @@ def main(argv=None):
             COMMANDS, prog="minidsr", args=argv or ["demo"],
             description="Dynamic sparse reparameterization (Mostafa & Wang, ICML 2019) from "
                         "scratch. Without arguments: demo.")
-    except (ValueError, TrainingError, OSError) as error:  # DataError and others are ValueErrors
+    except (ValueError, TrainingError, InvariantError, OSError) as error:
         print(f"minidsr: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
+        return 2 if isinstance(error, ValueError) else 1  # DataError and others are ValueErrors
     except Interrupted as stop:
         print(f"minidsr: {stop}", file=sys.stderr)
         return 128 + stop.signum

@@ -8,6 +8,7 @@ from pathlib import Path
 from . import data, density, models
 from .backend import DEVICES
 from .methods import METHODS
+from .reparam import LARGEST_H, SMALLEST_H
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Config:
     """cpu, gpu, or auto: a usable GPU if there is one."""
     threads: int | None = None
     """Threads on the CPU; results do not depend on it (default: all cores)."""
+    check: bool = True
+    """Check the invariants of Algorithm 1 at each reallocation; results do not depend on it."""
     checkpoint_seconds: float = 60.0
     """Save at least this often; also after each epoch and when interrupted."""
 
@@ -83,7 +86,7 @@ class Config:
             "momentum": (0 <= self.momentum < 1, "in [0, 1)"),
             "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
             "l1": (0 <= self.l1 < math.inf, "0 or more"),
-            "threshold": (0 < self.threshold < math.inf, "positive and finite"),
+            "threshold": (SMALLEST_H <= self.threshold <= LARGEST_H, "in [2^-126, 2^127]"),
             "target_pruned": (self.target_pruned is None or self.target_pruned > 0, "positive"),
             "tolerance": (0 <= self.tolerance < 1, "in [0, 1)"),
             "periods": (self.periods and min(self.periods) >= 1, "at least 1 each"),

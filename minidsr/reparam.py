@@ -21,27 +21,32 @@ from fractions import Fraction
 
 from .backend import get_xp
 
-LARGEST_H = 2.0 ** 126  # beyond, 2H would not fit float32
-SMALLEST_H = 2.0 ** -126  # below, H/2 would not be a normal float32; and from 0 no rule leads back
+SMALLEST_H, LARGEST_H = 2.0 ** -126, 2.0 ** 127  # beyond, a float32 has fewer bits, or none
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one reallocation did. Lists have one entry a tensor, in the caller's order."""
+    """What one reallocation was asked for, and what it did; None is what nobody knows.
 
-    H: float  # the threshold that was used
-    N_p: int  # how many it was meant to prune
-    K: int  # pruned in all, and grown in all
-    pruned: list[int]
-    grown: list[int]
-    active: list[int]  # free numbers afterwards
+    Lists have one entry a sparse tensor, in the caller's order.
+    """
+
+    H: float | None = None  # the threshold that was used
+    next_H: float | None = None  # the one for the next time
+    N_p: int | None = None  # how many it was meant to prune
+    delta: float | None = None
+    keep_one: bool | None = None
+    K: int | None = None  # pruned in all, and grown in all
+    pruned: list[int] | None = None
+    grown: list[int] | None = None
+    active: list[int] | None = None  # free numbers afterwards
 
 
 def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True):
     """Algorithm 1: prune by one threshold everywhere, grow as many back where weights survived.
 
     tensors  list of Sparse, changed in place
-    H        > 0, the threshold in use; N_p in 1..Σm and δ in [0, 1) set the next one
+    H        the threshold in use, a normal float32; N_p in 1..Σm and δ in [0, 1) set the next
     rng      numpy.random.Generator, draws the new positions
 
     Returns (H for the next call, Report). Raises ValueError for arguments out of range or a weight
@@ -64,7 +69,8 @@ def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True):
     g = [a + b for a, b in zip(g, again, strict=True)]
     for W, n, index in zip(tensors, g, before, strict=True):
         grow_back(W, n, rng, avoid=index)                                       # 5
-    return next_H, Report(H, N_p, K, k, g, [W.value.size for W in tensors])
+    return next_H, Report(H, next_H, N_p, delta, keep_one, K, pruned=k, grown=g,
+                          active=[W.value.size for W in tensors])
 
 
 def prune_by_threshold(W, H, *, keep_one=True):
@@ -82,9 +88,14 @@ def prune_by_threshold(W, H, *, keep_one=True):
 
 
 def adjust_pruning_threshold(H, K, N_p, delta):
-    """2H if K < (1-δ) N_p, H/2 if K > (1+δ) N_p, else H. Within float32's normal range."""
+    """2H if K < (1-δ) N_p, H/2 if K > (1+δ) N_p, else H. Within float32's normal range.
+
+    δ counts as the decimal it is written as: K = 3 is (1 - 0.7) * 10, where floating point
+    arithmetic would find it smaller.
+    """
+    delta = Fraction(str(delta))
     if K < (1 - delta) * N_p:
-        return 2 * H if H <= LARGEST_H else H
+        return 2 * H if H <= LARGEST_H / 2 else H
     if K > (1 + delta) * N_p:
         return H / 2 if H >= 2 * SMALLEST_H else H
     return H
@@ -144,8 +155,8 @@ def grow_back(W, n, rng, avoid=()):
 def check_arguments(tensors, H, N_p, delta):
     """Raise ValueError, saying what is allowed, where reallocate() could not go on."""
     budget = sum(W.value.size for W in tensors)
-    if not (H > 0 and math.isfinite(H)):
-        raise ValueError(f"threshold H must be positive and finite, not {H}")
+    if not SMALLEST_H <= H <= LARGEST_H:
+        raise ValueError(f"threshold H must be in [2^-126, 2^127], not {H}")
     if not 0 < N_p <= budget:
         raise ValueError(f"N_p must be in 1..{budget}, the number of free weights, not {N_p}")
     if not 0 <= delta < 1:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 
-def table(rows, header):
-    """Text table; every cell is a string, the first column is left-aligned."""
+def table(rows, header, left=(0,)):
+    """Text table; every cell is a string. `left`: the columns that are aligned on the left."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
 
     def line(row):
-        return "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w)
+        return "  ".join(cell.ljust(w) if i in left else cell.rjust(w)
                          for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
 
     return "\n".join([line(header), "  ".join("-" * w for w in widths), *map(line, rows)])

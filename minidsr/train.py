@@ -55,6 +55,7 @@ class Trainer:
                                   classes=len(self.dataset.classes),
                                   rng=np.random.default_rng(values))
         self.method = METHODS[config.method].from_config(config, self.total_steps)
+        self.method.check = config.check
         self.method.setup(self.model, np.random.default_rng(structure))
         self.model.to(self.device)
         self.sgd = SGD(self.model.params(), momentum=config.momentum, nesterov=config.nesterov,
@@ -148,8 +149,9 @@ def train(config, *, out=None, resume=False, progress=False):
     progress  show a progress bar and a line an epoch
 
     Raises ValueError (CheckpointError, DataError, DeviceError) for what the user can mend;
-    TrainingError where a number is not finite or a file cannot be written: the last checkpoint
-    stays; Interrupted after Ctrl-C or SIGTERM, when all is saved.
+    TrainingError where a number is not finite or a file cannot be written, InvariantError where a
+    reallocation is wrong: the last checkpoint stays; Interrupted after Ctrl-C or SIGTERM, when all
+    is saved.
     """
     with ExitStack() as stack:
         if out is not None:
@@ -225,7 +227,8 @@ def _settle_config(config, out):
             asked = getattr(config, name)
             if asked not in (getattr(own, name), getattr(standard, name)):
                 changes[name] = asked
-        for name in changes.keys() - {"data_dir", "device", "threads", "checkpoint_seconds"}:
+        for name in changes.keys() - {"data_dir", "device", "threads", "check",
+                                      "checkpoint_seconds"}:
             raise checkpoint.CheckpointError(f"{out}: was begun with {name} {getattr(own, name)}, "
                                              f"not {changes[name]}; resume it as it is")
         config = replace(own, **changes)

@@ -13,7 +13,8 @@ ORDER = [
     ["parallel", "parameters"],
     ["im2col", "environment"],
     ["layers", "sgd", "reparam"],
-    ["models", "density", "schedules"],
+    ["trace"],
+    ["invariants", "models", "density", "schedules", "properties"],
     ["methods.base"],
     ["methods.dsr", "methods.static"],
     ["methods"],
@@ -22,6 +23,7 @@ ORDER = [
     ["config"],
     ["train"],
     ["report", "bench"],
+    ["verify"],
     [""],  # minidsr itself
     ["__main__"],
 ]
@@ -108,8 +110,19 @@ def test_cupy_is_imported_in_backend_alone_and_on_demand(name):
     assert ("cupy" in set(outside(name, top_level=False))) == (name == "backend")
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "__main__"])
+@pytest.mark.parametrize("name", [name for name in MODULES
+                                  if name not in ("__main__", "properties")])
 def test_the_core_needs_numpy_alone(name):
     """What only some commands need is imported where they need it."""
-    heavy = {"matplotlib", "pooch", "requests", "scipy", "threadpoolctl", "tqdm", "tyro", "numba"}
+    heavy = {"matplotlib", "pooch", "requests", "scipy", "threadpoolctl", "tqdm", "tyro", "numba",
+             "hypothesis"}
     assert not heavy & set(outside(name, top_level=True))
+
+
+def test_properties_are_loaded_on_demand():
+    """minidsr.properties needs hypothesis."""
+    for name in MODULES:
+        tree = ast.parse(MODULES[name].read_text())
+        top = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+        assert not any(alias.name == "properties" or node.module == "properties"
+                       for node in top for alias in node.names), name

@@ -49,10 +49,10 @@ class DSR(Method):
             self.target_pruned = max(1, round(PAPER_FRACTION * budget))
         check_arguments(self.tensors, self.H, self.target_pruned, self.tolerance)
 
-    def step(self, t, sgd):
-        sgd.step()
-        if not reallocates(t, self.total_steps, self.milestones, self.periods, self.stop):
-            return None
+    def due(self, t):
+        return reallocates(t, self.total_steps, self.milestones, self.periods, self.stop)
+
+    def reallocate(self):
         self.H, report = reallocate(self.tensors, self.H, self.target_pruned, self.tolerance,
                                     self.rng)
         return report

@@ -1,0 +1,145 @@
+"""Cases for Algorithm 1: every small one, and random ones that hypothesis draws.
+
+`minidsr verify` and the tests try them, on our reallocate() or on any other with its signature.
+Numbers come from a seed, so that examples print short.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from .parameters import Sparse
+from .reparam import LARGEST_H, SMALLEST_H, Report, reallocate
+from .trace import Reallocation, snapshot
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """The arguments of one reallocation."""
+
+    tensors: list[Sparse]
+    H: float
+    N_p: int
+    delta: float
+    seed: int
+    keep_one: bool = True
+
+    def run(self, reallocate=reallocate, order=None):
+        """The Reallocation that comes out of copies of the tensors, in this order or in another."""
+        order = range(len(self.tensors)) if order is None else order
+        named = {f"tensor {i}": _copy(self.tensors[i]) for i in order}
+        before = snapshot(named)
+        next_H, report = reallocate(list(named.values()), self.H, self.N_p, self.delta,
+                                    np.random.default_rng(self.seed), keep_one=self.keep_one)
+        report = report or Report(H=self.H, next_H=next_H, N_p=self.N_p, delta=self.delta)
+        return Reallocation(before, snapshot(named), report)
+
+    def __str__(self):
+        lines = [f"H = {self.H:g}, N_p = {self.N_p}, delta = {self.delta:g}, seed {self.seed}, "
+                 f"keep_one={self.keep_one}"]
+        for i, W in enumerate(self.tensors):
+            free = ", ".join(f"{w:g} at {j}" for j, w in zip(W.index, W.value, strict=True))
+            lines.append(f"tensor {i}, {W.size} positions: {free or 'empty'}")
+        return "\n".join(lines)
+
+
+def _copy(W):
+    copy = Sparse(W.shape, W.index.copy(), W.value.copy())
+    copy.velocity = W.velocity.copy()
+    return copy
+
+
+# --- every small case
+
+FREE, SMALL, LARGE = 0, 1, 2  # what a position holds: nothing, a weight below H, one that is not
+SMALL_H = 0.5
+
+
+def small_cases(tensors, patterns):
+    """A Case for every choice of `tensors` patterns, one after the other."""
+    for seed, chosen in enumerate(itertools.product(patterns, repeat=tensors)):
+        budget = sum(kind != FREE for pattern in chosen for kind in pattern)
+        if budget:
+            yield Case([_small_tensor(pattern) for pattern in chosen], SMALL_H,
+                       N_p=max(1, budget // 2), delta=0.1, seed=seed, keep_one=bool(seed % 3))
+
+
+def all_patterns(size=4):
+    """Everything that 1 to `size` positions may hold."""
+    return [pattern for n in range(1, size + 1)
+            for pattern in itertools.product((FREE, SMALL, LARGE), repeat=n)]
+
+
+def distinct_patterns(size=4):
+    """The same, but of those that differ in order only, one."""
+    return sorted({tuple(sorted(p)) for p in all_patterns(size)})
+
+
+def _small_tensor(pattern):
+    """Values of distinct size and both signs; the first that is not below H is H."""
+    index = np.flatnonzero(pattern).astype(np.int32)
+    kinds = np.array(pattern)[index]
+    sign = np.where(index % 2, -1, 1)
+    value = sign * np.where(kinds == SMALL, SMALL_H / 2.0 ** (1 + index % 3), SMALL_H)
+    value[kinds == LARGE] *= 1 + np.arange((kinds == LARGE).sum())
+    W = Sparse((len(pattern),), index, value.astype(np.float32))
+    W.velocity = np.arange(1, len(index) + 1, dtype=np.float32)
+    return W
+
+
+# --- random cases
+
+SPECIAL = [0.0, -0.0, 1e-45, -1e-45, 1e-38, 1e-4, 1e-3, 0.5, -0.5, 1.0, -1.0, 3.0, -1e30, 3e38]
+VALUES = {  # names, because hypothesis prints them
+    "special": lambda rng, m: rng.choice(SPECIAL, m),
+    "equal": lambda rng, m: np.full(m, 0.5) * rng.choice([-1, 1], m),
+    "zero": lambda rng, m: np.zeros(m) * rng.choice([-1, 1], m),
+    "small": lambda rng, m: rng.normal(0, 1e-3, m),
+    "normal": lambda rng, m: rng.normal(0, 1, m),
+    "huge and tiny": lambda rng, m: rng.normal(0, 1, m) * 10.0 ** rng.integers(-30, 30, m),
+}
+
+
+@st.composite
+def sparse_tensors(draw, max_size=40):
+    """A Sparse tensor: empty, of one weight, full or in between; some of whole kernel slices."""
+    kernel = draw(st.sampled_from([1, 1, 2, 3]))
+    slices = draw(st.integers(0 if kernel == 1 else 1, max_size // kernel**2))
+    chosen = draw(st.sampled_from([0, min(1, slices), slices]) | st.integers(0, slices))
+    rng = np.random.default_rng(draw(seeds))
+    slots = np.sort(rng.choice(slices, chosen, replace=False))
+    index = (slots[:, None] * kernel**2 + np.arange(kernel**2)).reshape(-1).astype(np.int32)
+    value = VALUES[draw(st.sampled_from(list(VALUES)))](rng, len(index))
+    W = Sparse((slices, kernel, kernel), index, value.astype(np.float32))
+    W.velocity = rng.normal(size=len(index)).astype(np.float32)
+    return W
+
+
+def networks():
+    """Lists of 1 to 5 sparse tensors with a free number among them."""
+    return st.lists(sparse_tensors(), min_size=1, max_size=5).filter(
+        lambda tensors: any(W.value.size for W in tensors))
+
+
+def thresholds():
+    """H as reallocate() takes it; values that the tensors hold are among them."""
+    return (st.sampled_from([SMALLEST_H, 1e-4, 1e-3, 0.5, 1.0, 3.0, 1e30, LARGEST_H])
+            | st.floats(1e-6, 10))
+
+
+def deltas():
+    """δ, from exact to almost anything."""
+    return st.sampled_from([0, 0.1, 0.3, 0.7]) | st.floats(0, 1, exclude_max=True)
+
+
+@st.composite
+def cases(draw):
+    """Any Case that reallocate() takes."""
+    tensors = draw(networks())
+    budget = sum(W.value.size for W in tensors)
+    return Case(tensors, draw(thresholds()), draw(st.integers(1, budget)), draw(deltas()),
+                draw(seeds), draw(st.booleans()))

@@ -1,0 +1,166 @@
+"""`minidsr verify`: do the invariants hold, in the installed package or in a recorded trace?"""
+
+from collections import Counter
+from inspect import getdoc
+
+import numpy as np
+
+from .invariants import (
+    OF_ONE,
+    OF_TWO_IN_A_ROW,
+    OF_TWO_RUNS,
+    Violation,
+    judge,
+    order_does_not_matter,
+    same_seed_same_result,
+)
+from .methods import DSR
+from .models import small_cnn
+from .report import table
+from .sgd import SGD
+from .trace import NotCheckable, Reallocation, snapshot
+
+ALL = OF_ONE + OF_TWO_IN_A_ROW + OF_TWO_RUNS
+
+
+class Tally:
+    """How often each invariant was checked and violated, with the smallest example of each."""
+
+    def __init__(self):
+        self.checked, self.violated, self.examples = Counter(), Counter(), {}
+        self.unchecked = dict.fromkeys((i.__name__ for i in ALL), "one run cannot show it")
+
+    def add(self, example, invariants, *runs, size=0):
+        """Judge Reallocations by these invariants. Returns the violations; of several, the one
+        with the smallest `size` stays as the example."""
+        found = []
+        for invariant in invariants:
+            try:
+                found += judge(invariant, *runs)
+                self.checked[invariant.__name__] += 1
+            except NotCheckable as reason:
+                self.unchecked[invariant.__name__] = str(reason)
+        return self._count(example, found, size)
+
+    def fails(self, example, error, size=0):
+        """A reallocation did not come to its end."""
+        self.checked["completes"] += 1
+        found = [Violation("completes", f"{type(error).__name__}: {error}")]
+        return self._count(example, found, size)
+
+    def _count(self, example, found, size):
+        for v in found:
+            if size < self.examples.get(v.invariant, (float("inf"),))[0]:
+                self.examples[v.invariant] = size, example, v
+        self.violated.update({v.invariant for v in found})
+        return found
+
+    @property
+    def held(self):
+        return not self.violated
+
+    def __str__(self):
+        """The table of verdicts, and an example of each violation."""
+        rows = []
+        for invariant in ALL:
+            name = invariant.__name__
+            wrong, n = self.violated[name], self.checked[name]
+            verdict = f"VIOLATED {wrong:,} x" if wrong else "held" if n else "not checkable"
+            words = getdoc(invariant).splitlines()[0] if n else f"({self.unchecked[name]})"
+            rows.append([name, verdict, f"{n:,}", words])
+        text = table(rows, ["invariant", "verdict", "cases", "what must hold"], left=(0, 1, 3))
+        for _, example, v in self.examples.values():
+            text += f"\n\n{v}\n  in {example}".replace("\n", "\n  ").replace("\n  \n  ", "\n\n")
+        return text
+
+
+def verify_trace(recorded, tally=None):
+    """The Tally of a list of Reallocations, each the next of the one before."""
+    tally = tally or Tally()
+    for i, r in enumerate(recorded):
+        tally.add(f"reallocation {i}", OF_ONE, r)
+        if i:
+            tally.add(f"reallocation {i}", OF_TWO_IN_A_ROW, recorded[i - 1], r)
+    return tally
+
+
+def verify_package(count=2000, progress=lambda cases, **_: cases):
+    """The Tally of the installed package, and what was tried: {in words: number of cases}.
+
+    count     how many random networks
+    progress  wraps iterables, as tqdm does
+    """
+    tally = Tally()
+    return tally, {
+        "small networks: all of one, two or three tensors with up to four positions each":
+            _try_small_cases(tally, progress),
+        "random networks, each also with the same seed again and in another order":
+            _try_random_cases(tally, count, progress),
+        "reallocations in a row, of a network in training that has dense tensors too":
+            _try_training(tally, progress)}
+
+
+def try_case(tally, case, *, thrice=True, **run):
+    """Judge what comes out of a Case; also again with the same seed, and in another order, if
+    `thrice`. Returns the violations."""
+    size, order = sum(W.size for W in case.tensors), list(range(len(case.tensors)))
+    np.random.default_rng(case.seed).shuffle(order)
+    try:
+        one = case.run(**run)
+        again, permuted = (case.run(**run), case.run(**run, order=order)) if thrice else (one, one)
+    except Exception as error:  # whatever it is, it is what we look for
+        return tally.fails(case, error, size)
+    found = tally.add(case, OF_ONE, one, size=size)
+    if thrice:
+        found += tally.add(case, [same_seed_same_result], one, again, size=size)
+        found += tally.add(case, [order_does_not_matter], one, permuted, size=size)
+    return found
+
+
+def _try_small_cases(tally, progress):
+    """Of patterns that differ in their order only, one."""
+    from . import properties
+
+    patterns = properties.distinct_patterns()
+    cases = [case for tensors in (1, 2, 3) for case in properties.small_cases(tensors, patterns)]
+    for case in progress(cases, desc="small networks", unit=" cases"):
+        try_case(tally, case, thrice=False)
+    return len(cases)
+
+
+def _try_random_cases(tally, count, progress):
+    from hypothesis import HealthCheck, given, settings
+
+    from .properties import cases
+
+    bar = iter(progress(range(count), desc="random networks", unit=" cases"))
+
+    @settings(max_examples=count, deadline=None, database=None, derandomize=True,
+              suppress_health_check=list(HealthCheck))
+    @given(cases())
+    def each(case):
+        try_case(tally, case)
+        next(bar, None)
+
+    each()
+    next(bar, None)
+    return count
+
+
+def _try_training(tally, progress, steps=50):
+    """The DSR method on a network that learns from random gradients."""
+    rng = np.random.default_rng(0)
+    model = small_cnn(rng=rng)
+    method = DSR(total_steps=steps, threshold=0.01)
+    method.setup(model, rng)
+    sgd, recorded = SGD(model.params()), []
+    sgd.lr = 0.01
+    for _ in progress(range(steps), desc="training", unit=" steps"):
+        for p in model.params():
+            p.pull(rng.normal(size=p.shape).astype(np.float32))
+        sgd.step()
+        before = snapshot(model.named_params())
+        report = method.reallocate()
+        recorded.append(Reallocation(before, snapshot(model.named_params()), report))
+    verify_trace(recorded, tally)
+    return steps
