@@ -35,7 +35,7 @@ class Flags(Config):
 
 
 Out = Annotated[Path, tyro.conf.arg(metavar="DIR")]
-Trace = Positional[Annotated[Path, tyro.conf.arg(
+Trace = Positional[Annotated[Path | None, tyro.conf.arg(
     metavar="TRACE", help="An .npz file, or a folder of them.")]]
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
 
@@ -174,7 +174,7 @@ def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir:
     print(f"{name}: {data.fetch(name, data_dir, url=url)}")
 
 
-def verify(path: Trace | None = None, cases: int = 2000) -> None:
+def verify(path: Trace = None, cases: int = 2000) -> None:
     """Check the invariants of Algorithm 1, of this package or of a trace.
 
     Without TRACE, reallocations of many networks are tried on the installed package. With it, what
@@ -184,6 +184,8 @@ def verify(path: Trace | None = None, cases: int = 2000) -> None:
     Args:
         cases: How many random networks to try, without TRACE.
     """
+    if cases < 1:
+        raise ValueError(f"cases must be at least 1, not {cases}")
     if path is None:
         from tqdm import tqdm
 
@@ -193,11 +195,12 @@ def verify(path: Trace | None = None, cases: int = 2000) -> None:
             print(f"  {count:6,} {what}")
     else:
         recorded = trace.load(path)
-        print(f"{path}: {len(recorded)} reallocations of {len(recorded[0].sparse)} sparse tensors")
+        print(f"{path}: {_count(recorded, 'reallocation')} of "
+              f"{_count(recorded[0].sparse, 'sparse tensor')}")
         tally = verification.verify_trace(recorded)
     print(f"\n{tally}\n")
     if not tally.held:
-        raise InvariantError(f"{len(tally.examples)} invariants are violated")
+        raise InvariantError(f"violated: {', '.join(tally.examples)}")
     print("All that could be checked holds.")
 
 
@@ -229,6 +232,10 @@ def _config_of(run):
     if not (run / "config.json").exists():
         raise checkpoint.CheckpointError(f"{run}: not a run directory, it has no config.json")
     return read_config(run / "config.json")
+
+
+def _count(things, word):
+    return f"{len(things):,} {word}{'' if len(things) == 1 else 's'}"
 
 
 def _print_figures(paths):

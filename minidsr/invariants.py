@@ -148,7 +148,7 @@ def pruned_below_threshold(r):
     H, = r.said("H")
     for c in r.changes:
         for wrong, what in ((c.spared, "stays, below"),
-                            (~c.stays & ~c.below, "is gone, not below")):
+                            (c.pruned & ~c.below, "is pruned, not below")):
             if wrong.any():
                 i = int(np.argmax(wrong))
                 yield f"{c.name}: {_weight(c, i)} {what} H = {H:g}"
@@ -250,6 +250,7 @@ def threshold_rule(r):
     H' = 2H if K < (1-δ) N_p,  H/2 if K > (1+δ) N_p,  else H; as far as float32 reaches
     """
     H, next_H, N_p, delta = r.said("H", "next_H", "N_p", "delta")
+    H, next_H = float(H), float(next_H)  # NumPy's would warn where they overflow
     K = sum(r.counts()[0])
     low, high = ((1 + sign * Fraction(str(delta))) * N_p for sign in (-1, 1))
     factor = 2 if K < low else 0.5 if K > high else 1
@@ -322,16 +323,19 @@ def order_does_not_matter(a, b):
     """
     if a.report.next_H != b.report.next_H:
         yield f"next H is {a.report.next_H} and {b.report.next_H}"
-    other = {c.name: c for c in b.changes}
-    for c in a.changes:
-        gone, gone_too = (x.before.index[~x.survives & ~x.spared] for x in (c, other[c.name]))
+    other = {c.name: (c, g) for c, g in zip(b.changes, b.counts()[2], strict=True)}
+    up = Counter()  # by remainder: how many more are grown in the first order than in the other
+    for c, g, fair in zip(a.changes, a.counts()[2], expected_growth(a), strict=True):
+        d, h = other[c.name]
+        gone, gone_too = c.before.index[c.pruned], d.before.index[d.pruned]
         if not np.array_equal(gone, gone_too):
             yield f"{c.name}: prunes {len(gone)} or {len(gone_too)}, by the order of tensors"
-    ups = [Counter((fair % 1, g - math.floor(fair))
-                   for fair, g in zip(expected_growth(r), r.counts()[2], strict=True))
-           for r in (a, b)]
-    for (_, up), _ in ((ups[0] - ups[1]).items()):
-        yield f"a share is rounded by {up:+d} in one order of tensors, and not in another"
+        up[fair % 1] += g - h
+        if abs(g - h) > (fair % 1 > 0):
+            yield f"{c.name}: grows {g} or {h}, by the order of tensors"
+    for remainder, more in up.items():
+        if more and remainder:
+            yield f"shares with remainder {remainder} grow {more:+d}, by the order of tensors"
 
 
 OF_ONE = (finite, positions, capacity, budget, balance, pruned_below_threshold, largest_kept,
@@ -389,7 +393,7 @@ def _unequal(r, key):
         if wrong.any():
             i = int(np.argmax(wrong))
             yield (f"{c.name}: {key} {getattr(c.before, key)[i]:g} at position "
-                   f"{c.before.index[i]} becomes {c.was(key)[i]:g}")
+                   f"{c.before.index[i]} becomes {c.afterwards(key)[i]:g}")
 
 
 def _not_zero(r, key):

@@ -35,7 +35,7 @@ class Case:
         before = snapshot(named)
         next_H, report = reallocate(list(named.values()), self.H, self.N_p, self.delta,
                                     np.random.default_rng(self.seed), keep_one=self.keep_one)
-        report = report or Report(H=self.H, next_H=next_H, N_p=self.N_p, delta=self.delta)
+        report = report or Report(self.H, next_H, self.N_p, self.delta, self.keep_one)
         return Reallocation(before, snapshot(named), report)
 
     def __str__(self):

@@ -111,9 +111,9 @@ class Reallocation:
 
     def counts(self):
         """(k, l, g): three lists with a number for each sparse tensor."""
-        l = [c.kept for c in self.changes]
+        l = [c.m - int(c.pruned.sum()) for c in self.changes]
         if self.report.H is None:
-            l = [c.m - k for c, k in zip(self.changes, *self.said("pruned"), strict=True)]
+            l = [max(c.m - k, 0) for c, k in zip(self.changes, *self.said("pruned"), strict=True)]
         k = [c.m - l_ for c, l_ in zip(self.changes, l, strict=True)]
         return k, l, [c.m_after - l_ for c, l_ in zip(self.changes, l, strict=True)]
 
@@ -126,9 +126,9 @@ class Change:
         stays     the position is in use before and after
         below     |w| < H
         survives  not pruned, nor should it be; among them `keeper`, the place of the one that is
-                  kept where all are below H, or None
-        spared    not pruned, though it should be
-        regrown   pruned, and grown again: it stays, with another value, or a 0 that was to go
+                  kept where all are below H: the largest, if that is gone the first, or None
+        spared    not pruned, though it should be: it stays as it was
+        regrown   pruned, and grown again: it stays, but starts anew, or is a 0 that was to go
         new       grown, where no free number was before
     """
 
@@ -143,35 +143,31 @@ class Change:
             self.stays = after.index[self.at] == before.index
         self.new = np.ones(self.m_after, bool)
         self.new[self.at[self.stays]] = False
-        self.magnitude = np.abs(before.value)
-        same, zero = self.stays & self.keeps("value"), before.value == 0
+        self.magnitude, zero = np.abs(before.value), before.value == 0
+        with np.errstate(over="ignore"):  # an H too large for the type of the values is infinite
+            self.below = np.zeros(self.m, bool) if H is None else self.magnitude < H
+
+        keeps_value, anew = self.stays & self.keeps("value"), self.afterwards("value") == 0
+        same, untouched = keeps_value, keeps_value & ~zero
+        if before.velocity is not None and after.velocity is not None:
+            same = same & (~zero | self.keeps("velocity"))  # else a 0 was pruned and grown again
+            untouched = untouched | same & (before.velocity != 0)
+            anew &= self.afterwards("velocity") == 0
+        self.survives = self.stays & ~self.below & (same | ~anew)
         self.keeper = None
-        if H is None:  # then a value that has become 0 may have been pruned and grown again
-            self.below = self.spared = np.zeros(self.m, bool)
-            self.regrown = self.stays & ~same & (self.afterwards("value") == 0)
-            self.survives = self.stays & ~self.regrown
-            return
-        self.below = self.magnitude < H
-        self.survives = self.stays & ~self.below
         if keep_one in (None, True) and self.m and self.below.all():
-            self.keeper = self._find_keeper(same, zero)
+            largest = self.magnitude == self.magnitude.max()
+            self.keeper = _first(same & largest, keeps_value & largest & (keep_one is True),
+                                 untouched)
         if self.keeper is not None:
             self.survives[self.keeper] = True
         self.spared = same & self.below & ~self.survives & ~zero
-        self.regrown = self.stays & self.below & ~self.survives & ~self.spared
-
-    def _find_keeper(self, same, zero):
-        """The one weight that stays: the largest, or if that is gone, the first. None: all go."""
-        largest = np.flatnonzero(same & (self.magnitude == self.magnitude.max()))
-        for found in (largest, np.flatnonzero(same & ~zero)):
-            if len(found):
-                return int(found[0])
-        return None
+        self.regrown = self.stays & self.pruned
 
     @property
-    def kept(self):
-        """How many were not pruned, rightly or not."""
-        return int((self.survives | self.spared).sum())
+    def pruned(self):
+        """What was pruned, rightly or not."""
+        return ~self.survives & ~self.spared
 
     def afterwards(self, key):
         """`value` or `velocity` afterwards (m,); of no meaning where the position is gone."""
@@ -179,14 +175,19 @@ class Change:
         return array[self.at] if self.m_after else np.zeros_like(array, shape=self.m)
 
     def keeps(self, key):
-        """Is `value` or `velocity` the same number afterwards? +0 and -0 are not."""
+        """Is `value` or `velocity` the same afterwards? +0 and -0 are not; NaN and NaN are."""
         a, b = getattr(self.before, key), self.afterwards(key)
-        return (a == b) & (np.signbit(a) == np.signbit(b))
+        return (a == b) & (np.signbit(a) == np.signbit(b)) | np.isnan(a) & np.isnan(b)
 
     def grown(self, key):
         """(positions, numbers) of all that was grown; `key` is value or velocity."""
         place = np.concatenate([np.flatnonzero(self.new), self.at[self.regrown]])
         return self.after.index[place], getattr(self.after, key)[place]
+
+
+def _first(*choices):
+    """The first place of the first of these masks that has one; None where none has."""
+    return next((int(np.argmax(mask)) for mask in choices if mask.any()), None)
 
 
 # --- traces of other programs
@@ -197,19 +198,39 @@ SCALAR = re.compile(r"(?:(\d+)/)?(H|next_H|N_p|delta|keep_one)")
 
 
 def load(path):
-    """The reallocations recorded in an .npz file, or in all those of a folder, by name.
+    """The reallocations recorded in an .npz file, or in all those of a folder, r2 before r10.
 
     Raises TraceError, in one line, where there is none, or one is not as README says.
     """
     path = Path(path)
-    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+    files = sorted(path.glob("[!.]*.npz"), key=_in_order) if path.is_dir() else [path]
     if not files:
         raise TraceError(f"{path}: no .npz file in this folder")
     found = [r for file in files for r in _load_file(file)]
     for r in found:
-        if [t.name for t in r.before] != [t.name for t in found[0].before]:
-            raise TraceError(f"{path}: not the same tensors in each reallocation")
+        if _tensors(r) != _tensors(found[0]):
+            raise TraceError(f"{path}: not the same tensors, in this order, in each reallocation")
     return found
+
+
+def _in_order(path):
+    """For sorting names with numbers in them."""
+    return [(len(part), part) if part.isdigit() else (0, part)
+            for part in re.split(r"(\d+)", path.name)]
+
+
+def _tensors(r):
+    return [(t.name, t.size, t.index is None) for t in r.before]
+
+
+def _in_order(path):
+    """For sorting names with numbers in them."""
+    return [(len(part), part) if part.isdigit() else (0, part)
+            for part in re.split(r"(\d+)", path.name)]
+
+
+def _tensors(r):
+    return [(t.name, t.size, t.index is None) for t in r.before]
 
 
 def _load_file(path):
@@ -220,19 +241,28 @@ def _load_file(path):
             raise TraceError(f"{path}: {key!r} is no key of a trace, such as 0/conv1/before/mask, "
                              "0/conv1/size or 0/H")
         number, *rest = match.groups()
-        records.setdefault(int(number or 0), {})[tuple(rest)] = array
+        record = records.setdefault(int(number or 0), {})
+        if tuple(rest) in record:
+            raise TraceError(f"{path}: {key!r} is there twice, with and without the number")
+        record[tuple(rest)] = array
+    if not records:
+        raise TraceError(f"{path}: nothing is recorded in it")
     return [_reallocation(f"{path}, reallocation {n}", records[n]) for n in sorted(records)]
 
 
 def _arrays(path):
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("no zip archive, or not a whole one")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                return {key: np.asarray(arrays[key]) for key in arrays}
     except FileNotFoundError:
         raise TraceError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TraceError(f"{path}: not an .npz file of plain arrays ({first})") from None
+    except Exception as error:  # a damaged archive may raise anything
+        fault = " ".join(f"{type(error).__name__}: {error}".split())
+        raise TraceError(f"{path}: not an .npz file of plain arrays ({fault})") from None
 
 
 def _reallocation(where, record):
@@ -253,9 +283,15 @@ def _reallocation(where, record):
     for claim in ("pruned", "grown"):
         counts = [_number(where, claim, record.get((t.name, claim)), whole=True)
                   for t, _ in r.sparse]
+        if None in counts and any(n is not None for n in counts):
+            raise TraceError(f"{where}: {claim} is said of some sparse tensors, not of all")
+        if None in counts and any(n is not None for n in counts):
+            raise TraceError(f"{where}: {claim} is said of some sparse tensors, not of all")
         said[claim] = None if None in counts else counts
     if said["delta"] is not None and not 0 <= said["delta"] < 1:
         raise TraceError(f"{where}: delta must be in [0, 1), not {said['delta']}")
+    if said["N_p"] is not None and not 0 < said["N_p"] < float("inf"):
+        raise TraceError(f"{where}: N_p must be positive and finite, not {said['N_p']}")
     if said["keep_one"] is not None:
         said["keep_one"] = bool(said["keep_one"])
     return replace(r, report=Report(**said))
@@ -272,17 +308,27 @@ def _tensor(where, name, moment, record):
     for key, array in (("value", value), ("velocity", velocity)):
         if array is not None and array.dtype.kind not in "fiu":
             raise TraceError(f"{where}: {key} {moment} is {array.dtype}, not real numbers")
+    if mask is not None and mask.dtype.kind not in "fiub":
+        raise TraceError(f"{where}: mask {moment} is {mask.dtype}, not 0 and 1")
+    if mask is not None and mask.dtype.kind not in "fiub":
+        raise TraceError(f"{where}: mask {moment} is {mask.dtype}, not 0 and 1")
     for key, array in (("mask", mask), ("velocity", velocity), ("index", index)):
         if array is not None and array.shape != value.shape:
             raise TraceError(f"{where}: {key} {moment} has shape {array.shape}, "
                              f"value {value.shape}")
+    size = _number(where, "size", record.get((name, "size")), whole=True)
+    if index is None and size not in (None, value.size):
+        raise TraceError(f"{where}: size is {size}, and {value.size} positions {moment}")
+    size = _number(where, "size", record.get((name, "size")), whole=True)
+    if index is None and size not in (None, value.size):
+        raise TraceError(f"{where}: size is {size}, and {value.size} positions {moment}")
     if mask is not None:
         if not np.isin(mask, (0, 1)).all():
             raise TraceError(f"{where}: mask {moment} has entries other than 0 and 1")
         size, index = mask.size, np.flatnonzero(mask)
         value, velocity = (None if a is None else a.reshape(-1)[index] for a in (value, velocity))
     elif index is not None:
-        size = _number(where, "size", record.get((name, "size")), whole=True)
+        index = index.reshape(-1)
         if size is None:
             raise TraceError(f"{where}: an index needs the size, the number of positions")
     else:
@@ -295,10 +341,11 @@ def _number(where, name, array, *, whole=False):
     """A scalar of the trace as a Python number, None if it is not there."""
     if array is None:
         return None
-    if array.size != 1 or array.dtype.kind not in "fiub" or array != array:
-        raise TraceError(f"{where}: {name} must be one number, not {array}")
+    kinds = "fiub" if name == "keep_one" else "fiu"
+    if array.size != 1 or array.dtype.kind not in kinds or array != array:
+        raise TraceError(f"{where}: {name} must be one number, not {' '.join(str(array).split())}")
     number = array.reshape(-1)[0]
     number = float(str(number)) if name == "delta" else number.item()  # a float32 0.1 means 0.1
-    if whole and (number != int(number) or number < 0):
+    if whole and (number % 1 or number < 0):  # inf % 1 is nan
         raise TraceError(f"{where}: {name} must be a whole number, not {number}")
-    return number
+    return int(number) if whole else number

@@ -21,6 +21,7 @@ from .backend import choose_device, get_xp, to_device
 from .config import Config, read_config
 from .environment import environment
 from .history import History
+from .invariants import InvariantError
 from .layers import softmax_cross_entropy
 from .methods import METHODS
 from .parallel import threads
@@ -88,6 +89,9 @@ class Trainer:
         self.sgd.lr = self.lr()
         try:
             report = self.method.step(self.t, self.sgd)
+        except InvariantError as error:
+            raise InvariantError(f"the reallocation at {self._where()} broke an invariant, the "
+                                 f"program is wrong: {error}") from None
         finally:  # also where the method itself refuses such a weight
             if not all(_finite(p.value) for p in self.sgd.params):
                 raise self._not_finite("a weight", x)
@@ -125,9 +129,12 @@ class Trainer:
         return [c.model, c.method, c.data, f"{c.sparsity}"]
 
     def _not_finite(self, what, x):
-        epoch, step = divmod(self.t, self.steps_per_epoch)
-        return TrainingError(f"{what} is not finite at epoch {epoch + 1}, step {step + 1}: first "
+        return TrainingError(f"{what} is not finite at {self._where()}: first "
                              f"{first_not_finite(self.model, x)}; try a lower learning rate")
+
+    def _where(self):
+        epoch, step = divmod(self.t, self.steps_per_epoch)
+        return f"epoch {epoch + 1}, step {step + 1}"
 
 
 def evaluate(model, dataset, *, batch=500):

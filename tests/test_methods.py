@@ -10,10 +10,11 @@ from tiny import write_cifar10
 from minidsr import data, report
 from minidsr.config import Config
 from minidsr.history import History
+from minidsr.invariants import InvariantError
 from minidsr.methods import DSR, METHODS
 from minidsr.models import small_cnn, wide_resnet
 from minidsr.parameters import Dense, Sparse
-from minidsr.reparam import adjust_pruning_threshold
+from minidsr.reparam import adjust_pruning_threshold, reallocate
 from minidsr.schedules import piecewise, reallocates
 from minidsr.train import Trainer, evaluate, train
 
@@ -104,6 +105,58 @@ def test_evaluation_is_on_the_test_images(tiny):
     wrong = dataclasses.replace(dataset, test_y=(logits.argmax(1) + 1).astype(np.uint8) % 10)
     assert evaluate(trainer.model, wrong)[1] == 0
     assert loss > 0
+
+
+def losing_one(tensors, H, N_p, delta, rng):
+    """Algorithm 1, but a weight gets lost."""
+    result = reallocate(tensors, H, N_p, delta, rng)
+    tensors[0].prune(np.arange(tensors[0].value.size) == 0)
+    return result
+
+
+def test_a_lost_weight_stops_training(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("minidsr.methods.dsr.reallocate", losing_one)
+    with pytest.raises(InvariantError, match="epoch 1, step 3 .* budget: 7,370 .* 7,369 after"):
+        train(tiny, out=tmp_path / "run")
+    assert Trainer(tiny).load(tmp_path / "run" / "checkpoint.npz") is None  # the first one stays
+    assert not train(dataclasses.replace(tiny, check=False)).conserved
+
+
+def test_checking_changes_nothing_else(tiny, history):
+    unchecked = train(dataclasses.replace(tiny, check=False))
+    records = [[{key: value for key, value in record.items() if key != "images_per_s"}
+                for record in h.records] for h in (history, unchecked)]
+    assert records[0] == records[1]
+
+
+def test_what_changes_between_reallocations_is_seen(tiny):
+    trainer = Trainer(tiny)
+    method = trainer.method
+    method.checked_reallocation()
+    state = method.state()
+    method.H *= 2
+    with pytest.raises(InvariantError, match="threshold_between: H was set to"):
+        method.checked_reallocation()
+    method.load(state | {"H": 5.0})
+    method.checked_reallocation()  # a resumed run knows of no reallocation before
+    W = method.tensors[1]
+    position = np.setdiff1d(np.arange(W.size), W.index)[0]
+    W.prune(np.arange(W.value.size) == 3)
+    W.grow([position])
+    with pytest.raises(InvariantError, match="nothing_moves_between: .*: 2 positions differ"):
+        method.checked_reallocation()
+
+
+def test_a_changed_dense_tensor_is_seen(tiny, monkeypatch):
+    trainer = Trainer(tiny)
+
+    def meddling(*arguments):
+        trainer.model.named_params()["fc.bias"].value[3] += 1
+        return reallocate(*arguments)
+
+    monkeypatch.setattr("minidsr.methods.dsr.reallocate", meddling)
+    with pytest.raises(InvariantError, match="^dense_unchanged: fc.bias"):
+        trainer.method.checked_reallocation()
 
 
 @pytest.fixture

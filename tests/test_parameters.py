@@ -269,3 +269,35 @@ def test_dense_wants_its_own_shape(shape):
     W = Dense(np.zeros((2, 3), np.float32))
     with pytest.raises(ValueError, match="not fit"):
         W.load(Dense(np.zeros(shape, np.float32)).state())
+
+
+@pytest.mark.parametrize("name", ["value", "velocity"])
+def test_dense_wants_both_arrays_in_its_shape(name):
+    W = Dense(np.zeros((2, 3), np.float32))
+    before = everything(W)
+    with pytest.raises(ValueError, match="not fit"):
+        W.load(W.state() | {name: np.zeros((3, 2), np.float32)})
+    assert everything(W) == before
+
+
+def test_dense_state_makes_the_trip_bit_for_bit(rng):
+    W, other = Dense(rng.standard_normal((2, 3))), Dense(np.zeros((2, 3)))
+    W.velocity = rng.standard_normal((2, 3))
+    other.pull(np.ones((2, 3)))
+    other.load(W.state())
+    assert everything(other) == everything(W)  # neither has a grad
+
+
+def test_a_wrong_type_is_named():
+    W = Dense(np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="velocity is float64, not float32"):
+        W.load(W.state() | {"velocity": np.zeros(3)})
+
+
+@given(tensors())
+def test_to_the_cpu_keeps_all_but_the_gradient(W):
+    before = everything(W)
+    W.to("cpu")
+    assert W.grad is None
+    assert all(type(getattr(W, name)) is np.ndarray for name in W.stored)
+    assert (W.shape, everything(W)[2]) == (before[0], before[2])

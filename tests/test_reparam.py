@@ -83,7 +83,8 @@ def test_the_same_with_sets(case):
                                 np.random.default_rng(case.seed), keep_one=case.keep_one)
     assert sum(W.value.size for W in tensors) == sum(W.value.size for W in case.tensors)
     assert report.K == sum(report.pruned) == sum(report.grown)
-    assert (report.H, report.next_H) == (case.H, next_H)
+    assert (report.H, report.next_H, report.N_p) == (case.H, next_H, case.N_p)
+    assert (report.delta, report.keep_one) == (case.delta, case.keep_one)
     room = sum(W.size - W.value.size for W in case.tensors)
     for W, old, k, g, m in zip(tensors, case.tensors, report.pruned, report.grown, report.active,
                                strict=True):
@@ -217,6 +218,14 @@ def test_without_keep_one_all_may_go_and_come_back():
     _, report = reallocate(tensors, 0.5, 4, 0.1, np.random.default_rng(0), keep_one=False)
     assert report.pruned == [2, 2]
     assert report.grown == [3, 1]  # 28 : 10 of 4 is 2.95 : 1.05
+
+
+def test_unless_told_otherwise_the_largest_stays():
+    W = tensor(10, [0.1, -0.3])
+    _, report = reallocate([W], 0.5, 1, 0.1, np.random.default_rng(0))
+    assert report.keep_one
+    assert report.pruned == [1]
+    assert np.float32(-0.3) in W.value
 
 
 def test_no_momentum_is_left_behind():

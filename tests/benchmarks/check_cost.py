@@ -1,0 +1,80 @@
+"""What the checks at each reallocation cost: python tests/benchmarks/check_cost.py
+
+For each network the median time of a training step (forward, backward, update, batch 100) and of
+one check with its snapshots; and its share of all training time, with the default periods. Prints a
+Markdown table.
+"""
+
+import statistics
+import time
+
+import numpy as np
+
+from minidsr import models
+from minidsr.config import Config
+from minidsr.environment import blas
+from minidsr.layers import softmax_cross_entropy
+from minidsr.methods import DSR
+from minidsr.parallel import threads
+from minidsr.schedules import reallocates
+from minidsr.sgd import SGD
+
+NETWORKS = {"small-cnn": (1, 28, 28), "lenet-300-100": (1, 28, 28), "wrn-16-1": (3, 32, 32),
+            "wrn-28-2": (3, 32, 32)}
+STEPS = 11
+
+
+def median_seconds(work):
+    """Of STEPS calls, after one that does not count."""
+    work()
+    seconds = []
+    for _ in range(STEPS):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def measure(name, image):
+    """(seconds of a step, seconds of a check)"""
+    rng = np.random.default_rng(0)
+    model = models.build(name, image=image, classes=10, rng=rng)
+    method = DSR(total_steps=1000, sparsity=0.9)
+    method.setup(model, rng)
+    sgd = SGD(model.params())
+    sgd.lr = 1e-3
+    x = rng.normal(size=(100, *image)).astype(np.float32)
+    y = rng.integers(0, 10, 100)
+
+    def step():
+        model.backward(softmax_cross_entropy(model.forward(x, train=True), y)[1])
+        sgd.step()
+
+    def reallocation(check):
+        method.check = check
+        method.checked_reallocation()
+
+    seconds = median_seconds(step)
+    checked = median_seconds(lambda: reallocation(True))
+    return seconds, checked - median_seconds(lambda: reallocation(False))
+
+
+def steps_of_a_reallocation(total=10_000):
+    """With the default periods."""
+    c = Config()
+    return total / sum(reallocates(t, total, c.period_milestones, c.periods, c.stop)
+                       for t in range(total))
+
+
+def main():
+    print(f"{blas()}\n\n| network | a step | a check | share of one step | share of training |\n"
+          "|---|---|---|---|---|")
+    for name, image in NETWORKS.items():
+        with threads(None):
+            step, check = measure(name, image)
+        print(f"| {name} | {1e3 * step:.1f} ms | {1e3 * check:.2f} ms | {100 * check / step:.2f} % "
+              f"| {100 * check / step / steps_of_a_reallocation():.3f} % |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,456 @@
+"""Traces of other programs: what was written is loaded, what is malformed is refused in a line."""
+
+import io
+import re
+import tempfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidsr.parameters import Sparse
+from minidsr.properties import cases, seeds
+from minidsr.reparam import Report
+from minidsr.trace import Reallocation, Tensor, TraceError, load
+from minidsr.verify import verify_trace
+
+SCALARS = "H", "next_H", "N_p", "delta", "keep_one"
+CLAIMS = "pruned", "grown"
+SAYINGS = SCALARS[:-1] + CLAIMS  # without keep_one a tensor of zeros, grown again, reads two ways
+
+
+# --- what was written is loaded
+
+NAMES = (st.sampled_from(["0", "1", "H", "N_p", "layer.0.weight", "a/b", "0.weight", "/", "\u03b8",
+                          "before", "size", "a/before", "x/after/mask", "a/size", " ", "-1"])
+         | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\0"),
+                   min_size=1, max_size=6))
+
+
+@st.composite
+def runs(draw):
+    """Reallocations in a row, values of any float, a dense tensor among them or not."""
+    case, dtype = draw(cases()), draw(st.sampled_from([np.float16, np.float32, np.float64]))
+    largest = np.finfo(dtype).max / 4
+    tensors = [Sparse(W.shape, W.index, W.value.clip(-largest, largest).astype(dtype))
+               for W in case.tensors]
+    for W, old in zip(tensors, case.tensors, strict=True):
+        W.velocity = old.velocity.astype(dtype)
+    H, found = min(case.H, float(largest)), []
+    for step in range(draw(st.integers(1, 3))):
+        r = replace(case, tensors=tensors, H=H, seed=case.seed ^ step).run()
+        H, tensors = r.report.next_H, []
+        found.append(replace(r, report=replace(r.report, K=None, active=None)))
+        if H > largest:
+            break
+        for W, t in zip(case.tensors, r.after, strict=True):
+            tensors.append(Sparse(W.shape, t.index, t.value))
+            tensors[-1].velocity = t.velocity
+    count = len(case.tensors) + 1
+    names = draw(st.lists(NAMES, unique=True, min_size=count, max_size=count))
+    dense = [Tensor(names[-1], 6, None, np.arange(6, dtype=dtype), np.ones(6, dtype))]
+    dense *= draw(st.booleans())
+
+    def named(tensors):
+        return [replace(t, name=name) for t, name in zip(tensors, names, strict=False)] + dense
+
+    return [Reallocation(named(r.before), named(r.after), r.report) for r in found]
+
+
+def written(r, number, rng, forms=("mask", "index"), velocity=True, silent=()):
+    """The entries of a trace for a Reallocation; each tensor as a mask or an index, by chance."""
+    start, said = "" if number is None else f"{number}/", r.report
+    entries = {start + name: getattr(said, name) for name in SCALARS if name not in silent}
+    for when, t in r.moments():
+        at = f"{start}{t.name}/{when}/"
+        arrays = {"value": t.value} | ({"velocity": t.velocity} if velocity else {})
+        if t.index is None:
+            entries |= {at + key: array.reshape(2, 3) for key, array in arrays.items()}
+        elif rng.choice(forms) == "index":
+            entries |= {at + key: array for key, array in arrays.items()}
+            entries |= {at + "index": t.index, f"{start}{t.name}/size": t.size}
+        else:
+            shape = (2, t.size // 2) if t.size % 2 == 0 else (t.size,)
+            mask = np.zeros(t.size, rng.choice([bool, np.uint8, np.int64, np.float32]))
+            mask[t.index] = 1
+            entries[at + "mask"] = mask.reshape(shape)
+            for key, array in arrays.items():  # at masked positions there may be anything
+                whole = rng.normal(size=t.size).astype(array.dtype)
+                whole[t.index] = array
+                entries[at + key] = whole.reshape(shape)
+    for i, (t, _) in enumerate(r.sparse):
+        entries |= {f"{start}{t.name}/{claim}": getattr(said, claim)[i] for claim in CLAIMS
+                    if claim not in silent}
+    return entries
+
+
+def assert_same(one, other, velocity=True):
+    assert one.report == other.report
+    for (_, a), (_, b) in zip(one.moments(), other.moments(), strict=True):
+        assert (a.name, a.size) == (b.name, b.size)
+        assert (a.index is None) == (b.index is None)
+        assert a.index is None or a.index.tolist() == b.index.tolist()
+        assert a.value.dtype == b.value.dtype and a.value.tobytes() == b.value.tobytes()
+        if velocity:
+            assert a.velocity.tobytes() == b.velocity.tobytes()
+        else:
+            assert b.velocity is None
+
+
+def unnumbered(found):
+    """May the number be left out? Not where there are two, nor where a name looks like one."""
+    return len(found) == 1 and not any(re.match(r"\d+/", t.name) for t in found[0].before)
+
+
+@given(runs(), st.sampled_from([["mask"], ["index"], ["mask", "index"]]), st.booleans(),
+       st.booleans(), st.sets(st.sampled_from(SAYINGS)), st.data(), seeds)
+def test_round_trip(found, forms, velocity, folder, silent, data, seed):
+    """Masks or indices, or both; any floats and names; one file or many; numbered or not."""
+    rng = np.random.default_rng(seed)
+    numbers = sorted(data.draw(st.sets(st.integers(0, 120), min_size=len(found),
+                                       max_size=len(found))))
+    if (folder or len(found) == 1) and all(unnumbered([r]) for r in found):
+        numbers = data.draw(st.sampled_from([numbers, [None] * len(numbers)]))
+    parts = [written(r, n, rng, forms, velocity, silent)
+             for r, n in zip(found, numbers, strict=True)]
+    save = data.draw(st.sampled_from([np.savez, np.savez_compressed]))
+    with tempfile.TemporaryDirectory() as place:
+        if folder:
+            path = Path(place)
+            for letter, part in reversed(list(zip("abc", parts, strict=False))):
+                save(path / f"{letter}.npz", **part)
+            (path / "notes.txt").write_text("not a trace")
+        else:
+            path = Path(place) / "trace"
+            everything = {}
+            for part in reversed(parts):
+                everything |= part
+            with path.open("wb") as file:
+                save(file, **everything)
+        loaded = load(str(path) if folder else path)
+    for r, other in zip(found, loaded, strict=True):
+        said = replace(r.report, **dict.fromkeys(silent))
+        assert_same(replace(r, report=said), other, velocity)
+    tally = verify_trace(loaded)
+    assert tally.held, str(tally)
+    if not silent:
+        assert tally.checked["balance"] == tally.checked["threshold_rule"] == len(found)
+        assert tally.checked["threshold_between"] == len(found) - 1
+    assert bool(tally.checked["grown_at_rest"]) == velocity
+
+
+@given(runs(), seeds)
+def test_a_report_may_be_missing(found, seed):
+    """Tensors alone are a trace; what needs more is not checked, and holds."""
+    entries = written(found[0], 0, np.random.default_rng(seed), silent=SCALARS + CLAIMS)
+    file = io.BytesIO()
+    np.savez(file, **entries)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "trace.npz")
+        path.write_bytes(file.getvalue())
+        r, = load(path)
+    assert r.report == Report()
+    assert verify_trace([r]).held
+
+
+# --- worked examples
+
+MASKS = {"a/before/value": [3, 0.1, 0, 2], "a/before/mask": [1, 1, 0, 1],
+         "a/after/value": [3, 0, 0, 2], "a/after/mask": [1, 0, 1, 1],
+         "H": 0.5, "next_H": 0.5, "N_p": 1, "delta": 0.1}
+INDICES = {"a/before/value": [3, 0.1, 2], "a/before/index": [0, 1, 3], "a/size": 4,
+           "a/after/value": [3, 0, 2], "a/after/index": [0, 2, 3]}
+SECOND = {f"1/{key}": value for key, value in MASKS.items()}
+DENSE = {"b/before/value": [1.0, 2.0], "b/after/value": [1.0, 2.0]}
+ALSO_B = {key.replace("a/", "b/", 1): value for key, value in MASKS.items() if "a/" in key}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "trace.npz"
+
+
+def save(path, entries):
+    np.savez(path, **{key: value for key, value in entries.items() if value is not None})
+    return path
+
+
+def refused(path, message=None):
+    """Loading it raises TraceError in one line, this one, or any that names the file."""
+    with pytest.raises(TraceError) as caught:
+        load(path)
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    assert text.startswith(f"{path}")
+    if message is not None:
+        assert text == f"{path}{message}"
+
+
+@pytest.mark.parametrize("entries", [MASKS, INDICES], ids=["mask", "index"])
+def test_one_by_hand(entries, path):
+    r, = load(save(path, entries))
+    a, b = r.before[0], r.after[0]
+    assert (a.name, a.size, b.size) == ("a", 4, 4)
+    assert (a.index.tolist(), a.value.tolist()) == ([0, 1, 3], [3, 0.1, 2])
+    assert (b.index.tolist(), b.value.tolist()) == ([0, 2, 3], [3, 0, 2])
+    assert a.velocity is None
+
+
+@pytest.mark.parametrize(("key", "given", "meant"), [
+    ("delta", np.float32(0.1), 0.1), ("delta", 0, 0), ("delta", np.float16(0.3), 0.3),
+    ("H", np.float32(0.25), 0.25), ("H", [[0.25]], 0.25), ("N_p", 2.0, 2), ("N_p", 1.5, 1.5),
+    ("keep_one", 0, False), ("keep_one", 1.0, True), ("keep_one", np.False_, False)])
+def test_numbers(key, given, meant, path):
+    """They may be of any width, in an array of any shape. A float32 0.1 means 0.1."""
+    r, = load(save(path, MASKS | {key: given}))
+    number = getattr(r.report, key)
+    assert number == meant
+    assert type(number) in (bool, int, float)
+    assert isinstance(number, bool) == (key == "keep_one")
+
+
+def test_whole_numbers_may_be_floats(path):
+    """As PyTorch users write them. They are whole numbers from here on."""
+    r, = load(save(path, INDICES | {"a/size": 4.0, "a/pruned": 1.0, "a/grown": np.float32(1)}))
+    assert (r.before[0].size, r.report.pruned, r.report.grown) == (4, [1], [1])
+    assert all(type(n) is int for n in (r.before[0].size, *r.report.pruned, *r.report.grown))
+    assert verify_trace([r]).held
+
+
+def test_numbers_are_in_order_of_size(path):
+    """Reallocation 2 is before reallocation 10, wherever they are in the file."""
+    entries = {f"{n}/{key}": value for n in (10, 2) for key, value in MASKS.items()}
+    entries |= {"10/H": 0.25, "2/H": 0.125}
+    assert [r.report.H for r in load(save(path, entries))] == [0.125, 0.25]
+
+
+def test_a_folder_is_read_by_name(tmp_path):
+    for name, H in (("b", 0.25), ("a", 0.125), ("c", 0.5)):
+        save(tmp_path / f"{name}.npz", MASKS | {"H": H})
+    assert [r.report.H for r in load(tmp_path)] == [0.125, 0.25, 0.5]
+
+
+def test_claims_of_dense_tensors_do_not_count(path):
+    r, = load(save(path, DENSE | MASKS | {"a/pruned": 1, "a/grown": 2}))
+    assert [t.name for t in r.before] == ["b", "a"]
+    assert (r.report.pruned, r.report.grown) == ([1], [2])
+
+
+MALFORMED = {  # what is wrong: (entries, the line)
+    "unknown key": (MASKS | {"foo": 1}, ": 'foo' is no key of a trace, such as "
+                    "0/conv1/before/mask, 0/conv1/size or 0/H"),
+    "unknown array": (MASKS | {"a/before/weight": 1}, ": 'a/before/weight' is no key of a trace, "
+                      "such as 0/conv1/before/mask, 0/conv1/size or 0/H"),
+    "a longer key": (MASKS | {"0/H/more": 1}, ": '0/H/more' is no key of a trace, such as "
+                     "0/conv1/before/mask, 0/conv1/size or 0/H"),
+    "a name of two lines": (MASKS | {"a\nb/size": 1}, ": 'a\\nb/size' is no key of a trace, such "
+                            "as 0/conv1/before/mask, 0/conv1/size or 0/H"),
+    "no value": (MASKS | {"a/before/value": None}, ", reallocation 0, a: no value before"),
+    "no value after": (MASKS | {"a/after/value": None}, ", reallocation 0, a: no value after"),
+    "before only": ({"3/a/before/value": [1.0]}, ", reallocation 3, a: no value after"),
+    "mask and index": (MASKS | {"a/after/index": [0, 1, 2, 3]},
+                       ", reallocation 0, a: a mask and an index after; one is enough"),
+    "shape of the mask": (MASKS | {"a/before/mask": [[1, 1], [0, 1]]},
+                          ", reallocation 0, a: mask before has shape (2, 2), value (4,)"),
+    "shape of the velocity": (MASKS | {"a/after/velocity": [1.0]},
+                              ", reallocation 0, a: velocity after has shape (1,), value (4,)"),
+    "shape of the index": (INDICES | {"a/before/index": [0, 1]},
+                           ", reallocation 0, a: index before has shape (2,), value (3,)"),
+    "velocity of a dense tensor": (
+        MASKS | DENSE | {"b/before/velocity": [1.0]},
+        ", reallocation 0, b: velocity before has shape (1,), value (2,)"),
+    "mask of 2": (MASKS | {"a/before/mask": [1, 2, 0, 1]},
+                  ", reallocation 0, a: mask before has entries other than 0 and 1"),
+    "mask of NaN": (MASKS | {"a/after/mask": [1, np.nan, 0, 1]},
+                    ", reallocation 0, a: mask after has entries other than 0 and 1"),
+    "complex value": (MASKS | {"a/before/value": [1j, 0, 0, 0]},
+                      ", reallocation 0, a: value before is complex128, not real numbers"),
+    "words as value": (MASKS | {"a/after/value": ["a", "b", "c", "d"]},
+                       ", reallocation 0, a: value after is <U1, not real numbers"),
+    "bool value": (MASKS | {"a/before/value": [True] * 4},
+                   ", reallocation 0, a: value before is bool, not real numbers"),
+    "complex velocity": (MASKS | {"a/after/velocity": [1j, 0, 0, 0]},
+                         ", reallocation 0, a: velocity after is complex128, not real numbers"),
+    "no size": (INDICES | {"a/size": None},
+                ", reallocation 0, a: an index needs the size, the number of positions"),
+    "fractional size": (INDICES | {"a/size": 4.5},
+                        ", reallocation 0, a: size must be a whole number, not 4.5"),
+    "negative size": (INDICES | {"a/size": -1},
+                      ", reallocation 0, a: size must be a whole number, not -1"),
+    "two sizes": (INDICES | {"a/size": [4, 4]},
+                  ", reallocation 0, a: size must be one number, not [4 4]"),
+    "H of two numbers": (SECOND | {"1/H": [1.0, 2.0]},
+                         ", reallocation 1: H must be one number, not [1. 2.]"),
+    "no H": (MASKS | {"H": []}, ", reallocation 0: H must be one number, not []"),
+    "H is NaN": (MASKS | {"H": np.nan}, ", reallocation 0: H must be one number, not nan"),
+    "H is a word": (MASKS | {"H": "high"}, ", reallocation 0: H must be one number, not high"),
+    "complex next_H": (MASKS | {"next_H": 1j},
+                       ", reallocation 0: next_H must be one number, not 1j"),
+    "delta of 1": (MASKS | {"delta": 1}, ", reallocation 0: delta must be in [0, 1), not 1.0"),
+    "negative delta": (MASKS | {"delta": -0.1},
+                       ", reallocation 0: delta must be in [0, 1), not -0.1"),
+    "N_p is NaN": (MASKS | {"N_p": np.nan}, ", reallocation 0: N_p must be one number, not nan"),
+    "half a weight pruned": (MASKS | {"a/pruned": 0.5},
+                             ", reallocation 0: pruned must be a whole number, not 0.5"),
+    "fewer than none grown": (MASKS | {"a/grown": -1},
+                              ", reallocation 0: grown must be a whole number, not -1"),
+    "claims of nothing": (MASKS | {"c/pruned": 1},
+                          ", reallocation 0: pruned of c, which has no arrays"),
+    "size of nothing": (INDICES | {"c/size": 1},
+                        ", reallocation 0: size of c, which has no arrays"),
+    "sparse, then dense": (MASKS | {"a/after/mask": None},
+                           ", reallocation 0: another tensor after than before: "
+                           "('a', 4, 'dense'), ('a', 4, 'sparse')"),
+    "smaller afterwards": (MASKS | {"a/after/mask": [1, 1], "a/after/value": [1.0, 1]},
+                           ", reallocation 0: another tensor after than before: "
+                           "('a', 2, 'sparse'), ('a', 4, 'sparse')"),
+    "all dense": (DENSE, ", reallocation 0: no tensor has a mask or an index"),
+    "numbers only": (MASKS | {"7/H": 1.0}, ", reallocation 7: no tensor has a mask or an index")}
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_malformed(what, path):
+    entries, message = MALFORMED[what]
+    refused(save(path, entries), message)
+
+
+NONSENSE = {  # there is no one way to say it
+    "other tensors in the second": MASKS | {f"1/{key}": value for key, value in ALSO_B.items()},
+    "one more tensor in the second": MASKS | SECOND | {f"1/{k}": v for k, v in ALSO_B.items()},
+    "other sizes in the second": INDICES | {f"1/{k}": v for k, v in INDICES.items()} | {
+        "1/a/size": 9},
+    "dense, then sparse": MASKS | SECOND | {f"1/{k}": v for k, v in ALSO_B.items()} | {
+        "b/before/value": np.ones(4), "b/after/value": np.ones(4)},
+    "H of a matrix": MASKS | {"H": np.eye(2)},
+    "size of a matrix": INDICES | {"a/size": np.eye(2)},
+    "H of two lines": MASKS | {"H": "a\nb"},
+    "infinite size": INDICES | {"a/size": np.inf},
+    "infinitely many pruned": MASKS | {"a/pruned": np.inf},
+    "delta is true": MASKS | {"delta": True},
+    "size is true": INDICES | {"a/size": True},
+    "mask of raw bytes": MASKS | {"a/before/mask": np.zeros(4, "V4")},
+    "mask of words": MASKS | {"a/before/mask": ["1", "1", "0", "1"]},
+    "complex mask": MASKS | {"a/before/mask": np.array([1, 1, 0, 1j - 1j + 1])},
+    "H twice": MASKS | {"0/H": 7.0},
+    "value twice": MASKS | {"0/a/before/value": [1.0, 2, 3, 4]},
+    "size other than the mask's": MASKS | {"a/size": 9},
+    "size other than the value's": MASKS | DENSE | {"b/size": 9},
+    "claims of one of two": MASKS | ALSO_B | {"a/pruned": 1, "a/grown": 1},
+    "an object": MASKS | {"a/before/value": np.array([None, 1, 2, 3])},
+    "H is None": MASKS | {"H": np.array(None)},
+    "nothing": {}}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_nonsense(what, path):
+    refused(save(path, NONSENSE[what]))
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3)])
+def test_an_index_may_have_any_shape(shape, path):
+    entries = {key: np.reshape(array, shape) if "/before/" in key or "/after/" in key else array
+               for key, array in INDICES.items()}
+    r, = load(save(path, entries))
+    assert r.before[0].index.tolist() == [0, 1, 3]
+    assert verify_trace([r]).held
+
+
+# --- files
+
+def test_no_such_file(tmp_path):
+    refused(tmp_path / "none.npz", ": there is no such file")
+
+
+def test_a_folder_without_traces(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    refused(tmp_path, ": no .npz file in this folder")
+
+
+def test_a_bad_file_in_a_folder_is_named(tmp_path):
+    save(tmp_path / "a.npz", MASKS)
+    (tmp_path / "b.npz").write_text("hello")
+    with pytest.raises(TraceError, match=re.escape(f"{tmp_path / 'b.npz'}: not an .npz file")):
+        load(tmp_path)
+
+
+def test_other_tensors_in_the_next_file(tmp_path):
+    save(tmp_path / "a.npz", MASKS)
+    save(tmp_path / "b.npz", ALSO_B)
+    with pytest.raises(TraceError, match=re.escape(f"{tmp_path}: not the same tensors")):
+        load(tmp_path)
+
+
+def archive(name, content):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as parts:
+        parts.writestr(name, content)
+    return file.getvalue()
+
+
+def npz(save=np.savez, **entries):
+    file = io.BytesIO()
+    save(file, **entries)
+    return file.getvalue()
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"H = 0.5\n", b"\x80\x04]K\x01a.", npy(np.ones(3)), npy(np.array([None])),
+    npz(**MASKS)[:-1], npz(**MASKS)[:100], npz(a=np.array([None])),
+    archive("a/size.npy", b"\x93NUMPY"), archive("H", b"0.5"),
+    archive("a/before/value", b"1 2 3")],
+    ids=["empty", "text", "pickle", "npy", "npy of objects", "cut by a byte", "cut", "objects",
+         "half an array", "text in a zip", "values as text in a zip"])
+def test_not_a_trace(content, path):
+    path.write_bytes(content)
+    refused(path)
+
+
+class Bomb:
+    """Unpickling it leaves a mark."""
+
+    gone_off = False
+
+    def __reduce__(self):
+        return setattr, (Bomb, "gone_off", True)
+
+
+@pytest.mark.parametrize("key", ["H", "a/before/value", "a/before/mask", "notes"])
+def test_nothing_is_unpickled(key, path):
+    """A trace from a stranger runs no code."""
+    refused(save(path, MASKS | {key: np.array([Bomb()], object)}))
+    assert not Bomb.gone_off
+
+
+def test_no_one_is_told_to_unpickle(path):
+    """NumPy takes a text file for a pickle, and says how to load it unsafely. We do not."""
+    path.write_text("hello")
+    with pytest.raises(TraceError) as caught:
+        load(path)
+    assert "pickle" not in str(caught.value)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@given(st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=4))
+def test_damaged_bytes(save, damage):
+    """Whatever has become of a file, it is a trace or it is refused; a trace can be judged."""
+    content = bytearray(npz(save, **MASKS))
+    for place, byte in damage:
+        content[place % len(content)] = byte
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "trace.npz")
+        path.write_bytes(content)
+        try:
+            verify_trace(load(path))
+        except TraceError as error:
+            assert str(error).startswith(str(path))
+            assert len(str(error).splitlines()) == 1

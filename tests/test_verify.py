@@ -1,0 +1,539 @@
+"""`minidsr verify`: what is tried and counted, how a fault is shown, the exit code."""
+
+import re
+
+import numpy as np
+import pytest
+
+from minidsr import properties, reparam
+from minidsr.__main__ import main
+from minidsr.invariants import OF_ONE, OF_TWO_IN_A_ROW, OF_TWO_RUNS
+from minidsr.parameters import Sparse
+from minidsr.properties import Case, small_cases
+from minidsr.trace import NotCheckable, load
+from minidsr.verify import Tally, try_case, verify_package, verify_trace
+
+NAMES = [i.__name__ for i in OF_ONE + OF_TWO_IN_A_ROW + OF_TWO_RUNS]
+GOOD = {"a/before/value": [3, 0.1, 0, 2], "a/before/mask": [1, 1, 0, 1],
+        "a/after/value": [3, 0, 0, 2], "a/after/mask": [1, 0, 1, 1],
+        "H": 0.5, "next_H": 0.5, "N_p": 1, "delta": 0.1}
+PATTERNS = [(1,), (2,), (0, 1), (0, 0, 1, 2)]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Small networks of four patterns: 4 + 16 + 64 of them."""
+    monkeypatch.setattr(properties, "distinct_patterns", lambda: PATTERNS)
+    return 4 + 16 + 64
+
+
+@pytest.fixture
+def trace(tmp_path):
+    """A function that writes a trace, the good one with these entries, and returns its path."""
+    def write(**entries):
+        path = tmp_path / "trace.npz"
+        np.savez(path, **(GOOD | {k.replace("__", "/"): v for k, v in entries.items()}))
+        return path
+
+    return write
+
+
+def rows(text):
+    """{invariant: (verdict, cases, words)}, from the table."""
+    found = re.findall(r"^(\w+) +(held|not checkable|VIOLATED [\d,]+ x) +([\d,]+)  (.+)$", text,
+                       re.MULTILINE)
+    return {name: (verdict, int(n.replace(",", "")), words) for name, verdict, n, words in found}
+
+
+def flush(text):
+    """Without indents."""
+    return re.sub(r"^ +", "", str(text), flags=re.MULTILINE)
+
+
+def fails(capsys, *argv, code=2):
+    """Exit code, one line on standard error, and what is on standard output."""
+    assert main(["verify", *map(str, argv)]) == code
+    out, err = capsys.readouterr()
+    assert err.startswith("minidsr: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    return out, err
+
+
+# --- faults to find: reallocate(), and then something goes wrong
+
+def correct(tensors, *args, **options):
+    return reparam.reallocate(tensors, *args, **options)
+
+
+def with_fault(spoil):
+    def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True):
+        before = [(W.index, W.value, W.velocity) for W in tensors]
+        next_H, report = reparam.reallocate(tensors, H, N_p, delta, rng, keep_one=keep_one)
+        return spoil(tensors, before, next_H, report) or (next_H, report)
+
+    return reallocate
+
+
+@with_fault
+def grows_at_one(tensors, before, next_H, report):
+    for W, g in zip(tensors, report.grown, strict=True):
+        if g:
+            W.value = np.where(W.value == 0, np.float32(1), W.value)
+
+
+@with_fault
+def loses_a_weight(tensors, before, next_H, report):
+    for W in tensors:
+        if report.K and len(W.index):
+            W.index, W.value, W.velocity = W.index[1:], W.value[1:], W.velocity[1:]
+            return
+
+
+@with_fault
+def clears_momentum(tensors, before, next_H, report):
+    for W in tensors:
+        W.velocity = W.velocity * 0
+
+
+@with_fault
+def scales_all(tensors, before, next_H, report):
+    for W in tensors:
+        W.value = W.value * 2
+
+
+@with_fault
+def doubles_always(tensors, before, next_H, report):
+    return 2 * next_H, None
+
+
+@with_fault
+def says_nothing(tensors, before, next_H, report):
+    return next_H, None
+
+
+def raises(tensors, *args, **options):
+    raise ZeroDivisionError("no survivors")
+
+
+def forgets_the_seed(tensors, H, N_p, delta, rng, **options):
+    forgets_the_seed.calls += 1
+    return reparam.reallocate(tensors, H, N_p, delta,
+                              np.random.default_rng(forgets_the_seed.calls), **options)
+
+
+forgets_the_seed.calls = 0
+
+
+def prefers_the_first(tensors, H, N_p, delta, rng, *, keep_one=True):
+    """Prunes only the first of the tensors."""
+    next_H, _ = reparam.reallocate(tensors[:1], H, N_p, delta, rng, keep_one=keep_one)
+    return next_H, None
+
+
+def case(seed=7):
+    """Two tensors, with a weight to prune in each, and room to grow."""
+    def tensor(*values):
+        W = Sparse((7,), np.arange(len(values)), np.array(values, np.float32))
+        W.velocity = np.ones_like(W.value)
+        return W
+
+    return Case([tensor(0.1, 3, -4), tensor(0.2, 5, 6)], 0.5, 2, 0.1, seed)
+
+
+IN_ANOTHER_ORDER = next(seed for seed in range(99)
+                        if np.random.default_rng(seed).permutation(2).tolist() == [1, 0])
+
+
+# --- Tally
+
+def holds(run):
+    """It holds."""
+    return ()
+
+
+def breaks(run):
+    """It breaks.
+
+    x < 1
+    """
+    yield f"x = {run}"
+    yield f"x = {run}, again"
+
+
+def unknown(run):
+    """It is not known."""
+    raise NotCheckable("x is not known")
+
+
+def test_tally_counts_cases_not_messages():
+    tally = Tally()
+    found = [tally.add(f"case {x}", [holds, breaks, unknown], x) for x in (5, 6)]
+    assert [[str(v) for v in vs] for vs in found] == [
+        [f"breaks: x = {x}", f"breaks: x = {x}, again"] for x in (5, 6)]
+    assert dict(tally.checked) == {"holds": 2, "breaks": 2}
+    assert dict(tally.violated) == {"breaks": 2}
+    assert tally.unchecked["unknown"] == "x is not known"
+    assert not tally.held
+
+
+def test_tally_keeps_the_smallest_example():
+    """Of equal ones the first."""
+    tally = Tally()
+    for size, name in ((7, "large"), (3, "small"), (3, "small too"), (5, "middle")):
+        tally.add(name, [breaks], name, size=size)
+    size, example, violation = tally.examples["breaks"]
+    assert (size, example, violation.message) == (3, "small", "x = small")
+    assert list(tally.examples) == ["breaks"]
+
+
+def test_tally_without_violations_holds():
+    tally = Tally()
+    assert tally.add("case", [holds, unknown], 1) == []
+    assert tally.held
+    assert tally.examples == {}
+
+
+def test_tally_of_what_does_not_complete():
+    tally = Tally()
+    found, = tally.fails("large", KeyError("x"), 9)
+    tally.fails("small", ZeroDivisionError("y"), 2)
+    assert str(found) == "completes: KeyError: 'x'"
+    assert (tally.checked["completes"], tally.violated["completes"]) == (2, 2)
+    assert not tally.held
+    assert flush(tally).endswith("\n\ncompletes: ZeroDivisionError: y\nin small")
+
+
+def test_table():
+    """Each invariant by name, the verdict, how many cases, what must hold or why nobody knows."""
+    tally, one = Tally(), case().run()
+    for _ in range(1234):
+        tally.add("case", OF_ONE[:1], one)
+    lines = str(tally).splitlines()
+    assert lines[0].split() == ["invariant", "verdict", "cases", "what", "must", "hold"]
+    assert [line.split()[0] for line in lines[2:]] == NAMES
+    found = rows(str(tally))
+    assert list(found) == NAMES
+    assert found["finite"] == ("held", 1234, OF_ONE[0].__doc__.splitlines()[0])
+    assert "  1,234  " in lines[2]
+    assert found["order_does_not_matter"][:2] == ("not checkable", 0)
+    assert re.fullmatch(r"\(.+\)", found["order_does_not_matter"][2])
+
+
+def test_examples_stand_below_the_table():
+    tally = Tally()
+    try_case(tally, case(), reallocate=grows_at_one)
+    text = str(tally)
+    assert rows(text)["grown_at_zero"][0] == "VIOLATED 1 x"
+    assert "\n\ngrown_at_zero: tensor 0: position " in text
+    shown = text.split("\n\ngrown_at_zero: ")[1].split("\n\n")[0].splitlines()
+    assert [line.strip() for line in shown[1:]] == [
+        "in H = 0.5, N_p = 2, delta = 0.1, seed 7, keep_one=True",
+        "tensor 0, 7 positions: 0.1 at 0, 3 at 1, -4 at 2",
+        "tensor 1, 7 positions: 0.2 at 0, 5 at 1, 6 at 2"]
+    first, *others = (len(line) - len(line.lstrip()) for line in shown[1:])
+    assert all(other >= first > 0 for other in others)  # they belong to it
+
+
+# --- try_case
+
+def test_a_correct_reallocation():
+    tally = Tally()
+    assert try_case(tally, case()) == []
+    assert tally.held
+    for name in NAMES:
+        known = name not in ("largest_kept", "overflow", "dense_unchanged",
+                             "nothing_moves_between", "threshold_between")
+        assert tally.checked[name] == known, name
+
+
+def test_once_or_thrice():
+    tally, calls = Tally(), []
+
+    def counting(tensors, *args, **options):
+        calls.append([W.value[0] for W in tensors])
+        return correct(tensors, *args, **options)
+
+    try_case(tally, case(), thrice=False, reallocate=counting)
+    assert len(calls) == 1
+    assert tally.checked["same_seed_same_result"] == tally.checked["order_does_not_matter"] == 0
+    orders = []
+    for seed in range(8):
+        calls.clear()
+        try_case(tally, case(seed), reallocate=counting)
+        assert len(calls) == 3
+        assert calls[0] == calls[1]
+        assert sorted(calls[2]) == sorted(calls[0])
+        orders.append(calls[2] == calls[0])
+    assert len(set(orders)) == 2
+    assert tally.checked["same_seed_same_result"] == tally.checked["order_does_not_matter"] == 8
+    assert tally.held, str(tally)
+
+
+@pytest.mark.parametrize(("fault", "named"), [
+    (grows_at_one, {"grown_at_zero"}),
+    (clears_momentum, {"survivors_keep_velocity"}),
+    (scales_all, {"survivors_keep_value"}),
+    (doubles_always, {"threshold_rule"}),
+    (forgets_the_seed, {"same_seed_same_result"}),
+    (prefers_the_first, {"pruned_below_threshold", "order_does_not_matter"})])
+def test_a_fault_is_named(fault, named):
+    tally = Tally()
+    found = try_case(tally, case(IN_ANOTHER_ORDER), reallocate=fault)
+    assert {v.invariant for v in found} == tally.violated.keys() == named, str(tally)
+
+
+def test_a_lost_weight_is_named():
+    tally = Tally()
+    try_case(tally, case(), reallocate=loses_a_weight)
+    assert {"budget", "balance"} <= tally.violated.keys()
+    assert "budget: 6 free numbers before, 5 after" in str(tally)
+
+
+def test_what_raises_does_not_complete():
+    tally = Tally()
+    found, = try_case(tally, case(), reallocate=raises)
+    assert str(found) == "completes: ZeroDivisionError: no survivors"
+    assert tally.violated == {"completes": 1}
+    size, example, _ = tally.examples["completes"]
+    assert (size, str(example)) == (14, str(case()))
+    assert "\n\ncompletes: ZeroDivisionError: no survivors\nin H = 0.5" in flush(tally)
+
+
+def test_what_is_not_said_is_not_checked():
+    tally = Tally()
+    try_case(tally, case(), reallocate=says_nothing)
+    assert tally.held
+    assert tally.unchecked["balance"] == "pruned is not known"
+    assert tally.checked["threshold_rule"] == 1
+
+
+def test_the_smallest_case_is_shown():
+    """Of all small cases that show a fault, none has fewer positions."""
+    tally, sizes = Tally(), []
+    for one in small_cases(2, PATTERNS):
+        if try_case(tally, one, thrice=False, reallocate=grows_at_one):
+            sizes.append(sum(W.size for W in one.tensors))
+    size, example, _ = tally.examples["grown_at_zero"]
+    assert size == sum(W.size for W in example.tensors) == min(sizes) < max(sizes)
+
+
+# --- verify_trace
+
+def test_of_a_trace(trace):
+    tally = verify_trace(load(trace()))
+    assert tally.held
+    assert tally.checked["budget"] == 1
+    assert tally.checked["nothing_moves_between"] == 0
+    assert tally.unchecked["survivors_keep_velocity"] == "velocity is not known"
+
+
+def test_of_a_trace_each_follows_the_one_before(trace):
+    """Of three, two pairs; the second pair is wrong, in threshold and positions."""
+    second = {f"1__{key}": value for key, value in GOOD.items()}
+    third = {f"2__{key}": value for key, value in GOOD.items()}
+    for key in ("value", "mask"):
+        second[f"1__a/before/{key}"] = second[f"1__a/after/{key}"] = GOOD[f"a/after/{key}"]
+        third[f"2__a/before/{key}"] = third[f"2__a/after/{key}"] = GOOD[f"a/before/{key}"]
+    nothing = {"H": 1e-9, "N_p": 1, "delta": 0.1}
+    entries = {"next_H": 1e-9} | second | third
+    entries |= {f"1__{key}": value for key, value in nothing.items()} | {"1__next_H": 2e-9}
+    entries |= {f"2__{key}": value for key, value in nothing.items()} | {"2__next_H": 2e-9}
+    entries |= {"1__a/after/value": [3, 0, 0, 2], "2__H": 1e-9}
+    tally = verify_trace(load(trace(**entries)))
+    assert tally.checked["budget"] == 3
+    assert tally.checked["nothing_moves_between"] == tally.checked["threshold_between"] == 2
+    assert tally.violated["nothing_moves_between"] == tally.violated["threshold_between"] == 1
+    assert tally.examples["nothing_moves_between"][1] == "reallocation 2"
+    assert tally.examples["threshold_between"][1] == "reallocation 2"
+
+
+def test_a_tally_goes_on(trace):
+    tally = Tally()
+    found = load(trace())
+    assert verify_trace(found, tally) is tally
+    verify_trace(found, tally)
+    assert tally.checked["budget"] == 2
+
+
+# --- the command, without a trace
+
+def test_the_package_holds(few, capsys):
+    assert main(["verify", "--cases", "20"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Algorithm 1 as installed in ")
+    tried = [int(n) for n in re.findall(r"^ +(\d+) \w+", out.split("tried:")[1].split("\n\n")[0],
+                                        re.MULTILINE)]
+    assert tried == [few, 20, 50]
+    assert out.endswith("\n\nAll that could be checked holds.\n")
+    found = rows(out)
+    assert list(found) == NAMES
+    assert {verdict for verdict, _, _ in found.values()} == {"held"}
+    assert found["budget"][1] == few + 20 + 50
+    assert found["same_seed_same_result"][1] == found["order_does_not_matter"][1] == 20
+    assert found["dense_unchanged"][1] == 50
+    assert found["nothing_moves_between"][1] == found["threshold_between"][1] == 49
+    assert found["shares"][1] + found["overflow"][1] == found["budget"][1]
+    assert "Traceback" not in err
+
+
+def test_progress_covers_all(few):
+    bars = {}
+
+    def progress(items, desc, **_):
+        for item in items:
+            yield item
+            bars[desc] = bars.get(desc, 0) + 1
+
+    tally, tried = verify_package(20, progress)
+    assert bars == {"small networks": few, "random networks": 20, "training": 50}
+    assert list(tried.values()) == [few, 20, 50]
+    assert tally.held
+
+
+def test_small_networks_are_all_of_them():
+    """What the command says of them: up to three tensors with up to four positions each."""
+    patterns = properties.distinct_patterns()
+    assert len(patterns) == 3 + 6 + 10 + 15
+    assert {len(p) for p in patterns} == {1, 2, 3, 4}
+    assert {tuple(sorted(p)) for p in properties.all_patterns()} == set(patterns)
+
+
+def break_cases(monkeypatch, fault):
+    run = Case.run
+    monkeypatch.setattr(Case, "run", lambda self, order=None: run(self, fault, order))
+
+
+def test_a_broken_package_is_named(few, monkeypatch, capsys):
+    """Its smallest example is shown, not one from training."""
+    monkeypatch.setattr("minidsr.methods.dsr.reallocate", grows_at_one)
+    break_cases(monkeypatch, grows_at_one)
+    out, err = fails(capsys, "--cases", "20", code=1)
+    verdict, cases, _ = rows(out)["grown_at_zero"]
+    assert re.fullmatch(r"VIOLATED \d+ x", verdict) and cases == few + 20 + 50
+    shown = out.split("\n\ngrown_at_zero: ")[1].split("\n\n")[0]
+    assert "tensor 0, 1 positions: 0.25 at 0" in shown
+    assert "All that could be checked holds" not in out
+    assert "violated" in err
+
+
+def test_a_broken_package_that_raises(few, monkeypatch, capsys):
+    break_cases(monkeypatch, raises)
+    out, err = fails(capsys, "--cases", "5", code=1)
+    assert "\n\ncompletes: ZeroDivisionError: no survivors\nin H = 0.5" in flush(out)
+    assert "tensor 0, 1 positions: " in out.split("\n\ncompletes: ")[1]
+
+
+def test_a_package_that_raises_in_training(few, monkeypatch, capsys):
+    """Also where what is raised looks like a user's mistake."""
+    def refuses(*args, **options):
+        raise ValueError("cannot grow")
+
+    monkeypatch.setattr("minidsr.methods.dsr.reallocate", refuses)
+    out, err = fails(capsys, "--cases", "5", code=1)
+    assert "completes: ValueError: cannot grow" in out
+
+
+@pytest.mark.parametrize("cases", ["0", "-3"])
+def test_cases_must_be_positive(cases, few, capsys):
+    out, err = fails(capsys, "--cases", cases)
+    assert "cases must be at least 1" in err
+
+
+# --- the command, with a trace
+
+def test_a_good_trace(trace, capsys):
+    path = trace()
+    assert main(["verify", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith(f"{path}: 1 reallocation")
+    assert out.endswith("\n\nAll that could be checked holds.\n")
+    found = rows(out)
+    assert list(found) == NAMES
+    assert found["budget"][:2] == ("held", 1)
+    assert found["grown_at_rest"] == ("not checkable", 0, "(velocity is not known)")
+    assert found["balance"] == ("not checkable", 0, "(pruned is not known)")
+    assert found["overflow"] == ("not checkable", 0, "(every share found room, see shares)")
+    assert found["dense_unchanged"] == ("not checkable", 0, "(there is no dense tensor)")
+
+
+@pytest.mark.parametrize(("entries", "named", "numbers"), [
+    ({"a__after__mask": [1, 0, 0, 1]}, {"budget", "shares"},
+     "budget: 3 free numbers before, 2 after"),
+    ({"a__after__value": [3, 0, 0.25, 2]}, {"grown_at_zero"},
+     "a: position 2 is grown with value 0.25"),
+    ({"a__after__value": [3, 0, 0, 7]}, {"survivors_keep_value"},
+     "a: value 2 at position 3 becomes 7"),
+    ({"next_H": 1.0}, {"threshold_rule"},
+     "H goes from 0.5 to 1; K = 1 and 0.9 to 1.1 ask for 0.5"),
+    ({"a__before__value": [3, 0.75, 0, 2]}, {"pruned_below_threshold"},
+     "pruned_below_threshold: a: 0.75 at position 1 is "),
+    ({"a__before__velocity": [1, 1, 1, 1], "a__after__velocity": [1, 0, 0.5, 1]},
+     {"grown_at_rest"}, "a: position 2 is grown with velocity 0.5"),
+    ({"a__pruned": 2, "a__grown": 2}, {"balance"}, "a: 2 said to be pruned, 1 are"),
+    ({"b__before__value": [1.0], "b__after__value": [2.0]}, {"dense_unchanged"},
+     "b: another value after")])
+def test_a_violating_trace(entries, named, numbers, trace, capsys):
+    out, err = fails(capsys, trace(**entries), code=1)
+    assert {name for name, (verdict, _, _) in rows(out).items() if "VIOLATED" in verdict} == named
+    assert numbers in out
+    assert flush(out).count("\nin reallocation 0") == len(named)
+    assert set(err.removeprefix("minidsr: violated: ").strip().split(", ")) == named
+    assert "All that could be checked holds" not in out
+
+
+def test_more_are_said_to_be_pruned_than_were_there(trace, capsys):
+    """H unknown, so the claim is all there is; it makes no sense."""
+    entries = {"a__pruned": 9, "a__grown": 9}
+    path = trace(**entries)
+    with np.load(path) as file:
+        rest = {key: array for key, array in file.items() if key != "H"}
+    np.savez(path, **rest)
+    out, _ = fails(capsys, path, code=1)
+    assert rows(out)["balance"][0] == "VIOLATED 1 x"
+
+
+def test_a_folder_of_traces(trace, capsys):
+    folder = trace().parent
+    (folder / "trace.npz").rename(folder / "a.npz")
+    (folder / "b.npz").write_bytes((folder / "a.npz").read_bytes())
+    out, _ = fails(capsys, folder, code=1)
+    assert out.startswith(f"{folder}: 2 reallocations of 1 sparse tensor")
+    assert "nothing_moves_between: a: 2 positions differ" in out
+
+
+@pytest.mark.parametrize(("entries", "said"), [
+    ({"delta": 2.0}, "delta must be in [0, 1), not 2.0"),
+    ({"H": [1.0, 2.0]}, "H must be one number"),
+    ({"foo": 1}, "'foo' is no key of a trace"),
+    ({"a__before__mask": [2, 1, 0, 1]}, "mask before has entries other than 0 and 1")])
+def test_a_malformed_trace(entries, said, trace, capsys):
+    path = trace(**entries)
+    out, err = fails(capsys, path)
+    assert out == ""
+    assert str(path) in err and said in err
+
+
+def test_no_such_trace(tmp_path, capsys):
+    out, err = fails(capsys, tmp_path / "none.npz")
+    assert (out, err) == ("", f"minidsr: {tmp_path / 'none.npz'}: there is no such file\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", None])
+def test_not_a_trace(content, tmp_path, capsys):
+    """Nor is an .npz file in which nothing is."""
+    path = tmp_path / "trace.npz"
+    np.savez(path)
+    if content is not None:
+        path.write_bytes(content)
+    out, err = fails(capsys, path)
+    assert out == "" and str(path) in err
+
+
+def test_help_names_the_trace(capsys):
+    with pytest.raises(SystemExit):
+        main(["verify", "--help"])
+    out = capsys.readouterr().out
+    assert "TRACE" in out.splitlines()[0]
+    assert "--path" not in out
