@@ -788,6 +788,8 @@ def test_one_share_alone_may_be_off():
     [(3, 2, 0, 1), (9, 2, 4, 3)],                      # room for 1, where 2 are due
     [(3, 2, 1, 0), (20, 1, 2, 2), (20, 1, 2, 3)],      # 2.5 each for those with room
     [(3, 2, 1, 0), (20, 1, 2, 3), (20, 1, 2, 2)],
+    [(4, 1, 2, 1), (20, 1, 2, 3)],                     # room for 1, where half of 4 is due
+    [(4, 1, 2, 1), (4, 1, 1, 2)],                      # room for just all
     [(3, 2, 1, 1), (2, 1, 1, 1)],                      # all full: just-pruned positions
     [(3, 1, 2, 1), (5, 2, 1, 2)],                      # room for two, the third is 1/3 and 2/3
     [(3, 1, 2, 0), (5, 2, 1, 3)],
@@ -1075,6 +1077,12 @@ def test_another_shape_with_the_same_bytes():
     assert len(judge(same_seed_same_result, a, replace(b, after=[two]))) == 1
 
 
+def test_another_number_of_tensors_is_no_second_run():
+    r = example()
+    with pytest.raises(ValueError, match="zip"):
+        judge(same_seed_same_result, r, replace(r, before=r.before[:1], after=r.after[:1]))
+
+
 def reordered(r):
     """The tensors the other way round, under their names."""
     return replace(r, before=r.before[::-1], after=r.after[::-1])
@@ -1086,6 +1094,9 @@ def test_equal_remainders_go_anywhere():
     assert judge(order_does_not_matter, one, reordered(one)) == []
     one, other = sharing((9, 1, 1, 1), (9, 2, 1, 2), (9, 1, 1, 0)), sharing(
         (9, 1, 1, 0), (9, 2, 1, 2), (9, 1, 1, 1))
+    assert judge(order_does_not_matter, one, reordered(other)) == []
+    one, other = sharing((9, 3, 2, 2), (9, 1, 0, 0)), sharing((9, 3, 2, 1), (9, 1, 0, 1))
+    assert expected_growth(one) == [Fraction(3, 2), Fraction(1, 2)]
     assert judge(order_does_not_matter, one, reordered(other)) == []
 
 
@@ -1102,6 +1113,12 @@ def test_a_share_off_by_more_is_seen_in_another_order():
     assert [str(v) for v in judge(order_does_not_matter, other, reordered(one))] == [
         "order_does_not_matter: a: grows 2 or 1, by the order of tensors",
         "order_does_not_matter: b: grows 0 or 1, by the order of tensors"]
+
+
+def test_a_whole_share_is_named_once():
+    one, other = sharing((9, 2, 1, 1)), sharing((9, 2, 1, 2))
+    assert [str(v) for v in judge(order_does_not_matter, one, other)] == [
+        "order_does_not_matter: a: grows 1 or 2, by the order of tensors"]
 
 
 def test_order_of_pruning_and_of_the_threshold():
