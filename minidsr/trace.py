@@ -216,17 +216,7 @@ def load(path):
 def _in_order(path):
     """For sorting names with numbers in them."""
     return [(len(part), part) if part.isdigit() else (0, part)
-            for part in re.split(r"(\d+)", path.name)]
-
-
-def _tensors(r):
-    return [(t.name, t.size, t.index is None) for t in r.before]
-
-
-def _in_order(path):
-    """For sorting names with numbers in them."""
-    return [(len(part), part) if part.isdigit() else (0, part)
-            for part in re.split(r"(\d+)", path.name)]
+            for part in re.split(r"(\d+)", path.stem)]
 
 
 def _tensors(r):
@@ -285,8 +275,6 @@ def _reallocation(where, record):
                   for t, _ in r.sparse]
         if None in counts and any(n is not None for n in counts):
             raise TraceError(f"{where}: {claim} is said of some sparse tensors, not of all")
-        if None in counts and any(n is not None for n in counts):
-            raise TraceError(f"{where}: {claim} is said of some sparse tensors, not of all")
         said[claim] = None if None in counts else counts
     if said["delta"] is not None and not 0 <= said["delta"] < 1:
         raise TraceError(f"{where}: delta must be in [0, 1), not {said['delta']}")
@@ -310,15 +298,10 @@ def _tensor(where, name, moment, record):
             raise TraceError(f"{where}: {key} {moment} is {array.dtype}, not real numbers")
     if mask is not None and mask.dtype.kind not in "fiub":
         raise TraceError(f"{where}: mask {moment} is {mask.dtype}, not 0 and 1")
-    if mask is not None and mask.dtype.kind not in "fiub":
-        raise TraceError(f"{where}: mask {moment} is {mask.dtype}, not 0 and 1")
     for key, array in (("mask", mask), ("velocity", velocity), ("index", index)):
         if array is not None and array.shape != value.shape:
             raise TraceError(f"{where}: {key} {moment} has shape {array.shape}, "
                              f"value {value.shape}")
-    size = _number(where, "size", record.get((name, "size")), whole=True)
-    if index is None and size not in (None, value.size):
-        raise TraceError(f"{where}: size is {size}, and {value.size} positions {moment}")
     size = _number(where, "size", record.get((name, "size")), whole=True)
     if index is None and size not in (None, value.size):
         raise TraceError(f"{where}: size is {size}, and {value.size} positions {moment}")

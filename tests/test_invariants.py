@@ -240,6 +240,7 @@ def test_counts_by_threshold_or_by_what_is_said():
     tensors = (4, {0: 1, 1: 0.1, 2: 0.2}, {0: 1, 3: NEW}), (2, {0: 2}, {0: 2, 1: NEW})
     assert seen(*tensors, H=0.5, pruned=[9, 9]).counts() == ([2, 0], [1, 1], [1, 1])
     assert seen(*tensors, pruned=[1, 1]).counts() == ([1, 1], [2, 0], [0, 2])
+    assert seen(*tensors, pruned=[4, 0]).counts() == ([3, 0], [0, 1], [2, 1])  # 3 is all there is
 
 
 # --- Change
@@ -270,6 +271,7 @@ def marks(c):
     ({0: 1, 3: 0.0}, {0: 1, 3: 0.0}, {0: "stays survives", 3: "stays below regrown"}, []),
     ({0: 1, 3: -0.0}, {0: 1, 3: -0.0}, {0: "stays survives", 3: "stays below regrown"}, []),
     ({0: 1, 3: TINY}, {0: 1, 3: TINY}, {0: "stays survives", 3: "stays below spared"}, []),
+    ({0: 1, 3: 0.5}, {0: 1, 3: (0.5, 9)}, {0: "stays survives", 3: "stays below spared"}, []),
     ({}, {1: NEW}, {}, [1]),
     ({1: 2, 2: 0}, {}, {1: "", 2: "below"}, []),
     ({}, {}, {}, [])])
@@ -297,6 +299,8 @@ def test_what_a_change_tells_apart(before, after, old, new):
     ({1: 0.5, 2: 0.75}, {2: -0.75}, None),    # another value
     ({1: 0.0, 2: 0.75}, {1: 0.0}, 0),         # a 0 that keeps its velocity was there before
     ({1: 0.0, 2: 0.75}, {1: NEW}, None),      # one that does not is taken to be grown again
+    ({1: NEW, 2: 0.75}, {1: NEW}, None),      # one without velocity may be either
+    ({1: (0.5, 0), 2: 0.75}, {1: (0.5, 0)}, 0),
     ({1: 0.0, 2: -0.0}, {1: 0.0}, 0),
     ({1: 0.0, 2: -0.0}, {2: -0.0}, 1),
     ({1: 0.0}, {1: -0.0}, None),
@@ -306,12 +310,29 @@ def test_what_a_change_tells_apart(before, after, old, new):
 def test_the_one_that_is_kept(before, after, keeper, keep_one):
     c = change(5, before, after, keep_one=keep_one)
     assert c.keeper == keeper
-    assert c.survives.sum() == sum(i in after and abs(w) >= 1 for i, w in before.items()) + (
-        keeper is not None)
+    large = np.isin(c.before.index, c.after.index) & (np.abs(c.before.value) >= 1)
+    assert c.survives.sum() == large.sum() + (keeper is not None)
     if keeper is not None:
         assert type(c.keeper) is int
         assert not c.spared[keeper] and not c.regrown[keeper]
     assert change(5, before, after, keep_one=False).keeper is None
+
+
+@pytest.mark.parametrize(("before", "after", "keeper"), [
+    ({1: 0.0, 2: 0.75}, {1: 0.0}, None), ({1: 0.5, 2: 0.75}, {1: 0.5}, 0),
+    ({1: 0.0, 2: 0.0}, {2: 0.0}, 1)])
+def test_the_one_that_is_kept_without_velocity(before, after, keeper):
+    assert change(5, before, after, keep_one=None, velocity=False).keeper == keeper
+
+
+def test_a_zero_that_must_be_kept_keeps_its_velocity():
+    """Where it need not, another velocity means another weight."""
+    for velocity in (0, 5):
+        r = seen((1, {0: (0.0, 3)}, {0: (0.0, velocity)}), H=0.5, keep_one=True)
+        assert verdict(r) == [
+            f"survivors_keep_velocity: a: velocity 3 at position 0 becomes {velocity}"]
+    r = seen((1, {0: (0.0, 3)}, {0: (0.0, 5)}), H=0.5)
+    assert verdict(r) == ["grown_at_rest: a: position 0 is grown with velocity 5"]
 
 
 def test_without_a_threshold_a_new_zero_is_regrown():
@@ -340,6 +361,7 @@ def test_the_same_number(w, same):
     assert change(1, {0: 0.0}, {0: w}).keeps("value").tolist() == [same]
     assert change(1, {0: (1, 0.0)}, {0: (1, w)}).keeps("velocity").tolist() == [same]
     assert change(1, {0: -0.0}, {0: -w}).keeps("value").tolist() == [same]
+    assert change(1, {0: w}, {0: 0.0}).keeps("value").tolist() == [same]
 
 
 # --- one reallocation, one fault
@@ -575,6 +597,11 @@ def test_a_zero_that_was_to_go_is_taken_for_a_grown_one():
             "grown_elsewhere: a: position 1 was pruned and grown again, 7 others stay free"]
 
 
+def test_a_threshold_beyond_float32_is_above_all_weights():
+    r = seen((3, {0: 3e38, 1: -1}, {0: 3e38, 2: NEW}), H=1e300, keep_one=True)
+    assert verdict(r) == []
+
+
 def test_pruning_needs_the_threshold():
     for invariant in (pruned_below_threshold, largest_kept, threshold_rule):
         assert reason(invariant, example(H=None)) == "H is not known"
@@ -671,6 +698,13 @@ def test_velocity_is_needed_at_both_moments(invariant, moment):
     r = example(a={1: (-4, 9), 7: (0, 9)})
     lost = [replace(getattr(r, moment)[0], velocity=None), getattr(r, moment)[1]]
     assert reason(invariant, replace(r, **{moment: lost})) == "velocity is not known"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_all_else_is_checked_without_a_velocity(moment):
+    for r, found in ((example(), []), (example(a={0: 6}), ["survivors_keep_value"])):
+        lost = [replace(t, velocity=None) for t in getattr(r, moment)]
+        assert names(replace(r, **{moment: lost})) == found
 
 
 def test_velocity_of_dense_tensors_is_not_needed():
@@ -827,6 +861,7 @@ def test_expected_growth():
     r = sharing((30, 0, 2, 3), (12, 0, 2, 1), keep_one=False)
     assert expected_growth(r) == [Fraction(4 * 28, 38), Fraction(4 * 10, 38)]
     assert expected_growth(sharing((9, 3, 3, 3), (9, 3, 2, 2))) == [Fraction(5, 2)] * 2
+    assert expected_growth(sharing((4, 1, 2, 1), (4, 1, 1, 2))) == [1, 2]
 
 
 # --- fair_shares

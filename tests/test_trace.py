@@ -229,9 +229,12 @@ def test_numbers_are_in_order_of_size(path):
 
 
 def test_a_folder_is_read_by_name(tmp_path):
-    for name, H in (("b", 0.25), ("a", 0.125), ("c", 0.5)):
-        save(tmp_path / f"{name}.npz", MASKS | {"H": H})
-    assert [r.report.H for r in load(tmp_path)] == [0.125, 0.25, 0.5]
+    """Numbers in names are taken as numbers."""
+    names = ["1", "10", "a", "a2", "a10", "a10b", "b1c2", "b1c10"]
+    for i in (3, 7, 0, 6, 2, 5, 1, 4):
+        save(tmp_path / f"{names[i]}.npz", MASKS | {"H": 1.0 + i})
+    save(tmp_path / "._a.npz", {})  # macOS leaves such files
+    assert [r.report.H - 1 for r in load(tmp_path)] == list(range(8))
 
 
 def test_claims_of_dense_tensors_do_not_count(path):
@@ -293,6 +296,15 @@ MALFORMED = {  # what is wrong: (entries, the line)
     "delta of 1": (MASKS | {"delta": 1}, ", reallocation 0: delta must be in [0, 1), not 1.0"),
     "negative delta": (MASKS | {"delta": -0.1},
                        ", reallocation 0: delta must be in [0, 1), not -0.1"),
+    "N_p of 0": (MASKS | {"N_p": 0}, ", reallocation 0: N_p must be positive and finite, not 0"),
+    "infinite N_p": (MASKS | {"N_p": np.inf},
+                     ", reallocation 0: N_p must be positive and finite, not inf"),
+    "mask of words": (MASKS | {"a/before/mask": ["1", "1", "0", "1"]},
+                      ", reallocation 0, a: mask before is <U1, not 0 and 1"),
+    "size other than the mask's": (MASKS | {"a/size": 9},
+                                   ", reallocation 0, a: size is 9, and 4 positions before"),
+    "claims of one of two": (MASKS | ALSO_B | {"a/pruned": 1},
+                             ", reallocation 0: pruned is said of some sparse tensors, not of all"),
     "N_p is NaN": (MASKS | {"N_p": np.nan}, ", reallocation 0: N_p must be one number, not nan"),
     "half a weight pruned": (MASKS | {"a/pruned": 0.5},
                              ", reallocation 0: pruned must be a whole number, not 0.5"),
@@ -333,13 +345,10 @@ NONSENSE = {  # there is no one way to say it
     "delta is true": MASKS | {"delta": True},
     "size is true": INDICES | {"a/size": True},
     "mask of raw bytes": MASKS | {"a/before/mask": np.zeros(4, "V4")},
-    "mask of words": MASKS | {"a/before/mask": ["1", "1", "0", "1"]},
     "complex mask": MASKS | {"a/before/mask": np.array([1, 1, 0, 1j - 1j + 1])},
     "H twice": MASKS | {"0/H": 7.0},
     "value twice": MASKS | {"0/a/before/value": [1.0, 2, 3, 4]},
-    "size other than the mask's": MASKS | {"a/size": 9},
     "size other than the value's": MASKS | DENSE | {"b/size": 9},
-    "claims of one of two": MASKS | ALSO_B | {"a/pruned": 1, "a/grown": 1},
     "an object": MASKS | {"a/before/value": np.array([None, 1, 2, 3])},
     "H is None": MASKS | {"H": np.array(None)},
     "nothing": {}}
@@ -429,6 +438,12 @@ def test_nothing_is_unpickled(key, path):
     """A trace from a stranger runs no code."""
     refused(save(path, MASKS | {key: np.array([Bomb()], object)}))
     assert not Bomb.gone_off
+
+
+def test_what_is_wrong_with_a_file_is_said(path):
+    path.write_bytes(npz(**MASKS)[:-1])
+    refused(path, ": not an .npz file of plain arrays (ValueError: no zip archive, or not a whole "
+                  "one)")
 
 
 def test_no_one_is_told_to_unpickle(path):
