@@ -11,7 +11,7 @@ docstring says what must hold, in words and in symbols. One that needs what is n
 did not occur, raises NotCheckable. Nothing here calls what it judges: rules are derived a second
 time.
 
-check() is for code at hand, in training and in tests; trace.load() reads what others recorded.
+check() is for code at hand; training calls violations(); trace.load() reads what others recorded.
 """
 
 import math
@@ -48,7 +48,8 @@ def check(before, after, report=None):
                    a deep copy, as reallocation changes tensors in place
     report         reparam.Report; what it leaves out is not checked
 
-    Raises ValueError where the tensors before and after are not the same ones.
+    Raises ValueError where the tensors before and after are not the same ones, or the report is of
+    another number of tensors.
     """
     return violations(Reallocation(snapshot(before), snapshot(after), report or Report()))
 
@@ -103,7 +104,7 @@ def positions(r):
 def capacity(r):
     """No tensor holds more free numbers than it has positions.
 
-    m' <= N
+    m' <= N  (follows from `positions`, if these are known to be right)
     """
     claimed = r.report.active or [len(after.index) for _, after in r.sparse]
     for (_, after), m in zip(r.sparse, claimed, strict=True):
@@ -130,10 +131,12 @@ def balance(r):
     """
     pruned, grown = r.said("pruned", "grown")
     active = r.report.active or [c.m_after for c in r.changes]
-    for c, k, g, m, seen in zip(r.changes, pruned, grown, active, r.counts()[0], strict=True):
+    for c, k, g, m in zip(r.changes, pruned, grown, active, strict=True):
+        least, most = c.k_range
         if not m == c.m_after == c.m - k + g:
             yield f"{c.name}: {c.m} - {k} + {g} free numbers, said to be {m}, are {c.m_after}"
-        elif k != seen:
+        elif not least <= k <= most:
+            seen = least if least == most else f"{least} to {most}"
             yield f"{c.name}: {k} said to be pruned, {seen} are"
     K = sum(pruned) if r.report.K is None else r.report.K
     if not K == sum(pruned) == sum(grown):
@@ -157,7 +160,8 @@ def pruned_below_threshold(r):
 def largest_kept(r):
     """Of a tensor wholly below the threshold, at most the largest stays.
 
-    max |w| < H  ⇒  A ∩ A' has at most one survivor, and it is argmax |w|  (the paper has no rule)
+    max |w| < H  ⇒  the one that stays is argmax |w|; with keep_one, one stays
+    (the paper has no rule)
     """
     r.said("H")
     cases = [c for c in r.changes if c.m and c.below.all()]
@@ -210,6 +214,7 @@ def grown_elsewhere(r):
     """Nothing grows where it was just pruned, while others are free.
 
     A position of A that is pruned and in A'  ⇒  every position outside A is in A'
+    (Algorithm 1 draws from the positions that were free before pruning)
     """
     again = [(c, c.before.index[c.regrown]) for c in r.changes if c.regrown.any()]
     free = sum(c.room - int(c.new.sum()) for c in r.changes)
@@ -234,7 +239,8 @@ def shares(r):
 def overflow(r):
     """A share without room fills the tensor; the others take the rest.
 
-    g within 1 of fair_shares(K, l, C), then of the just-pruned positions  (the paper has no rule)
+    g within 1 of fair_shares(min(K, ΣC), l, C) + fair_shares(max(K - ΣC, 0), l, k)
+    (the paper has no rule)
     """
     k, l, g = r.counts()
     if not _overflows(r.changes, k, l):
@@ -252,7 +258,7 @@ def threshold_rule(r):
     H, next_H, N_p, delta = r.said("H", "next_H", "N_p", "delta")
     H, next_H = float(H), float(next_H)  # NumPy's would warn where they overflow
     K = sum(r.counts()[0])
-    low, high = ((1 + sign * Fraction(str(delta))) * N_p for sign in (-1, 1))
+    low, high = ((1 + sign * Fraction(str(delta))) * Fraction(N_p) for sign in (-1, 1))
     factor = 2 if K < low else 0.5 if K > high else 1
     at_the_end = not SMALLEST_H <= factor * H <= LARGEST_H
     if next_H != factor * H and not (at_the_end and next_H == H):
@@ -312,7 +318,8 @@ def same_seed_same_result(a, b):
     for x, y in zip(a.after, b.after, strict=True):
         for key in ("index", "value", "velocity"):
             one, other = getattr(x, key), getattr(y, key)
-            if one is not None and (one.shape != other.shape or one.tobytes() != other.tobytes()):
+            if (one is None) != (other is None) or one is not None and (
+                    one.shape != other.shape or one.tobytes() != other.tobytes()):
                 yield f"{x.name}: another {key} from the same seed"
 
 
@@ -331,7 +338,7 @@ def order_does_not_matter(a, b):
         if not np.array_equal(gone, gone_too):
             yield f"{c.name}: prunes {len(gone)} or {len(gone_too)}, by the order of tensors"
         up[fair % 1] += g - h
-        if abs(g - h) > (fair % 1 > 0):
+        if abs(g - h) > (1 if fair % 1 else 0):  # a fraction may be rounded either way
             yield f"{c.name}: grows {g} or {h}, by the order of tensors"
     for remainder, more in up.items():
         if more and remainder:

@@ -1,4 +1,4 @@
-"""Networks, by name: lenet-300-100, small-cnn, wrn-D-W (wide residual networks).
+"""Networks, by name: lenet-300-100, small-cnn, wrn-D-W (wide residual networks), resnet50.
 
 Every layer and tensor has a path, such as group1.block0.conv1.weight. A layer marked sparsifiable
 may be made sparse by a method; the others stay dense and count in the budget.
@@ -20,7 +20,7 @@ from .layers import (
     Sequential,
 )
 
-NAMES = ("small-cnn", "lenet-300-100")
+NAMES = ("small-cnn", "lenet-300-100", "resnet50")
 WIDE_RESNET = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)")
 
 
@@ -45,6 +45,8 @@ def build(name, *, image, classes, rng, dtype=np.float32):
         return small_cnn(rng=rng, channels=C, classes=classes, dtype=dtype)
     if name == "lenet-300-100":
         return lenet_300_100(rng=rng, inputs=C * H * W, classes=classes, dtype=dtype)
+    if name == "resnet50":
+        return resnet50(rng=rng, channels=C, classes=classes, dtype=dtype)
     depth, width = WIDE_RESNET.fullmatch(name).groups()
     return wide_resnet(int(depth), float(width), rng=rng, channels=C, classes=classes, dtype=dtype)
 
@@ -109,6 +111,46 @@ def _block(c_in, c_out, stride, rng, dtype):
                         relu2=ReLU(), conv2=conv(c_out, 3)),
         shortcut=None if c_in == c_out and stride == 1
         else conv(c_in, 1, stride=stride, sparsifiable=False))
+
+
+def resnet50(*, rng, channels=3, classes=1000, dtype=np.float32):
+    """ResNet-50 (He et al. 2016), for images of 224x224, with the stride in the 3x3 convolutions.
+
+    25,557,032 parameters for 1,000 classes. As in the paper, all convolutions but the first and the
+    shortcuts may be sparse, and the classifier: 49 tensors, 22,724,608 weights.
+    """
+    model = {"conv1": Conv2d(channels, 64, 7, stride=2, pad=3, rng=rng, dtype=dtype,
+                             sparsifiable=False),
+             "bn1": BatchNorm(64, dtype=dtype), "relu1": ReLU(),
+             "pool1": MaxPool2d(3, stride=2, pad=1)}
+    c_in = 64
+    for group, (blocks, c_mid) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512)), start=1):
+        named = {}
+        for i in range(blocks):
+            stride = 2 if group > 1 and i == 0 else 1
+            named[f"block{i}"] = _bottleneck(c_in, c_mid, stride, rng, dtype)
+            named[f"relu{i}"] = ReLU()
+            c_in = 4 * c_mid
+        model[f"group{group}"] = Sequential(**named)
+    return Sequential(**model, pool=GlobalAvgPool(),
+                      fc=Linear(c_in, classes, rng=rng, dtype=dtype))
+
+
+def _bottleneck(c_in, c_mid, stride, rng, dtype):
+    """1x1, 3x3 and 1x1 convolutions with batch norm, added to the input; to a 1x1 convolution of it
+    with batch norm where the shape changes. A ReLU follows."""
+    def conv(c_in, c_out, kernel, **options):
+        return Conv2d(c_in, c_out, kernel, pad=kernel // 2, rng=rng, dtype=dtype, **options)
+
+    c_out = 4 * c_mid
+    body = Sequential(
+        conv1=conv(c_in, c_mid, 1), bn1=BatchNorm(c_mid, dtype=dtype), relu1=ReLU(),
+        conv2=conv(c_mid, c_mid, 3, stride=stride), bn2=BatchNorm(c_mid, dtype=dtype), relu2=ReLU(),
+        conv3=conv(c_mid, c_out, 1), bn3=BatchNorm(c_out, dtype=dtype))
+    shortcut = None if c_in == c_out and stride == 1 else Sequential(
+        conv=conv(c_in, c_out, 1, stride=stride, sparsifiable=False),
+        bn=BatchNorm(c_out, dtype=dtype))
+    return Residual(before=Sequential(), body=body, shortcut=shortcut)
 
 
 def _check_wide_resnet(depth, width):

@@ -1,6 +1,7 @@
 """What was seen of a reallocation, by whatever program: tensors before and after, what was said.
 
 snapshot() takes it from our own tensors; load() reads what others have recorded, README says how.
+A position is a place in the dense tensor; a place is an index into one of the arrays here.
 """
 
 import re
@@ -62,7 +63,7 @@ def snapshot(params):
     named = params if isinstance(params, dict) else {f"tensor {i}": p for i, p in enumerate(params)}
 
     def copy(array):
-        return None if array is None else to_host(array).reshape(-1).copy()
+        return None if array is None else to_host(array).flatten()
 
     return [Tensor(name, p.size, copy(getattr(p, "index", None)), copy(p.value), copy(p.velocity))
             for name, p in named.items()]
@@ -72,21 +73,29 @@ def snapshot(params):
 class Reallocation:
     """All tensors before and after a reallocation, and what was said of it.
 
-    ValueError where the tensors before and after are not the same ones.
+    ValueError where the tensors before and after are not the same ones, or the report is of another
+    number of sparse tensors.
     """
 
     before: list[Tensor]
     after: list[Tensor]
     report: Report = field(default_factory=Report)
+    name: str = "a reallocation"
+    follows: bool = True  # directly on the one before it in the trace, if there is one
 
     def __post_init__(self):
         for pair in zip(self.before, self.after, strict=True):
             one, other = ((t.name, t.size, "dense" if t.index is None else "sparse") for t in pair)
             if one != other:
                 raise ValueError(f"another tensor after than before: {other}, {one}")
+        for name in ("pruned", "grown", "active"):
+            counts = getattr(self.report, name)
+            if counts is not None and len(counts) != len(self.sparse):
+                raise ValueError(f"{name} has {len(counts)} numbers, there are {len(self.sparse)} "
+                                 "sparse tensors")
 
     def moments(self):
-        """(before or after, in words; tensor), for all."""
+        """Yields ("before", tensor) and ("after", tensor), for all tensors."""
         yield from (("before", t) for t in self.before)
         yield from (("after", t) for t in self.after)
 
@@ -100,7 +109,15 @@ class Reallocation:
         """A Change for each sparse tensor. NotCheckable where positions make no sense."""
         if any(t.wrong_positions() for _, t in self.moments()):
             raise NotCheckable("positions make no sense")
-        return [Change(a, b, self.report.H, self.report.keep_one) for a, b in self.sparse]
+        pruned = self.report.pruned or [None] * len(self.sparse)
+        return [Change(a, b, self.report.H, self._keep_one(a, k))
+                for (a, b), k in zip(self.sparse, pruned, strict=True)]
+
+    def _keep_one(self, before, pruned):
+        """Was one to be kept? If it is not said: not where all are said to be pruned."""
+        if self.report.keep_one is None and pruned == len(before.index):
+            return False
+        return self.report.keep_one
 
     def said(self, *names):
         """These fields of the report. NotCheckable where one is not known."""
@@ -110,7 +127,14 @@ class Reallocation:
         return values
 
     def counts(self):
-        """(k, l, g): three lists with a number for each sparse tensor."""
+        """(k, l, g): three lists with a number for each sparse tensor.
+
+        k by H and what is seen; where H is not known, what the report says. NotCheckable where
+        neither tells.
+        """
+        said = self.report.pruned is not None or self.report.keep_one is not None
+        if not said and any(c.keeper is not None and not c.magnitude.any() for c in self.changes):
+            raise NotCheckable("keep_one is not known, and a 0 stays")
         l = [c.m - int(c.pruned.sum()) for c in self.changes]
         if self.report.H is None:
             l = [max(c.m - k, 0) for c, k in zip(self.changes, *self.said("pruned"), strict=True)]
@@ -125,11 +149,14 @@ class Change:
 
         stays     the position is in use before and after
         below     |w| < H
-        survives  not pruned, nor should it be; among them `keeper`, the place of the one that is
-                  kept where all are below H: the largest, if that is gone the first, or None
-        spared    not pruned, though it should be: it stays as it was
+        survives  it stays, and was not to be pruned; `keeper` is the place of the one that is kept
+                  where all are below H, or None
+        spared    was to be pruned, but stays as it was
+        pruned    all others, rightly or not
         regrown   pruned, and grown again: it stays, but starts anew, or is a 0 that was to go
         new       grown, where no free number was before
+
+    k_range: how many were pruned, at least and at most. One number where H is known.
     """
 
     def __init__(self, before, after, H, keep_one):
@@ -143,31 +170,43 @@ class Change:
             self.stays = after.index[self.at] == before.index
         self.new = np.ones(self.m_after, bool)
         self.new[self.at[self.stays]] = False
-        self.magnitude, zero = np.abs(before.value), before.value == 0
+        self.magnitude = np.abs(before.value)
         with np.errstate(over="ignore"):  # an H too large for the type of the values is infinite
             self.below = np.zeros(self.m, bool) if H is None else self.magnitude < H
+        self._classify(keep_one)
+        least, seen = int((~self.stays).sum()), int(self.pruned.sum())
+        self.k_range = (seen, seen) if H is not None else (least, least + int(self._anew().sum()))
 
-        keeps_value, anew = self.stays & self.keeps("value"), self.afterwards("value") == 0
-        same, untouched = keeps_value, keeps_value & ~zero
-        if before.velocity is not None and after.velocity is not None:
-            same = same & (~zero | self.keeps("velocity"))  # else a 0 was pruned and grown again
-            untouched = untouched | same & (before.velocity != 0)
-            anew &= self.afterwards("velocity") == 0
-        self.survives = self.stays & ~self.below & (same | ~anew)
+    def _classify(self, keep_one):
+        keeps_value = self.stays & self.keeps("value")
+        same = keeps_value  # nothing shows that it was pruned
+        if self._velocity_is_known():  # a 0 that lost its velocity was pruned and grown again
+            same = same & (self.before.value.astype(bool) | self.keeps("velocity"))
+        self.survives = self.stays & ~self.below & (same | ~self._anew())
         self.keeper = None
-        if keep_one in (None, True) and self.m and self.below.all():
+        if keep_one is not False and self.m and self.below.all():
             largest = self.magnitude == self.magnitude.max()
-            self.keeper = _first(same & largest, keeps_value & largest & (keep_one is True),
-                                 untouched)
+            self.keeper = _first(same & largest,  # as it should be; or it lost its velocity; or
+                                 keeps_value & largest & (keep_one is True),
+                                 same & self._moves())  # the wrong one, certainly not just grown
         if self.keeper is not None:
             self.survives[self.keeper] = True
-        self.spared = same & self.below & ~self.survives & ~zero
+        self.spared = same & self.below & ~self.survives & (self.before.value != 0)
+        self.pruned = ~self.survives & ~self.spared
         self.regrown = self.stays & self.pruned
 
-    @property
-    def pruned(self):
-        """What was pruned, rightly or not."""
-        return ~self.survives & ~self.spared
+    def _velocity_is_known(self):
+        return self.before.velocity is not None and self.after.velocity is not None
+
+    def _anew(self):
+        """What stays and looks just grown: at 0 and, as far as one knows, at rest."""
+        anew = self.stays & (self.afterwards("value") == 0)
+        return anew & (self.afterwards("velocity") == 0) if self._velocity_is_known() else anew
+
+    def _moves(self):
+        """What was not 0 and at rest before."""
+        moves = self.before.value != 0
+        return moves | (self.before.velocity != 0) if self._velocity_is_known() else moves
 
     def afterwards(self, key):
         """`value` or `velocity` afterwards (m,); of no meaning where the position is gone."""
@@ -237,7 +276,10 @@ def _load_file(path):
         record[tuple(rest)] = array
     if not records:
         raise TraceError(f"{path}: nothing is recorded in it")
-    return [_reallocation(f"{path}, reallocation {n}", records[n]) for n in sorted(records)]
+    first = min(records)
+    return [replace(_reallocation(f"{path}, reallocation {n}", records[n]),
+                    name=f"reallocation {n} of {path.name}", follows=n == first or n - 1 in records)
+            for n in sorted(records)]
 
 
 def _arrays(path):

@@ -59,6 +59,14 @@ class Tally:
     def held(self):
         return not self.violated
 
+    @property
+    def summary(self):
+        """How many invariants are held, violated, not checkable."""
+        violated = sum(self.violated[i.__name__] > 0 for i in ALL)
+        checked = sum(self.checked[i.__name__] > 0 for i in ALL)
+        return (f"{checked - violated} invariants held, {violated} violated, "
+                f"{len(ALL) - checked} not checkable")
+
     def __str__(self):
         """The table of verdicts, and an example of each violation."""
         rows = []
@@ -77,13 +85,13 @@ class Tally:
 def verify_trace(recorded, tally=None):
     """The Tally of a list of Reallocations, each the next of the one before."""
     tally = tally or Tally()
-    if len(recorded) < 2:
-        tally.unchecked |= {i.__name__: "only one is recorded" for i in OF_TWO_IN_A_ROW}
-    for i, r in enumerate(recorded):
+    if not any(r.follows for r in recorded[1:]):
+        tally.unchecked |= {i.__name__: "no two in a row" for i in OF_TWO_IN_A_ROW}
+    for last, r in zip([None, *recorded], recorded, strict=False):
         size = sum(t.size for t, _ in r.sparse)
-        tally.add(f"reallocation {i}", OF_ONE, r, size=size)
-        if i:
-            tally.add(f"reallocation {i}", OF_TWO_IN_A_ROW, recorded[i - 1], r, size=size)
+        tally.add(r.name, OF_ONE, r, size=size)
+        if last and r.follows:
+            tally.add(r.name, OF_TWO_IN_A_ROW, last, r, size=size)
     return tally
 
 
@@ -95,7 +103,7 @@ def verify_package(count=2000, progress=lambda cases, **_: cases):
     """
     tally = Tally()
     return tally, {
-        "small networks: one to three tensors of one to four positions, all but for their order":
+        "small networks: one to three tensors of one to four positions, in one order of these":
             _try_small_cases(tally, progress),
         "random networks, each also with the same seed again and with the tensors in another order":
             _try_random_cases(tally, count, progress),
@@ -103,15 +111,15 @@ def verify_package(count=2000, progress=lambda cases, **_: cases):
             _try_training(tally, progress)}
 
 
-def try_case(tally, case, *, thrice=True, **run):
-    """Judge what comes out of a Case; also again with the same seed, and in another order, if
-    `thrice`. Returns the violations."""
+def try_case(tally, case, *, reruns=True, **run):
+    """Judge what comes out of a Case, and with `reruns` also what comes out with the same seed
+    again, and with the tensors in another order. Returns the violations."""
     size, order = sum(W.size for W in case.tensors), list(range(len(case.tensors)))
     np.random.default_rng(case.seed).shuffle(order)
     try:
         one = case.run(**run)
         found = tally.add(case, OF_ONE, one, size=size)
-        if thrice:
+        if reruns:
             again, permuted = case.run(**run), case.run(**run, order=order)
             found += tally.add(case, [same_seed_same_result], one, again, size=size)
             found += tally.add(case, [order_does_not_matter], one, permuted, size=size)
@@ -127,7 +135,7 @@ def _try_small_cases(tally, progress):
     patterns = properties.distinct_patterns()
     cases = [case for tensors in (1, 2, 3) for case in properties.small_cases(tensors, patterns)]
     for case in progress(cases, desc="small networks", unit=" cases"):
-        try_case(tally, case, thrice=False)
+        try_case(tally, case, reruns=False)
     return len(cases)
 
 
@@ -168,6 +176,7 @@ def _try_training(tally, progress, steps=50):
         except Exception as error:  # whatever it is, it is what we look for
             tally.fails(f"reallocation {len(recorded)} of training", error, float("inf"))
             break
-        recorded.append(Reallocation(before, snapshot(model.named_params()), report))
+        recorded.append(Reallocation(before, snapshot(model.named_params()), report,
+                                     f"reallocation {len(recorded)} of training"))
     verify_trace(recorded, tally)
-    return steps
+    return len(recorded)

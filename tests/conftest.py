@@ -2,7 +2,7 @@
 
 dev   the default: few examples, new ones in each run
 ci    taken where CI is set: the same examples in each run
-deep  by hand, for hours: pytest --hypothesis-profile=deep tests/test_im2col.py
+deep  by hand, for hours; README.md says how, and what came out
 """
 
 import os

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy import inf, nan
 
@@ -508,7 +508,7 @@ def test_more_free_numbers_than_positions():
     assert judge(capacity, r) == [Violation("capacity", "b: 3 free numbers in 2 positions")]
 
 
-@pytest.mark.parametrize("said", [{}, {"active": [2, 0]}, {"active": [1, 0]}, {"active": []}])
+@pytest.mark.parametrize("said", [{}, {"active": [2, 0]}, {"active": [1, 0]}])
 def test_full_and_zero_size_tensors_hold(said):
     r = seen((2, {0: 1, 1: 1}, {0: 1, 1: 1}), (0, {}, {}), **said)
     assert judge(capacity, r) == judge(budget, r) == judge(positions, r) == []
@@ -528,11 +528,26 @@ def test_a_network_without_sparse_tensors_can_be_checked():
 @pytest.mark.parametrize("said", [
     {"active": [4]}, {"active": [4, 3, 1]}, {"pruned": [2]}, {"grown": [2, 1, 0]}])
 def test_counts_of_another_number_of_tensors_are_refused(said):
-    invariant = capacity if "active" in said else balance
-    with pytest.raises(ValueError, match="zip"):
-        judge(invariant, example(**said))
-    with pytest.raises(ValueError, match="zip"):
-        example(H=None, pruned=[2]).counts()
+    (name, counts), = said.items()
+    with pytest.raises(ValueError, match=f"{name} has {len(counts)} numbers, there are 2 sparse"):
+        example(**said)
+
+
+@pytest.mark.parametrize("velocity", [0.0, 3.0])
+def test_what_is_said_decides_whether_a_zero_was_kept(velocity):
+    """In a full tensor of zeros one looks like a weight that was pruned and has grown again."""
+    before = {0: (0.0, velocity), 1: (0.0, velocity)}
+    all_went = {"pruned": [2], "grown": [2]}
+    assert verdict(seen((2, before, {0: NEW, 1: NEW}), H=0.5, **all_went)) == []
+    one_stayed = {"pruned": [1], "grown": [1]}
+    assert verdict(seen((2, before, {0: (0.0, velocity), 1: NEW}), H=0.5, **one_stayed)) == []
+
+
+def test_a_velocity_in_one_run_only_is_another_result():
+    one, other = example(), example(velocity=False)
+    for a, b in ((one, other), (other, one)):
+        assert [str(v) for v in judge(same_seed_same_result, a, b)] == [
+            f"same_seed_same_result: {name}: another velocity from the same seed" for name in "ab"]
 
 
 # --- balance
@@ -543,11 +558,35 @@ def test_balance_needs_what_is_said(missing):
     assert reason(balance, example(**{missing: None})) == f"{missing} is not known"
 
 
-def test_balance_without_a_threshold_believes_what_is_said_to_be_pruned():
-    assert verdict(example(H=None, pruned=[1, 1], grown=[1, 1], K=2)) == []
-    assert verdict(example(H=None, pruned=[1, 1], K=2)) == [
-        "balance: a: 4 - 1 + 2 free numbers, said to be 4, are 4",
-        "balance: 2 pruned and 3 grown in all, K is 2"]
+def test_balance_without_a_threshold_believes_what_is_possible():
+    """What is gone was pruned; what is now 0 and at rest may have been pruned and grown again."""
+    full = (3, {0: 1, 1: 0.5, 2: 0.25}, {0: 1, 1: NEW, 2: NEW})
+    for k in (0, 1, 2):
+        assert verdict(seen(full, pruned=[k], grown=[k])) == []
+    assert verdict(seen(full, pruned=[3], grown=[3])) == [
+        "balance: a: 3 said to be pruned, 0 to 2 are"]
+    assert verdict(example(H=None, pruned=[1, 1], grown=[1, 1], K=2)) == [
+        "balance: a: 1 said to be pruned, 2 are"]
+    assert "balance: a: 3 said to be pruned, 2 are" in verdict(
+        example(H=None, pruned=[3, 1], grown=[3, 1], K=4))
+    assert verdict(example(H=None, pruned=[2, 2], K=4)) == [
+        "balance: b: 3 - 2 + 1 free numbers, said to be 3, are 3",
+        "balance: 4 pruned and 3 grown in all, K is 4"]
+
+
+@pytest.mark.parametrize("N_p", [100, 100.0, np.int64(100)])
+def test_the_rule_is_exact_for_any_kind_of_number(N_p):
+    """1.15 * 100.0 is 114.99999999999999 in floating point."""
+    small, new = {i: 0.5 for i in range(115)}, {116 + i: NEW for i in range(115)}
+    one = (300, small | {115: 1}, {115: 1} | new)
+    assert judge(threshold_rule, seen(one, H=1.0, next_H=1.0, N_p=N_p, delta=0.15)) == []
+
+
+def test_nobody_knows_whether_a_zero_was_kept():
+    """In a full tensor. Then there is nothing that K could be compared with."""
+    r = seen((1, {0: (0.0, 0.0)}, {0: NEW}), H=0.5, next_H=0.5, N_p=1, delta=0.0)
+    assert verdict(r) == []
+    assert reason(threshold_rule, r) == reason(shares, r) == "keep_one is not known, and a 0 stays"
 
 
 def test_balance_of_full_tensors_counts_what_is_grown_again():
@@ -1115,7 +1154,7 @@ def test_another_shape_with_the_same_bytes():
 def test_another_number_of_tensors_is_no_second_run():
     r = example()
     with pytest.raises(ValueError, match="zip"):
-        judge(same_seed_same_result, r, replace(r, before=r.before[:1], after=r.after[:1]))
+        judge(same_seed_same_result, r, seen((9, {}, {})))
 
 
 def reordered(r):
@@ -1310,6 +1349,21 @@ def pick(data, items):
     return data.draw(st.sampled_from(items))
 
 
+seldom = settings(suppress_health_check=[HealthCheck.filter_too_much])  # many cases have none
+
+
+def fruitful(mark):
+    """Random cases in which `mark`, from a Reallocation to a bool, is mostly True: some are tried
+    with other thresholds."""
+    def with_some(case):
+        sizes = np.abs(np.concatenate([W.value for W in case.tensors])).astype(float)
+        inside = sizes[(sizes >= SMALLEST_H) & (sizes <= LARGEST_H)]
+        tries = [case, *(replace(case, H=float(H)) for H in np.unique(inside))]
+        return next((c for c in tries if mark(c.run())), case)
+
+    return cases().map(with_some)
+
+
 def places(r, mark):
     """(tensor, place) wherever `mark`, from a Change to a boolean array, is True."""
     return [(n, int(j)) for n, c in enumerate(r.changes) for j in np.flatnonzero(mark(c))]
@@ -1341,6 +1395,10 @@ def put(array, j, number):
 def free(r, n):
     """Positions of tensor n in use neither before nor after."""
     return sorted(set(range(r.after[n].size)) - set(r.before[n].index) - set(r.after[n].index))
+
+
+def any_free(r):
+    return [(n, i) for n in range(len(r.after)) for i in free(r, n)]
 
 
 def near(data, number, dtype=np.float32):
@@ -1437,7 +1495,8 @@ def test_a_grown_weight_one_ulp_off(case, data, key):
         {"value": "grown_at_zero", "velocity": "grown_at_rest"}[key]]
 
 
-@given(cases(), st.data())
+@seldom
+@given(fruitful(lambda r: any(c.new.any() for c in r.changes)), st.data())
 def test_grown_where_one_was_just_pruned(case, data):
     r = case.run()
     n, j = pick(data, [(n, j) for n, j in places(r, lambda c: c.new)
@@ -1451,7 +1510,8 @@ def test_grown_where_one_was_just_pruned(case, data):
         assert set(found) == {"grown_elsewhere"}
 
 
-@given(cases(), st.data())
+@seldom
+@given(fruitful(lambda r: len(r.changes) > 1 and any(c.new.any() for c in r.changes)), st.data())
 def test_grown_in_another_tensor(case, data):
     """Named where a share is off by one or more, and only there."""
     r = case.run()
@@ -1476,20 +1536,23 @@ def test_grown_in_another_tensor(case, data):
     assert set(found) <= {"shares"} or set(found) <= {"overflow"}
 
 
-@given(cases(), st.data())
+@seldom
+@given(fruitful(lambda r: places(r, lambda c: ~c.below) and any_free(r)), st.data())
 def test_one_more_is_pruned(case, data):
     """One that is not below H goes, and one that is new comes in its place."""
     r = case.run()
-    n, j = pick(data, [(n, j) for n, j in places(r, lambda c: ~c.below) if free(r, n)])
-    i = data.draw(st.sampled_from(free(r, n)))
+    n, j = pick(data, places(r, lambda c: ~c.below))
+    to, i = pick(data, any_free(r))
     wrong = edited(r, n, **without(r.after[n], r.changes[n].at[j]))
-    found = names(edited(wrong, n, **with_one(wrong.after[n], i)))
+    found = names(edited(wrong, to, **with_one(wrong.after[to], i)))
     assert {"pruned_below_threshold", "balance"} <= set(found)
     assert set(found) <= {"pruned_below_threshold", "balance", "shares", "overflow",
                           "grown_elsewhere", "threshold_rule"}
 
 
-@given(cases(), st.data())
+@seldom
+@given(fruitful(lambda r: any(c.new.any() and (~c.stays & (c.magnitude > 0)).any()
+                              for c in r.changes)), st.data())
 def test_one_less_is_pruned(case, data):
     """One that is below H stays, and one that is new does not come."""
     r = case.run()

@@ -46,7 +46,7 @@ class Method:
         broken = violations(this, self.last)
         if broken:
             raise InvariantError("; ".join(map(str, broken)))
-        self.last = this
+        self.last = Reallocation(this.after, this.after, report)  # what is needed the next time
         return report
 
     def state(self):
