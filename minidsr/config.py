@@ -20,7 +20,8 @@ class Config:
     data_dir: str = "data"
     """Folder with the data set's files; `minidsr data fetch` fills it."""
     model: str = "small-cnn"
-    """Network: small-cnn, lenet-300-100, or wrn-D-W such as wrn-28-2 (the paper's)."""
+    """Network: small-cnn, lenet-300-100, resnet50 (for images of 224x224), or wrn-D-W such as
+    wrn-28-2 (the paper's)."""
     method: str = "dsr"
     """Training method: dense, static or dsr (the paper's)."""
     sparsity: float = 0.9

@@ -159,7 +159,7 @@ def test_truncated_data(tmp_path, capsys):
     (["--target-pruned", "0"], "target_pruned must be positive"),
     (["--tolerance", "1"], "tolerance must be in [0, 1)"),
     (["--threshold", "0"], "threshold must be in"),
-    (["--model", "vgg"], "small-cnn, lenet-300-100, wrn-D-W"),
+    (["--model", "vgg"], "small-cnn, lenet-300-100, resnet50, wrn-D-W"),
     (["--method", "magic"], "dense, static, dsr"),
     (["--data", "imagenet"], "synthetic, cifar10, mnist"),
     (["--device", "tpu"], "cpu, gpu, auto"),

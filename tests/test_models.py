@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from minidsr import density, models
-from minidsr.layers import BatchNorm, Conv2d, Linear
+from minidsr.layers import BatchNorm, Conv2d, Linear, softmax_cross_entropy
+from minidsr.methods import DSR
 
 # Parameters of WRN-28-2 at each sparsity, from the paper's table of CIFAR-10 results.
 PUBLISHED = {0.9: 161_229, 0.8: 306_384, 0.7: 451_532, 0.6: 596_687, 0.5: 741_850}
@@ -51,6 +52,35 @@ def test_wide_resnet_keeps_the_rest_dense(wrn):
     assert not any(isinstance(layer, BatchNorm | Linear) for layer in sparsifiable.values())
     assert [f"group{i}.block0.shortcut" for i in (1, 2, 3)] == [
         name for name, layer in wrn.walk() if isinstance(layer, Conv2d) and layer.kernel == 1]
+
+
+def test_resnet50_has_the_published_size():
+    """Torchvision's 25,557,032 parameters; in the paper 7.3 and 5.1 million at 0.8 and 0.9."""
+    model = build("resnet50", image=(3, 224, 224), classes=1000)
+    sizes = [layer.weight.size for layer in model.sparsifiable_layers().values()]
+    assert (model.free_parameters(), len(sizes), sum(sizes)) == (25_557_032, 49, 22_724_608)
+    dense = model.free_parameters() - sum(sizes)
+    assert sum(density.uniform(sizes, 0.8)) + dense == 7_377_320
+    assert sum(density.uniform(sizes, 0.9)) + dense == 5_104_861
+    names = model.sparsifiable_layers()
+    for name, layer in model.walk():
+        if isinstance(layer, Conv2d | Linear):
+            assert (name in names) == (name != "conv1" and "shortcut" not in name), name
+
+
+def test_resnet50_trains_and_reallocates_at_its_own_size(rng):
+    model = build("resnet50", image=(3, 224, 224), classes=1000)
+    method = DSR(total_steps=10)
+    method.setup(model, rng)
+    logits = model.forward(rng.normal(size=(2, 3, 224, 224)).astype(np.float32), train=True)
+    assert logits.shape == (2, 1000)
+    model.backward(softmax_cross_entropy(logits, np.array([1, 2]))[1])
+    assert all(p.grad is not None and np.isfinite(p.grad).all() for p in model.params())
+    report = method.checked_reallocation()
+    assert report.K > 0
+    assert model.free_parameters() == 5_104_861
+    x = np.zeros((1, 1024, 14, 14), np.float32)
+    assert model.layers["group4"].forward(x).shape == (1, 2048, 7, 7)
 
 
 def test_a_narrow_resnet_needs_no_shortcut_in_group_1():
@@ -132,7 +162,7 @@ def test_no_two_tensors_are_alike(wrn):
     assert len({weight.ravel()[:8].tobytes() for weight in weights}) == len(weights)
 
 
-@pytest.mark.parametrize("name", ["resnet50", "wrn", "wrn-28", "wrn-28-2-1", "WRN-28-2", "",
+@pytest.mark.parametrize("name", ["resnet18", "wrn", "wrn-28", "wrn-28-2-1", "WRN-28-2", "",
                                   "wrn-28--2", "wrn-a-2", "small_cnn", "wrn-28-2 ", "wrn-28-2\n",
                                   "wrn-D-W such as wrn-28-2"])
 def test_an_unknown_name_raises_with_the_choices(name):
