@@ -26,6 +26,9 @@ class Config:
     """Training method: dense, static or dsr (the paper's)."""
     sparsity: float = 0.9
     """Share of the sparsifiable weights that stay zero, in [0, 1) (paper: 0.9, 0.8, ... 0.5)."""
+    distribution: str = "uniform"
+    """How the tensors share the free numbers at first: uniform (the paper's), er (Erdős–Rényi) or
+    erk (Erdős–Rényi with kernels); the same number in all."""
     epochs: int = 8
     """Passes over the training images (paper: 200)."""
     batch: int = 100
@@ -72,7 +75,8 @@ class Config:
     """Save at least this often; also after each epoch and when interrupted."""
 
     def __post_init__(self):
-        for name, choices in (("data", data.DATASETS), ("method", METHODS), ("device", DEVICES)):
+        for name, choices in (("data", data.DATASETS), ("method", METHODS), ("device", DEVICES),
+                              ("distribution", density.DISTRIBUTIONS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose one of: "
                                  f"{', '.join(choices)}")

@@ -3,6 +3,31 @@
 import math
 from fractions import Fraction
 
+from .reparam import apportion
+
+DISTRIBUTIONS = ("uniform", "er", "erk")
+
+
+def free_counts(shapes, sparsity, distribution="uniform"):
+    """How many free numbers each tensor gets at first, by one of DISTRIBUTIONS.
+
+    uniform  the same density everywhere, see uniform()
+    er       Erdős–Rényi (Mocanu et al. 2018): density ε (n_in + n_out) / (n_in n_out)
+    erk      with kernels (Evci et al. 2020): density ε (sum of the shape) / (product of the shape)
+
+    All three have the same sum, exactly. A tensor whose density would exceed 1 is full, and the
+    others share the rest by the same rule; ε follows.
+    """
+    sizes = [math.prod(shape) for shape in shapes]
+    counts = uniform(sizes, sparsity)
+    if distribution == "uniform":
+        return counts
+    if distribution == "er":  # density times size
+        weights = [sum(shape[:2]) * math.prod(shape[2:]) for shape in shapes]
+    else:
+        weights = [sum(shape) for shape in shapes]
+    return apportion(sum(counts), weights, sizes)
+
 
 def uniform(sizes, sparsity):
     """floor((1 - sparsity) * size) free numbers for each tensor, as in the paper (section 3).

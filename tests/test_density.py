@@ -57,3 +57,50 @@ def test_a_sparsity_out_of_range_raises(sparsity):
     for call in (density.check_sparsity, lambda s: density.uniform([10], s)):
         with pytest.raises(ValueError, match=r"\[0, 1\)"):
             call(sparsity)
+
+
+shapes = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60), *[st.integers(1, 3)] * 2)
+                  | st.tuples(st.integers(1, 300), st.integers(1, 300)), min_size=1, max_size=6)
+
+
+@given(shapes, sparsities, st.sampled_from(density.DISTRIBUTIONS))
+def test_every_distribution_has_the_same_budget(shapes, sparsity, distribution):
+    sizes = [math.prod(shape) for shape in shapes]
+    counts = density.free_counts(shapes, sparsity, distribution)
+    assert sum(counts) == sum(density.uniform(sizes, sparsity))
+    assert all(0 <= m <= size for m, size in zip(counts, sizes, strict=True))
+    assert all(type(m) is int for m in counts)
+
+
+@given(shapes, sparsities, st.sampled_from(["er", "erk"]))
+def test_erdos_renyi_is_its_definition(shapes, sparsity, distribution):
+    """Tensors that are not full share one ε: density = ε p. Those that are full have a larger p."""
+    counts = density.free_counts(shapes, sparsity, distribution)
+    sizes = [math.prod(shape) for shape in shapes]
+    p = [Fraction(sum(shape), math.prod(shape)) if distribution == "erk"
+         else Fraction(shape[0] + shape[1], shape[0] * shape[1]) for shape in shapes]
+    partly = [i for i, m in enumerate(counts) if m < sizes[i]]
+    if not partly:
+        return
+    epsilon = Fraction(sum(counts[i] for i in partly), sum(p[i] * sizes[i] for i in partly))
+    for i, m in enumerate(counts):
+        if i in partly:
+            assert abs(m - epsilon * p[i] * sizes[i]) < 1
+        else:
+            assert m <= epsilon * p[i] * sizes[i] + 1
+
+
+@given(shapes, sparsities)
+def test_both_agree_where_there_are_no_kernels(shapes, sparsity):
+    matrices = [shape[:2] for shape in shapes]
+    assert (density.free_counts(matrices, sparsity, "er")
+            == density.free_counts(matrices, sparsity, "erk"))
+
+
+def test_a_worked_example_of_erk():
+    """ε p = ε (4+2+3+3)/72 and ε (10+10)/100, with 72 + 100 positions and 86 free numbers: the
+    sums 12 and 20 share them as 32.25 and 53.75, within both sizes."""
+    assert density.free_counts([(4, 2, 3, 3), (10, 10)], 0.5, "erk") == [32, 54]
+    assert density.free_counts([(4, 2, 3, 3), (10, 10)], 0.5, "uniform") == [36, 50]
+    # er: (4+2) * 9 = 54 and 20 share them as 62.76 and 23.24
+    assert density.free_counts([(4, 2, 3, 3), (10, 10)], 0.5, "er") == [63, 23]

@@ -1,6 +1,6 @@
 """The interface of all methods, and what several of them share."""
 
-from ..density import uniform
+from ..density import free_counts
 from ..invariants import InvariantError, violations
 from ..parameters import Sparse
 from ..trace import Reallocation, snapshot
@@ -59,13 +59,13 @@ class Method:
         self.rng.bit_generator.state = state["rng"]
 
 
-def make_sparse(model, sparsity, rng):
-    """Make the sparsifiable weights sparse, at random, with the same density everywhere.
+def make_sparse(model, sparsity, distribution, rng):
+    """Make the sparsifiable weights sparse, at random, so many each as density.free_counts() says.
 
     The survivors keep their initial values. Returns the Sparse tensors.
     """
     layers = model.sparsifiable_layers().values()
-    counts = uniform([layer.weight.size for layer in layers], sparsity)
+    counts = free_counts([layer.weight.shape for layer in layers], sparsity, distribution)
     for layer, count in zip(layers, counts, strict=True):
         layer.weight = Sparse.random(layer.weight.theta(), count, rng)
     return [layer.weight for layer in layers]

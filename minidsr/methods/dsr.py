@@ -2,7 +2,7 @@
 
     H threshold   N_p weights to prune each time   δ tolerance   K weights pruned
 
-    setup:  ψ uniform at random, the same density in every tensor
+    setup:  ψ at random, by default with the same density in every tensor
     step:   SGD on the free numbers
             from time to time, until `stop`:
                 prune |w| < H everywhere; adapt H to keep K near N_p
@@ -27,23 +27,25 @@ class DSR(Method):
     stop           the fraction of training after which nothing moves
     """
 
-    def __init__(self, *, total_steps, sparsity=0.9, threshold=1e-3, target_pruned=None,
-                 tolerance=0.1, periods=(100, 200, 400, 800), milestones=(0.125, 0.4, 0.7),
-                 stop=0.95):
-        self.total_steps, self.sparsity, self.H = total_steps, sparsity, threshold
+    def __init__(self, *, total_steps, sparsity=0.9, distribution="uniform", threshold=1e-3,
+                 target_pruned=None, tolerance=0.1, periods=(100, 200, 400, 800),
+                 milestones=(0.125, 0.4, 0.7), stop=0.95):
+        self.total_steps, self.H = total_steps, threshold
+        self.sparsity, self.distribution = sparsity, distribution
         self.target_pruned, self.tolerance = target_pruned, tolerance
         self.periods, self.milestones, self.stop = periods, milestones, stop
 
     @classmethod
     def from_config(cls, config, total_steps):
-        return cls(total_steps=total_steps, sparsity=config.sparsity, threshold=config.threshold,
+        return cls(total_steps=total_steps, sparsity=config.sparsity,
+                   distribution=config.distribution, threshold=config.threshold,
                    target_pruned=config.target_pruned, tolerance=config.tolerance,
                    periods=config.periods, milestones=config.period_milestones, stop=config.stop)
 
     def setup(self, model, rng):
         """Raises ValueError where H, N_p or δ is out of range."""
         super().setup(model, rng)
-        self.tensors = make_sparse(model, self.sparsity, rng)
+        self.tensors = make_sparse(model, self.sparsity, self.distribution, rng)
         if self.target_pruned is None:
             budget = sum(W.value.size for W in self.tensors)
             self.target_pruned = max(1, round(PAPER_FRACTION * budget))
