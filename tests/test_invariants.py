@@ -1189,6 +1189,14 @@ def test_a_share_off_by_more_is_seen_in_another_order():
         "order_does_not_matter: b: grows 0 or 1, by the order of tensors"]
 
 
+def test_a_fraction_is_rounded_by_one_at_most():
+    one, other = sharing((9, 1, 1, 2), (9, 1, 0, 0)), sharing((9, 1, 1, 0), (9, 1, 0, 2))
+    assert expected_growth(one) == [Fraction(1, 2)] * 2
+    assert [str(v) for v in judge(order_does_not_matter, one, reordered(other))] == [
+        "order_does_not_matter: a: grows 2 or 0, by the order of tensors",
+        "order_does_not_matter: b: grows 0 or 2, by the order of tensors"]
+
+
 def test_a_whole_share_is_named_once():
     one, other = sharing((9, 2, 1, 1)), sharing((9, 2, 1, 2))
     assert [str(v) for v in judge(order_does_not_matter, one, other)] == [
