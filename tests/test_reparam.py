@@ -136,7 +136,7 @@ def test_scaling_by_a_power_of_two_and_signs_change_no_position(case, power, see
 def test_below_all_weights_nothing_changes(tensors, seed):
     """H is the smallest magnitude, and the comparison is strict."""
     H = min(abs(v) for W in tensors for v in W.value.tolist())
-    assume(H >= SMALLEST_H)
+    assume(SMALLEST_H <= H <= LARGEST_H)
     before = copy.deepcopy(tensors)
     _, report = reallocate(tensors, H, 1, 0.1, np.random.default_rng(seed))
     assert report.K == 0
