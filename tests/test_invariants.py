@@ -587,6 +587,9 @@ def test_nobody_knows_whether_a_zero_was_kept():
     r = seen((1, {0: (0.0, 0.0)}, {0: NEW}), H=0.5, next_H=0.5, N_p=1, delta=0.0)
     assert verdict(r) == []
     assert reason(threshold_rule, r) == reason(shares, r) == "keep_one is not known, and a 0 stays"
+    for said, K in (({"keep_one": False}, 1), ({"keep_one": True}, 0), ({"pruned": [1]}, 1)):
+        told = replace(r, report=replace(r.report, **said))  # N_p is 1, so K = 0 is too few
+        assert bool(judge(threshold_rule, told)) == (K == 0)
 
 
 def test_balance_of_full_tensors_counts_what_is_grown_again():
