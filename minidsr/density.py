@@ -8,7 +8,7 @@ from .reparam import apportion
 DISTRIBUTIONS = ("uniform", "er", "erk")
 
 
-def free_counts(shapes, sparsity, distribution="uniform"):
+def free_counts(shapes, sparsity, distribution):
     """How many free numbers each tensor gets at first, by one of DISTRIBUTIONS.
 
     uniform  the same density everywhere, see uniform()
