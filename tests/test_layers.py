@@ -94,7 +94,7 @@ def test_gradients_of_conv2d(q, sparse):
     rng = q.rng()
     layer = Conv2d(q.C, q.F, q.k, stride=q.s, pad=q.p, rng=rng, dtype=np.float64)
     if sparse:
-        make_sparse(Sequential(layer=layer), 0.6, rng)
+        make_sparse(Sequential(layer=layer), 0.6, "uniform", rng)
     check_layer(layer, rng.standard_normal(q.x_shape), rng, samples=3)
 
 
@@ -106,7 +106,7 @@ def test_linear_and_its_gradients(N, C, F, bias, sparse, seed):
     if bias:
         layer.bias.value += rng.standard_normal(F)
     if sparse:
-        make_sparse(Sequential(layer=layer), 0.5, rng)
+        make_sparse(Sequential(layer=layer), 0.5, "uniform", rng)
     w, b = layer.weight.theta(), layer.bias.value if bias else np.zeros(F)
     expected = [[sum(x[n, c] * w[f, c] for c in range(C)) + b[f] for f in range(F)]
                 for n in range(N)]
@@ -142,7 +142,7 @@ def small_resnet(rng, dtype=np.float64):
 def test_gradients_of_whole_networks(build, sparse, rng):
     model = build(rng=rng, dtype=np.float64)
     if sparse:
-        tensors = make_sparse(model, 0.5, rng)
+        tensors = make_sparse(model, 0.5, "uniform", rng)
         assert len(tensors) >= 4
         assert all(isinstance(W, Sparse) for W in tensors)
     x, labels = rng.standard_normal((4, 3, 8, 8)), rng.integers(0, 5, 4)
@@ -405,7 +405,7 @@ def trained(build, seed, dtype=np.float32, steps=2):
     """A network with sparse weights after a few steps of training."""
     rng = np.random.default_rng(seed)
     model = build(rng=rng, dtype=dtype)
-    make_sparse(model, 0.7, rng)
+    make_sparse(model, 0.7, "uniform", rng)
     take_steps(model, rng, steps)
     return model
 
