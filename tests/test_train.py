@@ -259,7 +259,8 @@ def test_threads_are_released_after_a_failure(tiny):
     ({"tolerance": 1.0}, r"tolerance must be in \[0, 1\)"), ({"tolerance": -0.1}, "tolerance"),
     ({"threshold": 0.0}, "threshold must be in"), ({"threshold": -1.0}, "threshold"),
     ({"threshold": float("inf")}, "threshold"),
-    ({"model": "vgg"}, "unknown model 'vgg'; choose one of: small-cnn, lenet-300-100, resnet50, wrn-D-W"),
+    ({"model": "vgg"}, "unknown model 'vgg'; choose one of: small-cnn, lenet-300-100, resnet50, "
+     "wrn-D-W"),
     ({"model": "wrn-11-2"}, "depth must be 6n"), ({"model": "wrn-10-0"}, "without channels"),
     ({"method": "magic"}, "unknown method 'magic'; choose one of: dense, static, dsr"),
     ({"data": "imagenet"}, "unknown data 'imagenet'; choose one of: synthetic, cifar10, mnist"),
