@@ -22,6 +22,7 @@ from .config import Config, read_config
 from .environment import environment
 from .history import History
 from .invariants import InvariantError
+from .methods import METHODS
 from .parallel import threads
 from .train import Interrupted, Trainer, TrainingError, evaluate
 from .train import train as run_training
@@ -40,28 +41,33 @@ Trace = Positional[Annotated[Path | None, tyro.conf.arg(
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
 
 
-def demo(out: Out = Path("runs/demo"), sparsity: float = 0.95, epochs: int = 5, seed: int = 0,
-         device: str = "auto") -> None:
+def demo(out: Out = Path("runs/demo"),
+         methods: tuple[str, ...] = ("dense", "static", "dsr"), sparsity: float = 0.95,
+         epochs: int = 5, seed: int = 0, device: str = "auto") -> None:
     """See it work: dense, static and DSR training on drawn shapes, under a minute, no download.
 
     Args:
         out: Where the figures go; those of an earlier demo are replaced.
-        sparsity: Share of the sparsifiable weights that stay zero, for static and DSR.
+        methods: Which methods to compare, or `all` (a few minutes); `train --help` lists them.
+        sparsity: Share of the sparsifiable weights that stay zero, for the sparse methods.
         epochs: Passes over the training images.
         seed: Seed of initial values, structure and data order.
         device: cpu, gpu or auto.
     """
+    methods = tuple(METHODS) if methods == ("all",) else methods
+    config = Config(sparsity=sparsity, epochs=epochs, seed=seed, device=device, batch=50,
+                    periods=(10, 10, 20, 20))
+    configs = {method: config.for_method(method) for method in methods}
     histories = {}
-    for method in ("dense", "static", "dsr"):
+    for method, config in configs.items():
         print(f"{method}:")
-        config = Config(method=method, sparsity=sparsity, epochs=epochs, seed=seed, device=device,
-                        batch=50, periods=(10, 10, 20, 20))
         histories[method] = run_training(config, progress=True)
     print(f"\nThe last epoch of {epochs}, one run each (seed {seed}), from the same initial values "
           "on the same batches:\n")
     print(report.compare(histories))
-    print("\nWhere DSR left its weights:\n")
-    print(report.by_tensor(histories["dsr"]))
+    for method in {"dsr"} & set(methods):
+        print("\nWhere DSR left its weights:\n")
+        print(report.by_tensor(histories[method]))
     _print_figures(report.plot(histories, out))
 
 
@@ -81,7 +87,7 @@ def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = 
     history = run_training(config, out=out, resume=resume, progress=True)
     print()
     print(report.compare({config.method: history}))
-    if history.reallocations:
+    if history.sparsity:
         print()
         print(report.by_tensor(history))
     print(f"\nrun directory: {out}   figures: minidsr plot {out}")
@@ -95,7 +101,7 @@ def eval(run: Run, data_dir: str | None = None, device: str = "auto") -> None:
         device: cpu, gpu or auto.
     """
     config = replace(_config_of(run), device=device)
-    trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config)
+    trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config, fresh=False)
     trainer.load(run / "checkpoint.npz")
     with threads(config.threads):
         loss, accuracy = evaluate(trainer.model, trainer.dataset)
@@ -129,8 +135,8 @@ def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: st
         threads: Threads on the CPU (default: all cores).
         json_: Print one JSON object.
     """
-    config = Config(model=model, batch=batch, method=method, sparsity=sparsity, device=device,
-                    threads=threads)
+    config = Config(model=model, batch=batch, sparsity=sparsity, device=device,
+                    threads=threads).for_method(method)
     result = benchmark.measure(config, steps)
     if json_:
         print(json.dumps(result))

@@ -24,11 +24,11 @@ def measure(config, steps):
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}")
     device, rng = choose_device(config.device), np.random.default_rng(config.seed)
-    image = (1, 28, 28) if config.model == "lenet-300-100" else (3, 32, 32)
-    model = models.build(config.model, image=image, classes=10, rng=rng)
-    method = METHODS[config.method].from_config(config, steps)
+    image = (1, 28, 28) if config.model.startswith("lenet") else (3, 32, 32)
+    method = METHODS[config.method].from_config(config, steps_per_epoch=500)
+    network = method.network(config.model, image, 10)
+    model = models.build(network, image=image, classes=10, rng=rng).to(device)
     method.setup(model, rng)
-    model.to(device)
     sgd = SGD(model.params(), weight_decay=config.weight_decay)
     sgd.lr = 1e-3
     x = to_device(rng.normal(size=(config.batch, *image)).astype(np.float32), device)
@@ -44,7 +44,7 @@ def measure(config, steps):
     with threads(config.threads) as count:
         forward = _median_seconds(lambda: float(model.forward(x).sum()), steps)
         train = _median_seconds(train_step, steps)
-        return {"model": config.model, "method": config.method, "batch": config.batch,
+        return {"model": network, "method": config.method, "batch": config.batch,
                 "forward_images_per_s": config.batch / forward,
                 "train_images_per_s": config.batch / train,
                 "peak_rss_bytes": peak_rss_bytes(), "free_parameters": model.free_parameters(),

@@ -2,13 +2,16 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import data, density, models
 from .backend import DEVICES
 from .methods import METHODS
+from .methods.base import check_choice
 from .reparam import LARGEST_H, SMALLEST_H
+
+VALUES = ("original", "random", "final")
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,9 @@ class Config:
     """Network: small-cnn, lenet-300-100, resnet50 (for images of 224x224), or wrn-D-W such as
     wrn-28-2 (the paper's)."""
     method: str = "dsr"
-    """Training method: dense, static or dsr (the paper's)."""
+    """Training method: dense, thin-dense, static, gradual (pruning; "compressed sparse"), hashed
+    (HashedNets), deepr, set, snfs (sparse momentum), rigl, itop, dst (trainable masks) or dsr (the
+    paper's)."""
     sparsity: float = 0.9
     """Share of the sparsifiable weights that stay zero, in [0, 1) (paper: 0.9, 0.8, ... 0.5)."""
     distribution: str = "uniform"
@@ -47,20 +52,49 @@ class Config:
     """Weight decay, on every free number (paper: 5e-4 for CIFAR-10; 0 for DSR on MNIST)."""
     l1: float = 0.0
     """L1 penalty, on every free number (paper: 0 for CIFAR-10; 1e-4 for DSR on MNIST)."""
-    threshold: float = 1e-3
-    """H at the start, the magnitude below which DSR prunes (paper: 1e-3)."""
-    target_pruned: int | None = None
-    """N_p, the weights DSR means to prune each time (paper: 20,000 for wrn-28-2 at sparsity 0.9,
-    which is 13.8 % of its sparse weights; that share is the default)."""
-    tolerance: float = 0.1
-    """δ: H moves when fewer than (1-δ) N_p or more than (1+δ) N_p were pruned (paper: 0.1)."""
     periods: tuple[int, ...] = (25, 32, 64, 128)
     """Steps between reallocations, one for each phase of training (paper: 100 200 400 800, in
     100,000 steps; the default suits runs of a few thousand)."""
     period_milestones: tuple[float, ...] = (0.3, 0.6, 0.8)
     """Where the next period begins, as fractions of training (paper: 0.125 0.4 0.7)."""
-    stop: float = 0.95
-    """Fraction of training after which nothing is reallocated (paper: 0.95)."""
+    stop_epoch: int | None = None
+    """Nothing is reallocated after this epoch (paper: 190 of 200; default: after 95 % of training,
+    gradual 80 %, itop at the end)."""
+    threshold: float = 1e-3
+    """dsr: H at the start, the magnitude below which it prunes (paper: 1e-3)."""
+    target_pruned: int | None = None
+    """dsr: N_p, the weights it means to prune each time (paper: 20,000 for wrn-28-2 at sparsity
+    0.9, which is 13.8 % of its sparse weights; that share is the default)."""
+    tolerance: float = 0.1
+    """dsr: δ; H moves when fewer than (1-δ) N_p or more than (1+δ) N_p were pruned (paper: 0.1)."""
+    keep_one: bool = True
+    """dsr: of a tensor wholly below H, keep the largest weight (paper: no)."""
+    growth: str = "survivors"
+    """dsr: what a tensor's share of growth is proportional to: survivors (paper), room (its free
+    positions, the opposite), or pruned (nothing moves between tensors)."""
+    granularity: str = "weight"
+    """dsr: what moves: weight, or slice, all weights of a kernel slice together (paper: both)."""
+    fraction: float | None = None
+    """Share of its free numbers that a tensor replaces each time, for snfs, rigl and itop at first
+    (papers and defaults: set 0.3, rigl 0.3, snfs 0.5, itop 0.5)."""
+    interval: int | None = None
+    """itop: steps between reallocations (paper: 1,500 of 97,750; default: a 65th of training,
+    at least 100)."""
+    variant: str | None = None
+    """The form of a method, its paper's by default. set: sign or magnitude. deepr: global or
+    per-tensor. hashed: hash or balanced. itop: set or rigl."""
+    alpha: float | None = None
+    """deepr: the pull towards 0 (default: 1e-5). dst: the price of low thresholds (default: 5e-6).
+    Both papers call it α."""
+    temperature: float | None = None
+    """deepr: T of the noise (default: 1e-8)."""
+    bitmask: bool = False
+    """thin-dense: add the memory of a bit for each sparsifiable weight to the budget."""
+    structure_from: str | None = None
+    """Directory of another run: start from its final structure."""
+    values: str | None = None
+    """With --structure-from: original (that run's initial values; the default), random (those of
+    this run's seed) or final (its trained values)."""
     augment: bool | None = None
     """Random crops and mirrored images (paper: for CIFAR-10, not for MNIST; the default)."""
     seed: int = 0
@@ -70,16 +104,15 @@ class Config:
     threads: int | None = None
     """Threads on the CPU; results do not depend on it (default: all cores)."""
     check: bool = True
-    """Check the invariants of Algorithm 1 at each reallocation; results do not depend on it."""
+    """Check the invariants at each reallocation; results do not depend on it."""
     checkpoint_seconds: float = 60.0
     """Save at least this often; also after each epoch and when interrupted."""
 
     def __post_init__(self):
         for name, choices in (("data", data.DATASETS), ("method", METHODS), ("device", DEVICES),
-                              ("distribution", density.DISTRIBUTIONS)):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose one of: "
-                                 f"{', '.join(choices)}")
+                              ("distribution", density.DISTRIBUTIONS), ("values", VALUES)):
+            if getattr(self, name) is not None:
+                check_choice(name, getattr(self, name), choices)
         models.check_name(self.model)
         density.check_sparsity(self.sparsity)
         allowed = {
@@ -98,7 +131,6 @@ class Config:
             "period_milestones": (_increasing(self.period_milestones)
                                   and len(self.period_milestones) == len(self.periods) - 1,
                                   "increasing, within [0, 1], one fewer than periods"),
-            "stop": (0 <= self.stop <= 1, "in [0, 1]"),
             "seed": (self.seed >= 0, "0 or more"),
             "threads": (self.threads is None or self.threads >= 1, "at least 1"),
             "checkpoint_seconds": (self.checkpoint_seconds >= 0, "0 or more"),
@@ -106,6 +138,37 @@ class Config:
         for name, (fine, what) in allowed.items():
             if not fine:
                 raise ValueError(f"{name} must be {what}, not {getattr(self, name)}")
+        self._check_options()
+        METHODS[self.method].from_config(self, steps_per_epoch=1)  # it knows what it allows
+
+    def for_method(self, method):
+        """The same config for another method; options it does not have go back to the default."""
+        check_choice("method", method, METHODS)
+        return replace(self, method=method, **{
+            name: getattr(Config, name) for name in OPTIONS - set(METHODS[method].options())})
+
+    def _check_options(self):
+        """ValueError where an option is set that the method, or the others set, do not have."""
+        own = METHODS[self.method].options()
+        for name in sorted(OPTIONS - set(own)):
+            if getattr(self, name) != getattr(Config, name):
+                having = [m for m, kind in METHODS.items() if name in kind.options()]
+                raise ValueError(f"{self.method} has no option {name}, which is for "
+                                 f"{', '.join(having)}")
+        if self.structure_from is None and self.values is not None:
+            raise ValueError("values needs structure_from, the run to start from")
+        if self.structure_from is not None and not METHODS[self.method].sparse:
+            having = [m for m, kind in METHODS.items() if kind.sparse]
+            raise ValueError(f"{self.method} has no structure; structure_from is for "
+                             f"{', '.join(having)}")
+        if self.structure_from is not None and self.distribution != "uniform":
+            raise ValueError("distribution and structure_from both say where weights are; choose "
+                             "one")
+
+
+# The fields that only some methods have.
+OPTIONS = {name for method in METHODS.values() for name in method.options()} - {
+    "epochs", "steps_per_epoch"}
 
 
 def read_config(path):

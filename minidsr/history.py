@@ -10,11 +10,14 @@ from . import checkpoint
 class History:
     """The records of a run in order, kept in `path` as JSON lines if there is one.
 
-    setup         one record: the tensors that may be sparse, their sizes and free numbers
-    epochs        one record an epoch: losses, accuracies in percent, images per second
+    setup         one record: the network, the tensors that may be sparse, their sizes and how many
+                  positions are active, and what the method does with its budget
+    epochs        one record an epoch: losses, accuracies in percent, images per second, and how
+                  many positions are active
     reallocations one record a reallocation: the fields of reparam.Report
 
-    Every record has its kind, its step (batches trained on) and the free_parameters then.
+    Every record has its kind, its step (batches trained on), the free_parameters then, and the
+    share of positions explored by then (R_s).
     """
 
     def __init__(self, path=None):
@@ -72,3 +75,9 @@ class History:
     def conserved(self):
         """Was the number of free parameters the same after every reallocation and epoch?"""
         return len({r["free_parameters"] for r in self.records}) == 1
+
+    @property
+    def sparsity(self):
+        """Share of the positions, of tensors that may be sparse, not active at the end."""
+        size = sum(t["size"] for t in self.setup["tensors"])
+        return 1 - sum(self.epochs[-1]["active"]) / size

@@ -54,10 +54,13 @@ def check(before, after, report=None):
     return violations(Reallocation(snapshot(before), snapshot(after), report or Report()))
 
 
-def violations(r, last=None):
-    """All violations of a Reallocation, and of it and the `last` one before it."""
+def violations(r, last=None, invariants=None):
+    """All violations of a Reallocation, and of it and the `last` one before it.
+
+    invariants: those of OF_ONE that apply (default: all of them, Algorithm 1's).
+    """
     found = []
-    for invariant in OF_ONE:
+    for invariant in OF_ONE if invariants is None else invariants:
         with suppress(NotCheckable):
             found += judge(invariant, r)
     for invariant in OF_TWO_IN_A_ROW if last else ():
@@ -348,6 +351,8 @@ def order_does_not_matter(a, b):
 OF_ONE = (finite, positions, capacity, budget, balance, pruned_below_threshold, largest_kept,
           survivors_keep_value, survivors_keep_velocity, grown_at_zero, grown_at_rest,
           grown_elsewhere, shares, overflow, threshold_rule, dense_unchanged)
+OF_ANY_METHOD = tuple(i for i in OF_ONE if i not in (  # that conserves a budget, and grows at zero
+    pruned_below_threshold, largest_kept, grown_elsewhere, shares, overflow, threshold_rule))
 OF_TWO_IN_A_ROW = (nothing_moves_between, threshold_between)
 OF_TWO_RUNS = (same_seed_same_result, order_does_not_matter)
 

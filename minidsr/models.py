@@ -1,5 +1,6 @@
 """Networks, by name: lenet-300-100, small-cnn, wrn-D-W (wide residual networks), resnet50.
 
+A width scales the channels of all layers but the first of wrn: wrn-28-0.66, resnet50-0.52.
 Every layer and tensor has a path, such as group1.block0.conv1.weight. A layer marked sparsifiable
 may be made sparse by a method; the others stay dense and count in the budget.
 """
@@ -22,6 +23,7 @@ from .layers import (
 
 NAMES = ("small-cnn", "lenet-300-100", "resnet50")
 WIDE_RESNET = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)")
+WITH_WIDTH = re.compile(rf"({'|'.join(NAMES)})(?:-(\d+(?:\.\d+)?))?")
 
 
 def check_name(name):
@@ -29,9 +31,16 @@ def check_name(name):
     match = WIDE_RESNET.fullmatch(name)
     if match:
         _check_wide_resnet(int(match[1]), float(match[2]))
-    elif name not in NAMES:
+    elif not WITH_WIDTH.fullmatch(name):
         raise ValueError(f"unknown model {name!r}; choose one of: {', '.join(NAMES)}, "
-                         "wrn-D-W (such as wrn-28-2)")
+                         "wrn-D-W (such as wrn-28-2); -W, such as resnet50-0.5, sets a width")
+
+
+def widened(name, width):
+    """The name of the same network with another width."""
+    match = WIDE_RESNET.fullmatch(name)
+    kind = f"wrn-{match[1]}" if match else WITH_WIDTH.fullmatch(name)[1]
+    return f"{kind}-{width:g}"
 
 
 def build(name, *, image, classes, rng, dtype=np.float32):
@@ -41,43 +50,46 @@ def build(name, *, image, classes, rng, dtype=np.float32):
     """
     check_name(name)
     C, H, W = image
-    if name == "small-cnn":
-        return small_cnn(rng=rng, channels=C, classes=classes, dtype=dtype)
-    if name == "lenet-300-100":
-        return lenet_300_100(rng=rng, inputs=C * H * W, classes=classes, dtype=dtype)
-    if name == "resnet50":
-        return resnet50(rng=rng, channels=C, classes=classes, dtype=dtype)
-    depth, width = WIDE_RESNET.fullmatch(name).groups()
-    return wide_resnet(int(depth), float(width), rng=rng, channels=C, classes=classes, dtype=dtype)
+    common = {"rng": rng, "classes": classes, "dtype": dtype}
+    if WIDE_RESNET.fullmatch(name):
+        depth, width = WIDE_RESNET.fullmatch(name).groups()
+        return wide_resnet(int(depth), float(width), channels=C, **common)
+    kind, width = WITH_WIDTH.fullmatch(name).groups(default="1")
+    if kind == "lenet-300-100":
+        return lenet_300_100(float(width), inputs=C * H * W, **common)
+    return {"small-cnn": small_cnn, "resnet50": resnet50}[kind](float(width), channels=C, **common)
 
 
-def lenet_300_100(*, rng, inputs=784, classes=10, dtype=np.float32):
+def lenet_300_100(width=1, *, rng, inputs=784, classes=10, dtype=np.float32):
     """Three linear layers without biases, each followed by batch norm, the last one too, as in the
     paper's code: 267,020 parameters, 266,200 of them in the three tensors that may be sparse."""
+    first, second = _scaled((300, 100), width)
     kind = {"bias": False, "rng": rng, "dtype": dtype}
     return Sequential(
         flatten=Flatten(),
-        fc1=Linear(inputs, 300, **kind), bn1=BatchNorm(300, dtype=dtype), relu1=ReLU(),
-        fc2=Linear(300, 100, **kind), bn2=BatchNorm(100, dtype=dtype), relu2=ReLU(),
-        fc3=Linear(100, classes, **kind), bn3=BatchNorm(classes, dtype=dtype))
+        fc1=Linear(inputs, first, **kind), bn1=BatchNorm(first, dtype=dtype), relu1=ReLU(),
+        fc2=Linear(first, second, **kind), bn2=BatchNorm(second, dtype=dtype), relu2=ReLU(),
+        fc3=Linear(second, classes, **kind), bn3=BatchNorm(classes, dtype=dtype))
 
 
-def small_cnn(*, rng, channels=3, classes=10, dtype=np.float32):
+def small_cnn(width=1, *, rng, channels=3, classes=10, dtype=np.float32):
     """Five 3x3 convolutions, for demonstrations: seconds of training on a laptop.
 
     The last four may be sparse; the first one and the classifier stay dense.
     """
+    a, b, c = _scaled((16, 32, 64), width)
+
     def conv(c_in, c_out, **options):
         return Conv2d(c_in, c_out, 3, pad=1, rng=rng, dtype=dtype, **options)
 
     return Sequential(
-        conv1=conv(channels, 16, stride=2, sparsifiable=False),
-        bn1=BatchNorm(16, dtype=dtype), relu1=ReLU(),
-        conv2=conv(16, 32), bn2=BatchNorm(32, dtype=dtype), relu2=ReLU(), pool2=MaxPool2d(2),
-        conv3=conv(32, 32), bn3=BatchNorm(32, dtype=dtype), relu3=ReLU(),
-        conv4=conv(32, 64), bn4=BatchNorm(64, dtype=dtype), relu4=ReLU(), pool4=MaxPool2d(2),
-        conv5=conv(64, 64), bn5=BatchNorm(64, dtype=dtype), relu5=ReLU(),
-        pool5=GlobalAvgPool(), fc=Linear(64, classes, rng=rng, dtype=dtype, sparsifiable=False))
+        conv1=conv(channels, a, stride=2, sparsifiable=False),
+        bn1=BatchNorm(a, dtype=dtype), relu1=ReLU(),
+        conv2=conv(a, b), bn2=BatchNorm(b, dtype=dtype), relu2=ReLU(), pool2=MaxPool2d(2),
+        conv3=conv(b, b), bn3=BatchNorm(b, dtype=dtype), relu3=ReLU(),
+        conv4=conv(b, c), bn4=BatchNorm(c, dtype=dtype), relu4=ReLU(), pool4=MaxPool2d(2),
+        conv5=conv(c, c), bn5=BatchNorm(c, dtype=dtype), relu5=ReLU(),
+        pool5=GlobalAvgPool(), fc=Linear(c, classes, rng=rng, dtype=dtype, sparsifiable=False))
 
 
 def wide_resnet(depth, width, *, rng, channels=3, classes=10, dtype=np.float32):
@@ -113,18 +125,18 @@ def _block(c_in, c_out, stride, rng, dtype):
         else conv(c_in, 1, stride=stride, sparsifiable=False))
 
 
-def resnet50(*, rng, channels=3, classes=1000, dtype=np.float32):
+def resnet50(width=1, *, rng, channels=3, classes=1000, dtype=np.float32):
     """ResNet-50 (He et al. 2016), for images of 224x224, with the stride in the 3x3 convolutions.
 
     25,557,032 parameters for 1,000 classes. As in the paper, all convolutions but the first and the
     shortcuts may be sparse, and the classifier: 49 tensors, 22,724,608 weights.
     """
-    model = {"conv1": Conv2d(channels, 64, 7, stride=2, pad=3, rng=rng, dtype=dtype,
+    c_in, *middle = _scaled((64, 64, 128, 256, 512), width)
+    model = {"conv1": Conv2d(channels, c_in, 7, stride=2, pad=3, rng=rng, dtype=dtype,
                              sparsifiable=False),
-             "bn1": BatchNorm(64, dtype=dtype), "relu1": ReLU(),
+             "bn1": BatchNorm(c_in, dtype=dtype), "relu1": ReLU(),
              "pool1": MaxPool2d(3, stride=2, pad=1)}
-    c_in = 64
-    for group, (blocks, c_mid) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512)), start=1):
+    for group, (blocks, c_mid) in enumerate(zip((3, 4, 6, 3), middle, strict=True), start=1):
         named = {}
         for i in range(blocks):
             stride = 2 if group > 1 and i == 0 else 1
@@ -157,7 +169,12 @@ def _check_wide_resnet(depth, width):
     """The channels of the first convolution and the three groups; ValueError if impossible."""
     if depth < 10 or (depth - 4) % 6:
         raise ValueError(f"wrn depth must be 6n + 4 (10, 16, 22, 28, ...), not {depth}")
-    widths = [16] + [round(c * width) for c in (16, 32, 64)]
-    if min(widths) < 1:
-        raise ValueError(f"wrn width {width} leaves a group without channels")
-    return widths
+    return [16, *_scaled((16, 32, 64), width)]
+
+
+def _scaled(channels, width):
+    """`channels` times `width`, rounded. ValueError where none is left."""
+    scaled = [round(c * width) for c in channels]
+    if min(scaled) < 1:
+        raise ValueError(f"width {width:g} leaves a layer without channels")
+    return scaled

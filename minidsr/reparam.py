@@ -21,6 +21,7 @@ from fractions import Fraction
 
 from .backend import get_xp
 
+GROWTHS = ("survivors", "pruned", "room")
 SMALLEST_H, LARGEST_H = 2.0 ** -126, 2.0 ** 127  # beyond, a float32 has fewer bits, or none
 
 
@@ -42,12 +43,14 @@ class Report:
     active: list[int] | None = None  # free numbers afterwards
 
 
-def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True):
+def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True, growth="survivors"):
     """Algorithm 1: prune by one threshold everywhere, grow as many back where weights survived.
 
     tensors  list of Sparse, changed in place
     H        the threshold in use, a normal float32; N_p in 1..Σm and δ in [0, 1) set the next
     rng      numpy.random.Generator, draws the new positions
+    growth   what shares are proportional to: survivors, the paper's; room, the opposite: the free
+             positions; or pruned: each tensor grows what it lost
 
     Returns (H for the next call, Report). Raises ValueError for arguments out of range or a weight
     that is not finite; then nothing has changed.
@@ -58,15 +61,15 @@ def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True):
     apportion() hands out all of K whenever the room is at least K.
     """
     check_arguments(tensors, H, N_p, delta)
+    if growth not in GROWTHS:
+        raise ValueError(f"unknown growth {growth!r}; choose one of: {', '.join(GROWTHS)}")
     before = [W.index for W in tensors]
     k = [prune_by_threshold(W, H, keep_one=keep_one) for W in tensors]          # 1
     l = [W.value.size for W in tensors]
     K = sum(k)                                                                  # 2
     next_H = adjust_pruning_threshold(H, K, N_p, delta)                         # 3
     room = [W.size - len(index) for W, index in zip(tensors, before, strict=True)]
-    g = apportion(min(K, sum(room)), l, room)                                   # 4
-    again = apportion(K - sum(g), l, k)         # all full: just-pruned positions are free as well
-    g = [a + b for a, b in zip(g, again, strict=True)]
+    g = shares(k, l, room, growth)                                              # 4
     for W, n, index in zip(tensors, g, before, strict=True):
         grow_back(W, n, rng, avoid=index)                                       # 5
     return next_H, Report(H, next_H, N_p, delta, keep_one, K, pruned=k, grown=g,
@@ -99,6 +102,16 @@ def adjust_pruning_threshold(H, K, N_p, delta):
     if K > (1 + delta) * N_p:
         return H / 2 if H >= 2 * SMALLEST_H else H
     return H
+
+
+def shares(k, l, room, growth="survivors"):
+    """How many weights each tensor grows, Σ k in all; `room` is what was free before pruning."""
+    if growth == "pruned":
+        return k
+    weights = l if growth == "survivors" else [a + b for a, b in zip(room, k, strict=True)]
+    g = apportion(min(sum(k), sum(room)), weights, room)
+    again = apportion(sum(k) - sum(g), weights, k)  # all full: just-pruned positions are free too
+    return [a + b for a, b in zip(g, again, strict=True)]
 
 
 def apportion(K, weights, room):

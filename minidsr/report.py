@@ -18,40 +18,57 @@ def compare(histories):
     """A table of {label: History}: what each run trained with, and what came out."""
     rows = []
     for label, history in histories.items():
-        moved = [r["K"] for r in history.reallocations]
+        moved, last = [r["K"] for r in history.reallocations], history.epochs[-1]
         average = f"{sum(moved) / len(moved):,.0f}" if moved else "0"
-        rows.append([label, f"{history.setup['free_parameters']:,}",
+        rows.append([label, f"{last['free_parameters']:,}", f"{100 * history.sparsity:.1f} %",
                      f"{history.test_accuracy:.2f} %", average, f"{len(moved)}",
-                     "yes" if history.conserved else "NO"])
-    return table(rows, ["method", "free parameters", "test accuracy", "moved each time",
-                        "reallocations", "conserved"])
+                     f"{last['explored']:.3f}", budget(history)])
+    return table(rows, ["method", "free parameters", "sparsity", "test accuracy",
+                        "moved each time", "reallocations", "R_s", "budget"])
+
+
+def budget(history):
+    """What became of the number of free parameters: as the method says it should, or BROKEN."""
+    counts = [r["free_parameters"] for r in history.records]
+    shrinking = history.setup["budget"] == "shrinking"
+    fine = counts == sorted(counts, reverse=True) if shrinking else history.conserved
+    return history.setup["budget"] if fine else "BROKEN"
 
 
 def by_tensor(history):
     """A table of the tensors that may be sparse: density at the start and at the end."""
-    start = [t["active"] for t in history.setup["tensors"]]
-    end = history.reallocations[-1]["active"] if history.reallocations else start
-    rows = [[t["name"], f"{t['size']:,}", f"{a:,}", f"{b:,}", f"{100 * a / t['size']:.1f} %",
-             f"{100 * b / t['size']:.1f} %"]
-            for t, a, b in zip(history.setup["tensors"], start, end, strict=True)]
-    return table(rows, ["tensor", "positions", "free, start", "free, end", "density, start",
+    rows = [[t["name"], f"{t['size']:,}", f"{t['active']:,}", f"{end:,}",
+             f"{100 * t['active'] / t['size']:.1f} %", f"{100 * end / t['size']:.1f} %"]
+            for t, end in zip(history.setup["tensors"], history.epochs[-1]["active"], strict=True)]
+    return table(rows, ["tensor", "positions", "active, start", "active, end", "density, start",
                         "density, end"])
 
 
 def plot(histories, folder):
     """Draw {label: History} into `folder`; returns the paths of the figures.
 
-    accuracy.png: test accuracy by epoch. For each run that reallocates also sparsity-LABEL.png, the
-    sparsity of each tensor over time, and threshold-LABEL.png, H and K over time.
+    accuracy.png: test accuracy by epoch. exploration.png, of several runs that move weights: R_s
+    over time. sparsity-LABEL.png, where it changes: the sparsity of each tensor over time.
+    threshold-LABEL.png, where there is one: H and K over time.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [_draw(folder / "accuracy.png", _accuracy, histories)]
+    moving = {label: h for label, h in histories.items() if h.reallocations}
+    if len(moving) > 1:
+        paths.append(_draw(folder / "exploration.png", _exploration, moving))
     for label, history in histories.items():
-        if history.reallocations:
+        if len({tuple(r["active"]) for r in _moments(history)}) > 1:
             paths.append(_draw(folder / f"sparsity-{label}.png", _sparsity, history))
+        if history.reallocations and history.reallocations[0]["H"] is not None:
             paths.append(_draw(folder / f"threshold-{label}.png", _threshold, history))
     return paths
+
+
+def _moments(history):
+    """{step, active} after the setup, each reallocation and each epoch, in order."""
+    start = {"step": 0, "active": [t["active"] for t in history.setup["tensors"]]}
+    return [start, *history.records[1:]]
 
 
 def _draw(path, fill, *what):
@@ -66,30 +83,38 @@ def _draw(path, fill, *what):
 
 def _accuracy(figure, histories):
     axes = figure.add_subplot()
-    for label, history in histories.items():
+    for (label, history), style in zip(histories.items(), _styles(), strict=False):
         axes.plot([e["epoch"] for e in history.epochs],
-                  [e["test_accuracy"] for e in history.epochs], marker="o", markersize=3,
-                  label=f"{label}: {history.setup['free_parameters']:,} free parameters")
+                  [e["test_accuracy"] for e in history.epochs], marker="o", markersize=3, **style,
+                  label=f"{label}: {history.epochs[-1]['free_parameters']:,} free parameters")
     axes.set(xlabel="epoch", ylabel="test accuracy (%)", title="Test accuracy")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    axes.legend()
+    _legend(axes, len(histories))
+
+
+def _exploration(figure, histories):
+    axes = figure.add_subplot()
+    for (label, history), style in zip(histories.items(), _styles(), strict=False):
+        axes.step([r["step"] for r in history.records], [r["explored"] for r in history.records],
+                  where="post", label=label, **style)
+    axes.set(xlabel="training step", ylabel="$R_s$", ylim=(0, 1.02),
+             title="Share of positions that have ever been free")
+    axes.grid(alpha=0.3)
+    _legend(axes, len(histories))
 
 
 def _sparsity(figure, history):
     axes = figure.add_subplot()
-    tensors, moves = history.setup["tensors"], history.reallocations
-    steps = [0] + [r["step"] for r in moves]
-    colours = _colours(len(tensors))
-    for i, tensor in enumerate(tensors):
-        active = [tensor["active"]] + [r["active"][i] for r in moves]
-        axes.step(steps, [100 * (1 - a / tensor["size"]) for a in active], where="post",
-                  color=colours[i], label=tensor["name"].removesuffix(".weight"))
+    tensors, moments = history.setup["tensors"], _moments(history)
+    for i, (tensor, colour) in enumerate(zip(tensors, _colours(len(tensors)), strict=True)):
+        axes.step([r["step"] for r in moments],
+                  [100 * (1 - r["active"][i] / tensor["size"]) for r in moments], where="post",
+                  color=colour, label=tensor["name"].removesuffix(".weight"))
     axes.set(xlabel="training step", ylabel="sparsity (%)",
              title="Sparsity of each tensor: first layers dark, last layers bright")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5),
-                ncols=1 + len(tensors) // 16)
+    _legend(axes, len(tensors), many=0)
 
 
 def _threshold(figure, history):
@@ -112,3 +137,20 @@ def _colours(n):
     from matplotlib import colormaps
 
     return [colormaps["viridis"](i / max(1, n - 1)) for i in range(n)]
+
+
+def _styles():
+    """Lines that can be told apart, for twenty runs."""
+    from matplotlib import colormaps
+
+    return [{"color": colormaps["tab10"](i % 10), "linestyle": "--" if i > 9 else "-"}
+            for i in range(20)]
+
+
+def _legend(axes, entries, many=5):
+    """Inside the axes, or beside them where it has more than `many` entries."""
+    if entries > many:
+        axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5),
+                    ncols=1 + entries // 16)
+    else:
+        axes.legend()

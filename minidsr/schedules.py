@@ -1,5 +1,7 @@
 """Quantities that change in the course of training: plain functions of the step."""
 
+import math
+
 
 def piecewise(t, total, milestones, values):
     """The value in force at step t of `total`: values[i] from milestones[i-1] * total on.
@@ -16,3 +18,13 @@ def reallocates(t, total, milestones, periods, stop):
     200, 400, 800 from 0, 12.5, 40, 70 %, stop at 95 %) has 367.
     """
     return 0 < t < stop * total and t % piecewise(t, total, milestones, periods) == 0
+
+
+def cosine(t, end, first, last=0.0):
+    """From `first` at step 0 to `last` at step `end`, along half a cosine."""
+    return last + (first - last) * (1 + math.cos(math.pi * t / end)) / 2
+
+
+def cubic(t, end):
+    """What is left, of 1, at step t: from 1 at step 0 to 0 at step `end` (Zhu & Gupta 2017)."""
+    return (1 - min(t / end, 1)) ** 3

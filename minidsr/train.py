@@ -16,7 +16,7 @@ from dataclasses import asdict, fields, replace
 
 import numpy as np
 
-from . import checkpoint, data, models
+from . import checkpoint, data
 from .backend import choose_device, get_xp, to_device
 from .config import Config, read_config
 from .environment import environment
@@ -27,6 +27,7 @@ from .methods import METHODS
 from .parallel import threads
 from .schedules import piecewise
 from .sgd import SGD
+from .structure import initial_model, start_from
 
 
 class TrainingError(RuntimeError):
@@ -45,20 +46,25 @@ class Interrupted(Exception):
 class Trainer:
     """A model, its method and its data, at some step t of a training."""
 
-    def __init__(self, config):
-        """Raises ValueError (DataError, DeviceError) where the config cannot be met."""
+    def __init__(self, config, *, fresh=True):
+        """Raises ValueError (DataError, DeviceError) where the config cannot be met.
+
+        fresh: False where load() follows; then the run to start from need not be there.
+        """
         self.config, self.device = config, choose_device(config.device)
         self.dataset = _resident(data.load(config.data, config.data_dir), self.device)
         self.steps_per_epoch = -(-len(self.dataset.train_x) // config.batch)
         self.total_steps = config.epochs * self.steps_per_epoch
-        values, structure = np.random.SeedSequence(config.seed).spawn(2)  # batches() has key 2
-        self.model = models.build(config.model, image=self.dataset.train_x.shape[1:],
-                                  classes=len(self.dataset.classes),
-                                  rng=np.random.default_rng(values))
-        self.method = METHODS[config.method].from_config(config, self.total_steps)
+        image, classes = self.dataset.train_x.shape[1:], len(self.dataset.classes)
+        self.method = METHODS[config.method].from_config(config, self.steps_per_epoch)
         self.method.check = config.check
-        self.method.setup(self.model, np.random.default_rng(structure))
+        self.network = self.method.network(config.model, image, classes)
+        self.model = initial_model(config, self.network, image, classes)
+        if fresh and config.structure_from:
+            self.method.structure = start_from(config, self.model, image, classes)
         self.model.to(self.device)
+        _, structure = np.random.SeedSequence(config.seed).spawn(2)  # batches() has key 2
+        self.method.setup(self.model, np.random.default_rng(structure))
         self.sgd = SGD(self.model.params(), momentum=config.momentum, nesterov=config.nesterov,
                        weight_decay=config.weight_decay, l1=config.l1)
         self.t = 0
@@ -104,7 +110,8 @@ class Trainer:
     def state(self):
         """All that changes in training, for checkpoint.save()."""
         return {"run": self._identity(), "t": self.t, "loss_sum": self.loss_sum,
-                "correct": self.correct, "seen": self.seen, "method": self.method.state(),
+                "correct": self.correct, "seen": self.seen,
+                **{f"method/{key}": value for key, value in self.method.state().items()},
                 **{f"model/{key}": array for key, array in self.model.state().items()}}
 
     def load(self, path):
@@ -113,10 +120,11 @@ class Trainer:
         try:
             if state["run"] != self._identity():
                 raise ValueError(f"it is of {' '.join(state['run'])}")
-            self.model.load({key.removeprefix("model/"): array for key, array in state.items()
-                             if key.startswith("model/")})
+            model, method = ({key.removeprefix(part): value for key, value in state.items()
+                              if key.startswith(part)} for part in ("model/", "method/"))
+            self.model.load(model)
             self.model.to(self.device)
-            self.method.load(state["method"])
+            self.method.load(method)
             self.t, self.loss_sum = state["t"], state["loss_sum"]
             self.correct, self.seen = state["correct"], state["seen"]
         except (ValueError, KeyError, TypeError) as error:
@@ -165,7 +173,8 @@ def train(config, *, out=None, resume=False, progress=False):
             out = stack.enter_context(checkpoint.claimed(out, resume=resume))
             config = _settle_config(config, out)
         stack.enter_context(np.errstate(all="ignore"))  # Trainer.step looks for what is not finite
-        trainer = Trainer(config)
+        resumed = out is not None and (out / "checkpoint.npz").exists()
+        trainer = Trainer(config, fresh=not resumed)
         count = stack.enter_context(threads(config.threads))
         stack.enter_context(_writing_to(out))
         history = _begin(trainer, out, count)
@@ -177,8 +186,7 @@ def train(config, *, out=None, resume=False, progress=False):
             for x, y in trainer.batches():
                 report = trainer.step(x, y)
                 if report:
-                    history.add("reallocation", trainer.t, **asdict(report),
-                                free_parameters=trainer.model.free_parameters())
+                    history.add("reallocation", trainer.t, **asdict(report), **_counts(trainer))
                 images += len(y)
                 pace = images / (time.perf_counter() - start)
                 _show(bar, trainer, history, pace)
@@ -258,11 +266,19 @@ def _begin(trainer, out, count):
         history = History.load(out / "metrics.jsonl", up_to=trainer.t)
         history.rewrite()
     if not history.records:
-        history.add("setup", 0, free_parameters=trainer.model.free_parameters(), tensors=[
-            {"name": name, "size": layer.weight.size, "active": layer.weight.value.size}
-            for name, layer in trainer.model.sparsifiable_layers().items()])
+        history.add("setup", 0, network=trainer.network, budget=trainer.method.budget,
+                    **_counts(trainer), tensors=[
+                        {"name": name, "size": layer.weight.size,
+                         "active": len(layer.weight.active())}
+                        for name, layer in trainer.model.sparsifiable_layers().items()])
         _save(trainer, out)
     return history
+
+
+def _counts(trainer):
+    """What every record has: the number of free parameters, and the exploration rate R_s."""
+    return {"free_parameters": trainer.model.free_parameters(),
+            "explored": trainer.method.explored.rate()}
 
 
 def _save(trainer, out):
@@ -278,7 +294,8 @@ def _end_epoch(bar, trainer, history, pace):
         train_loss=trainer.loss_sum / trainer.seen,
         train_accuracy=100 * trainer.correct / trainer.seen,
         test_loss=test_loss, test_accuracy=test_accuracy, images_per_s=pace,
-        free_parameters=trainer.model.free_parameters())
+        active=[len(layer.weight.active())
+                for layer in trainer.model.sparsifiable_layers().values()], **_counts(trainer))
     trainer.loss_sum, trainer.correct, trainer.seen = 0.0, 0, 0
     bar.write(f"epoch {record['epoch']}/{trainer.config.epochs}: "
               f"train loss {record['train_loss']:.3f}, accuracy {record['train_accuracy']:.2f} %; "
@@ -300,7 +317,8 @@ def _progress_bar(trainer, progress):
 def _show(bar, trainer, history, pace):
     if bar.disable:
         return
-    H = f", H {history.reallocations[-1]['H']:.2g}" if history.reallocations else ""
+    H = history.reallocations[-1]["H"] if history.reallocations else None
+    H = "" if H is None else f", H {H:.2g}"
     bar.set_postfix_str(
         f"loss {trainer.loss_sum / trainer.seen:.3f}, "
         f"accuracy {100 * trainer.correct / trainer.seen:.1f} %, "

@@ -162,7 +162,7 @@ def _try_training(tally, progress, steps=50):
     """The DSR method on a network that learns from random gradients."""
     rng = np.random.default_rng(0)
     model = small_cnn(rng=rng)
-    method = DSR(total_steps=steps, threshold=0.01)
+    method = DSR(epochs=1, steps_per_epoch=steps, threshold=0.01)
     method.setup(model, rng)
     sgd, recorded = SGD(model.params()), []
     sgd.lr = 0.01
@@ -172,7 +172,7 @@ def _try_training(tally, progress, steps=50):
         sgd.step()
         before = snapshot(model.named_params())
         try:
-            report = method.reallocate()
+            report = method.reallocate(len(recorded))
         except Exception as error:  # whatever it is, it is what we look for
             tally.fails(f"reallocation {len(recorded)} of training", error, float("inf"))
             break

@@ -52,7 +52,6 @@ def test_train_writes_a_run_and_sums_it_up(run, data_dir, tmp_path, capsys):
     assert train(tmp_path / "b", data_dir) == 0
     out = capsys.readouterr().out
     assert "conserved" in out
-    assert "yes" in out
     assert "group1.block0.conv1" in out
     assert {"config.json", "env.json", "metrics.jsonl", "checkpoint.npz"} <= files_of(run).keys()
     assert json.loads((run / "config.json").read_text())["periods"] == [2, 3, 4, 5]
@@ -160,7 +159,7 @@ def test_truncated_data(tmp_path, capsys):
     (["--tolerance", "1"], "tolerance must be in [0, 1)"),
     (["--threshold", "0"], "threshold must be in"),
     (["--model", "vgg"], "small-cnn, lenet-300-100, resnet50, wrn-D-W"),
-    (["--method", "magic"], "dense, static, dsr"),
+    (["--method", "magic"], "dense, thin-dense, static, gradual"),
     (["--data", "imagenet"], "synthetic, cifar10, mnist"),
     (["--device", "tpu"], "cpu, gpu, auto"),
     (["--epochs", "0"], "epochs must be at least 1")])

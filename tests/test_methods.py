@@ -13,7 +13,7 @@ from minidsr.history import History
 from minidsr.invariants import InvariantError
 from minidsr.methods import DSR, METHODS
 from minidsr.models import small_cnn, wide_resnet
-from minidsr.parameters import Dense, Sparse
+from minidsr.parameters import Dense, Hashed, Sparse, Thresholded
 from minidsr.reparam import adjust_pruning_threshold, reallocate
 from minidsr.schedules import piecewise, reallocates
 from minidsr.train import Trainer, evaluate, train
@@ -33,18 +33,21 @@ def history(tiny):
 
 def test_the_paper_s_target_is_the_default():
     model = wide_resnet(28, 2, rng=np.random.default_rng(0))
-    method = DSR(total_steps=100_000)
+    method = DSR()
     method.setup(model, np.random.default_rng(1))
     assert method.target_pruned == 20_000
     assert model.free_parameters() == 161_229
 
 
+KINDS = {"dense": Dense, "thin-dense": Dense, "hashed": Hashed, "dst": Thresholded}
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_only_sparsifiable_weights_become_sparse(method, tiny):
-    model = Trainer(dataclasses.replace(tiny, method=method)).model
+def test_only_sparsifiable_weights_are_parameterized(method, tiny):
+    model = Trainer(tiny.for_method(method)).model
     may_be = {f"{name}.weight" for name in model.sparsifiable_layers()}
     for name, p in model.named_params().items():
-        assert type(p) is (Sparse if name in may_be and method != "dense" else Dense), name
+        assert type(p) is (KINDS.get(method, Sparse) if name in may_be else Dense), name
 
 
 def test_each_threshold_follows_from_the_call_before(tiny, history):
@@ -58,7 +61,7 @@ def test_each_threshold_follows_from_the_call_before(tiny, history):
 def test_reallocations_come_when_the_periods_say(tiny, history):
     total = 3 * 10
     expected = [t for t in range(total) if reallocates(t, total, tiny.period_milestones,
-                                                       tiny.periods, tiny.stop)]
+                                                       tiny.periods, DSR.stop)]
     assert [r["step"] - 1 for r in history.reallocations] == expected
     assert len(expected) >= 8
 
@@ -107,9 +110,9 @@ def test_evaluation_is_on_the_test_images(tiny):
     assert loss > 0
 
 
-def losing_one(tensors, H, N_p, delta, rng):
+def losing_one(tensors, H, N_p, delta, rng, **options):
     """Algorithm 1, but a weight gets lost."""
-    result = reallocate(tensors, H, N_p, delta, rng)
+    result = reallocate(tensors, H, N_p, delta, rng, **options)
     tensors[0].prune(np.arange(tensors[0].value.size) == 0)
     return result
 
@@ -132,43 +135,44 @@ def test_checking_changes_nothing_else(tiny, history):
 def test_what_changes_between_reallocations_is_seen(tiny):
     trainer = Trainer(tiny)
     method = trainer.method
-    method.checked_reallocation()
+    method.checked_reallocation(1)
     state = method.state()
     method.H *= 2
     with pytest.raises(InvariantError, match="threshold_between: H was set to"):
-        method.checked_reallocation()
+        method.checked_reallocation(1)
     method.load(state | {"H": 5.0})
-    method.checked_reallocation()  # a resumed run knows of no reallocation before
+    method.checked_reallocation(1)  # a resumed run knows of no reallocation before
     W = method.tensors[1]
     position = np.setdiff1d(np.arange(W.size), W.index)[0]
     W.prune(np.arange(W.value.size) == 3)
     W.grow([position])
     with pytest.raises(InvariantError, match="nothing_moves_between: .*: 2 positions differ"):
-        method.checked_reallocation()
+        method.checked_reallocation(1)
 
 
 def test_a_changed_dense_tensor_is_seen(tiny, monkeypatch):
     trainer = Trainer(tiny)
 
-    def meddling(*arguments):
+    def meddling(*arguments, **options):
         trainer.model.named_params()["fc.bias"].value[3] += 1
-        return reallocate(*arguments)
+        return reallocate(*arguments, **options)
 
     monkeypatch.setattr("minidsr.methods.dsr.reallocate", meddling)
     with pytest.raises(InvariantError, match="^dense_unchanged: fc.bias"):
-        trainer.method.checked_reallocation()
+        trainer.method.checked_reallocation(1)
 
 
 @pytest.fixture
 def written(tmp_path):
     """A history in which a weight got lost and the accuracy fell, and a torn last line."""
     history = History(tmp_path / "metrics.jsonl")
-    history.add("setup", 0, free_parameters=100,
+    history.add("setup", 0, free_parameters=100, budget="conserved", explored=0.25,
                 tensors=[{"name": "conv", "size": 200, "active": 50}])
     history.add("reallocation", 3, H=0.1, N_p=5, K=7, pruned=[7], grown=[6], active=[49],
-                free_parameters=99)
+                free_parameters=99, explored=0.25)
     for epoch, accuracy in ((1, 80.0), (2, 70.0)):
-        history.add("epoch", 5 * epoch, epoch=epoch, test_accuracy=accuracy, free_parameters=99)
+        history.add("epoch", 5 * epoch, epoch=epoch, test_accuracy=accuracy, free_parameters=99,
+                    active=[49], explored=0.28)
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"kind": "epo')
     return History.load(tmp_path / "metrics.jsonl")
@@ -176,7 +180,7 @@ def written(tmp_path):
 
 def test_a_lost_weight_is_seen(written):
     assert not written.conserved
-    assert "NO" in report.compare({"x": written})
+    assert "BROKEN" in report.compare({"x": written})
 
 
 def test_the_last_epoch_counts_not_the_best(written):
@@ -186,7 +190,7 @@ def test_the_last_epoch_counts_not_the_best(written):
 
 def test_tables_say_what_the_records_say(written):
     assert report.compare({"x": written}).splitlines()[2].split() == [
-        "x", "100", "70.00", "%", "7", "1", "NO"]
+        "x", "99", "75.5", "%", "70.00", "%", "7", "1", "0.280", "BROKEN"]
     assert report.by_tensor(written).splitlines()[2].split() == [
         "conv", "200", "50", "49", "25.0", "%", "24.5", "%"]
 

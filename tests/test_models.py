@@ -70,13 +70,13 @@ def test_resnet50_has_the_published_size():
 
 def test_resnet50_trains_and_reallocates_at_its_own_size(rng):
     model = build("resnet50", image=(3, 224, 224), classes=1000)
-    method = DSR(total_steps=10)
+    method = DSR()
     method.setup(model, rng)
     logits = model.forward(rng.normal(size=(2, 3, 224, 224)).astype(np.float32), train=True)
     assert logits.shape == (2, 1000)
     model.backward(softmax_cross_entropy(logits, np.array([1, 2]))[1])
     assert all(p.grad is not None and np.isfinite(p.grad).all() for p in model.params())
-    report = method.checked_reallocation()
+    report = method.checked_reallocation(1)
     assert report.K > 0
     assert model.free_parameters() == 5_104_861
     x = np.zeros((1, 1024, 14, 14), np.float32)

@@ -1,6 +1,7 @@
 """A CIFAR-10 of 100 training and 20 test images, in the published python layout."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,3 +25,9 @@ def write_cifar10(folder, seed=0, images=20):
     meta = {b"num_cases_per_batch": images, b"label_names": classes, b"num_vis": 3072}
     (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
     return folder.parent
+
+
+def with_moves(config, method):
+    """The config for another method, which reallocates often if it can."""
+    config = config.for_method(method)
+    return replace(config, interval=3) if method == "itop" else config

@@ -11,57 +11,118 @@
 The algorithm itself is reparam.reallocate(). Static sparse training is the same without it.
 """
 
-from ..reparam import check_arguments, reallocate
-from ..schedules import reallocates
-from .base import Method, make_sparse
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from ..backend import get_xp
+from ..density import uniform
+from ..invariants import OF_ANY_METHOD, OF_ONE
+from ..parameters import Sparse
+from ..reparam import GROWTHS, check_arguments, reallocate
+from .base import Dynamic, check_choice
 
 PAPER_FRACTION = 20_000 / 145_139  # N_p for WRN-28-2 at sparsity 0.9, of its sparse weights
 
 
-class DSR(Method):
+@dataclass(kw_only=True, eq=False)
+class DSR(Dynamic):
     """Defaults are the paper's for WRN-28-2 on CIFAR-10, 200 epochs of 500 steps.
 
+    threshold      H at the start
     target_pruned  N_p; None: 13.8 % of the sparse weights, the paper's share
-    periods        steps between reallocations, one for each phase of training
-    milestones     where the next phase begins, as fractions of training
-    stop           the fraction of training after which nothing moves
+    tolerance      δ
+    keep_one       of a tensor wholly below H the largest weight stays; the paper has no such rule
+    growth         tensors share by: survivors (the paper); room, the opposite; or pruned, and
+                   nothing moves between tensors
+    granularity    weight; or slice: each k x k kernel slice moves as one, by its mean |w|
     """
 
-    def __init__(self, *, total_steps, sparsity=0.9, distribution="uniform", threshold=1e-3,
-                 target_pruned=None, tolerance=0.1, periods=(100, 200, 400, 800),
-                 milestones=(0.125, 0.4, 0.7), stop=0.95):
-        self.total_steps, self.H = total_steps, threshold
-        self.sparsity, self.distribution = sparsity, distribution
-        self.target_pruned, self.tolerance = target_pruned, tolerance
-        self.periods, self.milestones, self.stop = periods, milestones, stop
+    threshold: float = 1e-3
+    target_pruned: int | None = None
+    tolerance: float = 0.1
+    keep_one: bool = True
+    growth: str = "survivors"
+    granularity: str = "weight"
 
-    @classmethod
-    def from_config(cls, config, total_steps):
-        return cls(total_steps=total_steps, sparsity=config.sparsity,
-                   distribution=config.distribution, threshold=config.threshold,
-                   target_pruned=config.target_pruned, tolerance=config.tolerance,
-                   periods=config.periods, milestones=config.period_milestones, stop=config.stop)
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("growth", self.growth, GROWTHS)
+        check_choice("granularity", self.granularity, ("weight", "slice"))
+        if self.granularity == "slice" and self.distribution != "uniform":
+            raise ValueError("granularity slice needs distribution uniform")
+        paper = self.growth == "survivors" and self.granularity == "weight"
+        self.invariants = OF_ONE if paper else OF_ANY_METHOD
 
     def setup(self, model, rng):
-        """Raises ValueError where H, N_p or δ is out of range."""
+        """Raises ValueError where H, N_p or δ is out of range, or kernel sizes are mixed."""
+        layers = model.sparsifiable_layers()
+        self.slice = 1 if self.granularity == "weight" else _slice_size(layers)
+        if self.slice > 1 and self.structure is None:
+            self.structure = {name: _random_slices(layer.weight.size, self.slice, self.sparsity,
+                                                   rng) for name, layer in layers.items()}
         super().setup(model, rng)
-        self.tensors = make_sparse(model, self.sparsity, self.distribution, rng)
         if self.target_pruned is None:
             budget = sum(W.value.size for W in self.tensors)
             self.target_pruned = max(1, round(PAPER_FRACTION * budget))
+        self.H = self.threshold
         check_arguments(self.tensors, self.H, self.target_pruned, self.tolerance)
 
-    def due(self, t):
-        return reallocates(t, self.total_steps, self.milestones, self.periods, self.stop)
-
-    def reallocate(self):
-        self.H, report = reallocate(self.tensors, self.H, self.target_pruned, self.tolerance,
-                                    self.rng)
+    def reallocate(self, t):
+        move = reallocate if self.slice == 1 else partial(reallocate_slices, size=self.slice)
+        self.H, report = move(self.tensors, self.H, self.target_pruned, self.tolerance, self.rng,
+                              keep_one=self.keep_one, growth=self.growth)
         return report
 
+    def claims(self, report):
+        """H is compared with the mean |w| of a slice, which the invariants know nothing of."""
+        return report if self.slice == 1 else replace(report, H=None, next_H=None)
+
     def state(self):
-        return {**super().state(), "H": self.H}
+        return {**super().state(), "H": self.H, "N_p": self.target_pruned}
 
     def load(self, state):
         super().load(state)
-        self.H = state["H"]
+        self.H, self.target_pruned = state["H"], state["N_p"]
+
+
+def reallocate_slices(tensors, H, N_p, delta, rng, *, size, **options):
+    """Algorithm 1 with slices of `size` positions for weights; N_p and the Report count weights.
+
+    A slice has the mean |w| of its weights, and is pruned and grown as a whole.
+    """
+    slices = [Sparse((W.size // size,), W.index[::size] // size,
+                     abs(W.value).reshape(-1, size).mean(1)) for W in tensors]
+    for S in slices:
+        S.velocity[...] = 1  # and what is grown has 0
+    H, report = reallocate(slices, H, max(1, round(N_p / size)), delta, rng, **options)
+    for W, S in zip(tensors, slices, strict=True):
+        xp, grown = get_xp(S.index), S.index[S.velocity == 0]
+        W.prune(~xp.isin(W.index // size, S.index[S.velocity == 1]))
+        W.grow(_positions(grown, size))
+    return H, replace(report, N_p=report.N_p * size, K=report.K * size, **{
+        name: [n * size for n in getattr(report, name)] for name in ("pruned", "grown", "active")})
+
+
+def _slice_size(layers):
+    """How many weights a k x k slice has. ValueError where tensors have kernels of several sizes,
+    since then a slice here would be exchanged for one of another size there."""
+    sizes = {math.prod(layer.weight.shape[2:]) for layer in layers.values()}
+    if len(sizes) > 1:
+        raise ValueError("granularity slice needs kernels of one size, this model has "
+                         f"{', '.join(map(str, sorted(sizes)))} weights a slice")
+    return sizes.pop()
+
+
+def _random_slices(size, slice_size, sparsity, rng):
+    """Flat positions of slices drawn at random, at this sparsity."""
+    slices = size // slice_size
+    count, = uniform([slices], sparsity)
+    return _positions(np.sort(rng.choice(slices, count, replace=False)), slice_size)
+
+
+def _positions(slices, size):
+    """The flat positions of all weights of these slices."""
+    return (slices[:, None] * size + get_xp(slices).arange(size)).reshape(-1)

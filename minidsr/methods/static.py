@@ -9,19 +9,24 @@ Source: the baseline "static sparse" of Mostafa & Wang 2019. It shares its initi
 values with DSR, and differs in that nothing moves.
 """
 
+from dataclasses import dataclass
+
+from ..density import check_sparsity
 from .base import Method, make_sparse
 
 
+@dataclass(kw_only=True, eq=False)
 class Static(Method):
-    """A random structure, fixed for good."""
+    """A random structure, fixed for good. For the options see base.Dynamic."""
 
-    def __init__(self, *, sparsity=0.9, distribution="uniform"):
-        self.sparsity, self.distribution = sparsity, distribution
+    sparsity: float = 0.9
+    distribution: str = "uniform"
 
-    @classmethod
-    def from_config(cls, config, total_steps):
-        return cls(sparsity=config.sparsity, distribution=config.distribution)
+    sparse = True
+
+    def __post_init__(self):
+        check_sparsity(self.sparsity)
 
     def setup(self, model, rng):
         super().setup(model, rng)
-        make_sparse(model, self.sparsity, self.distribution, rng)
+        make_sparse(model, self.sparsity, self.distribution, rng, self.structure)

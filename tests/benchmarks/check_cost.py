@@ -41,7 +41,7 @@ def measure(name, image):
     """(seconds of a step, seconds of a check)"""
     rng = np.random.default_rng(0)
     model = models.build(name, image=image, classes=10, rng=rng)
-    method = DSR(total_steps=1000, sparsity=0.9)
+    method = DSR(sparsity=0.9)
     method.setup(model, rng)
     sgd = SGD(model.params())
     sgd.lr = 1e-3
@@ -60,7 +60,7 @@ def check(model, method):
     start = time.perf_counter()
     before = snapshot(model.named_params())
     seconds = time.perf_counter() - start
-    report = method.reallocate()
+    report = method.reallocate(1)
     start = time.perf_counter()
     this = Reallocation(before, snapshot(model.named_params()), report)
     assert not violations(this, method.last)
@@ -71,7 +71,7 @@ def check(model, method):
 def steps_of_a_reallocation(total=10_000):
     """With the default periods."""
     c = Config()
-    return total / sum(reallocates(t, total, c.period_milestones, c.periods, c.stop)
+    return total / sum(reallocates(t, total, c.period_milestones, c.periods, DSR.stop)
                        for t in range(total))
 
 

@@ -1,0 +1,30 @@
+"""How much of the space of structures training has seen: the exploration rate R_s.
+
+    R_s  the share of positions that have ever been free   (Liu et al., ICML 2021, section 3.1)
+"""
+
+import numpy as np
+
+from .backend import to_host
+
+
+class Exploration:
+    """Which positions of the sparsifiable tensors of a model were ever in use: a bit for each."""
+
+    def __init__(self, model):
+        self.layers = model.sparsifiable_layers()
+        self.seen = {name: np.zeros(-(-layer.weight.size // 8), np.uint8)
+                     for name, layer in self.layers.items()}
+
+    def observe(self):
+        """Note the positions in use now."""
+        for name, layer in self.layers.items():
+            seen = np.unpackbits(self.seen[name], count=layer.weight.size)
+            seen[to_host(layer.weight.active())] = 1
+            self.seen[name] = np.packbits(seen)
+
+    def rate(self):
+        """R_s, over all these tensors."""
+        self.observe()
+        seen = sum(int(np.unpackbits(bits).sum(dtype=np.int64)) for bits in self.seen.values())
+        return seen / max(1, sum(layer.weight.size for layer in self.layers.values()))

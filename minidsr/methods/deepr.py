@@ -1,0 +1,100 @@
+"""Deep rewiring (Bellec et al. 2018): a weight that changes its sign dies, another is born.
+
+    s sign of a position, fixed   α drift   T temperature   η learning rate   ν ~ N(0, 1)
+
+    setup:  ψ at random; s are the signs of the dense initial values
+    step:   w <- w - η dE/dw - η α s + √(2 η T) ν,  for the free numbers
+            prune where s w < 0
+            grow as many at 0, at random among the free positions of all tensors
+
+Source: Bellec et al., Algorithm 1, with w = s θ. Like DSR it keeps one budget for all tensors; it
+rewires at every step, by sign where DSR goes by size, and large tensors grow more.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backend import get_xp, to_host
+from ..reparam import grow_back
+from .base import Dynamic, check_choice
+
+
+@dataclass(kw_only=True, eq=False)
+class DeepR(Dynamic):
+    """
+    alpha        α, the pull towards 0
+    temperature  T
+    variant      global, the paper's; or per-tensor, the DSR authors': every tensor grows what it
+                 lost, and not where it just died while other positions are free
+
+    With momentum, drift and gradient go through it; the noise does not. It reports the moves of a
+    period at its end. From stop_epoch on, it is plain SGD.
+    """
+
+    alpha: float = 1e-5
+    temperature: float = 1e-8
+    variant: str = "global"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("variant of deepr", self.variant, ("global", "per-tensor"))
+        if self.alpha < 0 or self.temperature < 0:
+            raise ValueError(f"alpha and temperature must be 0 or more, not {self.alpha} and "
+                             f"{self.temperature}")
+
+    def setup(self, model, rng):
+        thetas = [to_host(layer.weight.theta()) for layer in model.sparsifiable_layers().values()]
+        super().setup(model, rng)
+        self.negative = []  # a bit for each position
+        for theta, W in zip(thetas, self.tensors, strict=True):
+            coins = rng.random(theta.shape) - 0.5
+            bits = np.packbits(np.where(theta == 0, coins, theta) < 0)
+            self.negative.append(get_xp(W.value).asarray(bits))
+        self.pruned, self.grown = ([0] * len(self.tensors) for _ in "kg")  # in this period
+
+    def step(self, t, sgd):
+        if t >= self.stop * self.total_steps:
+            sgd.step()
+            return None
+        for W, s in zip(self.tensors, self.signs(), strict=True):
+            W.grad = W.grad + self.alpha * s
+        sgd.step()
+        for W in self.tensors:
+            noise = self.rng.standard_normal(W.value.size) * (2 * sgd.lr * self.temperature) ** 0.5
+            W.value += get_xp(W.value).asarray(noise, W.value.dtype)
+        report = self.checked_reallocation(t)
+        self.pruned = [a + b for a, b in zip(self.pruned, report.pruned, strict=True)]
+        self.grown = [a + b for a, b in zip(self.grown, report.grown, strict=True)]
+        if not self.due(t):
+            return None
+        report = self.report(self.pruned, self.grown)
+        self.pruned, self.grown = ([0] * len(self.tensors) for _ in "kg")
+        return report
+
+    def reallocate(self, t):
+        before = [W.index for W in self.tensors]
+        pruned = [W.prune(s * W.value < 0)
+                  for W, s in zip(self.tensors, self.signs(), strict=True)]
+        grown = pruned
+        if self.variant == "global":
+            room = [W.size - W.value.size for W in self.tensors]
+            grown = self.rng.multivariate_hypergeometric(room, sum(pruned)).tolist()
+        for W, n, index in zip(self.tensors, grown, before, strict=True):
+            grow_back(W, n, self.rng, avoid=() if self.variant == "global" else index)
+        return self.report(pruned, grown)
+
+    def signs(self):
+        """s at the free numbers of each tensor: 1 or -1."""
+        return [1 - 2 * (bits[W.index >> 3] >> (7 - (W.index & 7)) & 1).astype(W.value.dtype)
+                for W, bits in zip(self.tensors, self.negative, strict=True)]
+
+    def state(self):
+        bits = {f"negative/{i}": to_host(bits) for i, bits in enumerate(self.negative)}
+        return {**super().state(), **bits, "pruned": self.pruned, "grown": self.grown}
+
+    def load(self, state):
+        super().load(state)
+        self.negative = [get_xp(bits).asarray(state[f"negative/{i}"])
+                         for i, bits in enumerate(self.negative)]
+        self.pruned, self.grown = state["pruned"], state["grown"]

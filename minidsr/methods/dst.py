@@ -1,0 +1,49 @@
+"""Dynamic sparse training with trainable masks (Liu et al., ICLR 2020): thresholds are learned.
+
+    t threshold of an output   W its weights   S(q) surrogate for the derivative of the step at q
+    α price of low thresholds
+
+    setup:  θ = W where |W| > t, else 0;  t = 0
+    step:   SGD on W and t, of the loss + α Σ exp(-t):
+                dW = dθ (1[|W| > t] + |W| S(|W| - t)),  dt = -Σ dθ W S(|W| - t) - α exp(-t)
+            where not more than 1 % of a tensor is left, its t start again at 0
+
+Source: Liu et al., section 3. There is no budget: sparsity comes out of α, and weights below their
+threshold are trained as well. DSR has one threshold, which is not learned, and a budget.
+"""
+
+from dataclasses import dataclass
+
+from ..backend import get_xp
+from ..parameters import Thresholded
+from .base import Method
+
+
+@dataclass(kw_only=True, eq=False)
+class DST(Method):
+    """alpha: α, the price of low thresholds; the larger, the sparser."""
+
+    alpha: float = 5e-6
+
+    budget = "learned"
+
+    def __post_init__(self):
+        if self.alpha < 0:
+            raise ValueError(f"alpha must be 0 or more, not {self.alpha}")
+
+    def setup(self, model, rng):
+        super().setup(model, rng)
+        layers = list(model.sparsifiable_layers().values())
+        for layer in layers:
+            layer.weight = Thresholded(layer.weight.theta())
+        self.tensors = [layer.weight for layer in layers]
+
+    def step(self, t, sgd):
+        for W in self.tensors:
+            (_, thresholds), (_, gradient) = W.rows(W.value), W.rows(W.grad)
+            gradient -= self.alpha * get_xp(thresholds).exp(-thresholds)
+        sgd.step()
+        for W in self.tensors:
+            if len(W.active()) <= 0.01 * W.size:
+                for array in (W.value, W.velocity):
+                    W.rows(array)[1][...] = 0

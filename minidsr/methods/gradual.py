@@ -1,0 +1,50 @@
+"""Gradual pruning, "compressed sparse" (Zhu & Gupta 2017): from dense to sparse, never back.
+
+    s  sparsity at the end   m  free numbers of a tensor of N positions   t_end  the last pruning
+
+    setup:  all positions are free
+    step:   SGD on the free numbers
+            from time to time, until t_end:
+                in each tensor prune the smallest |w|, down to
+                m = (1 - s) N + s N (1 - t / t_end)³, rounded down; what is pruned stays pruned
+
+Source: Zhu & Gupta, "To prune, or not to prune", eq. 1, with s_i = 0 and t_0 = 0. Of DSR it has the
+budget at the end only: training needs all of the memory. It goes on from a trained dense network
+with --structure-from RUN --values final.
+"""
+
+from dataclasses import dataclass
+
+from ..density import free_counts
+from ..invariants import OF_ANY_METHOD, balance, budget
+from ..schedules import cubic
+from .base import Dynamic, Method, make_sparse, prune_smallest
+
+
+@dataclass(kw_only=True, eq=False)
+class Gradual(Dynamic):
+    """stop_epoch: the last pruning is before the end of this epoch (default: 0.8 of training, as in
+    the DSR authors' runs of 48 epochs)."""
+
+    budget = "shrinking"
+    invariants = tuple(i for i in OF_ANY_METHOD if i not in (budget, balance))
+    stop = 0.8
+
+    def setup(self, model, rng):
+        """Raises ValueError where no step of this training is due."""
+        Method.setup(self, model, rng)
+        layers = model.sparsifiable_layers().values()
+        shapes = [layer.weight.shape for layer in layers]
+        self.final = free_counts(shapes, self.sparsity, self.distribution)
+        self.tensors = make_sparse(model, 0.0, "uniform", rng, self.structure)
+        self.t_end = max((t for t in range(self.total_steps) if self.due(t)), default=None)
+        if self.t_end is None:
+            raise ValueError("gradual never prunes: no period ends before the stop")
+
+    def reallocate(self, t):
+        left = cubic(t, self.t_end)
+        targets = [m + int(left * (W.size - m))
+                   for W, m in zip(self.tensors, self.final, strict=True)]
+        pruned = [prune_smallest(W, max(0, W.value.size - m))
+                  for W, m in zip(self.tensors, targets, strict=True)]
+        return self.report(pruned, [0] * len(pruned))

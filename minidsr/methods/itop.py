@@ -1,0 +1,66 @@
+"""In-time over-parameterization (Liu et al. 2021): rarely, but many at once, so that much is tried.
+
+    ΔT interval, long   f  fraction, falling along a cosine to 0.005   R_s  exploration rate
+
+    setup:  ψ at random; the paper's distribution is "erk"
+    step:   SGD on the free numbers
+            every ΔT steps, until the end, in each tensor:
+                prune the f m smallest |w|
+                grow as many at 0: at random (SET), or where |dE/dθ| is largest (RigL)
+
+Source: Liu et al., section 3: what counts is R_s, the share of positions that were trained at some
+time (exploration.py); so weights need long intervals to become worth comparing. DSR moves weights
+more often, and between tensors.
+"""
+
+from dataclasses import dataclass
+
+from ..reparam import grow_back
+from .base import Dynamic, check_choice, check_fraction, grow_largest, prune_smallest
+
+
+@dataclass(kw_only=True, eq=False)
+class ITOP(Dynamic):
+    """
+    fraction  of its free numbers, that each tensor replaces at first
+    interval  ΔT; None: a 65th of training, the paper's 1,500 of 97,750 steps, but at least 100
+    variant   how it grows: set or rigl
+    """
+
+    fraction: float = 0.5
+    interval: int | None = None
+    variant: str = "set"
+
+    stop = 1
+
+    @classmethod
+    def options(cls):
+        return [name for name in super().options() if not name.startswith("period")]
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_fraction(self.fraction)
+        check_choice("variant of itop", self.variant, ("set", "rigl"))
+        if self.interval is None:
+            self.interval = max(100, self.total_steps // 65)
+        if self.interval < 1:
+            raise ValueError(f"interval must be at least 1, not {self.interval}")
+
+    def step(self, t, sgd):
+        report = super().step(t, sgd)
+        self.keep_dense_grad(self.variant == "rigl" and self.due(t + 1))
+        return report
+
+    def due(self, t):
+        return 0 < t < self.stop * self.total_steps and t % self.interval == 0
+
+    def reallocate(self, t):
+        fraction, pruned = self.annealed(self.fraction, t, last=0.005), []
+        for W in self.tensors:
+            n = prune_smallest(W, int(fraction * W.value.size))
+            if self.variant == "set":
+                grow_back(W, n, self.rng)
+            else:
+                grow_largest(W, n, abs(W.dense_grad))
+            pruned.append(n)
+        return self.report(pruned, pruned)

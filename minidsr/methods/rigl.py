@@ -1,0 +1,44 @@
+"""RigL, "rigged lottery" (Evci et al. 2020): drop the smallest, grow where the gradient is largest.
+
+    f  fraction, falling to 0 along a cosine   g = dE/dθ, at all positions   m  free numbers
+
+    setup:  ψ at random; the paper's distribution is "erk"
+    step:   SGD on the free numbers; but from time to time, instead of it, in each tensor:
+                prune the f m smallest |w|
+                grow as many where |g| is largest, at 0; what was just pruned may come back
+
+Source: Evci et al., Algorithm 1. It needs the dense gradient, at these steps only; every tensor
+keeps its number of weights. DSR needs no dense gradient, and moves weights between tensors.
+"""
+
+from dataclasses import dataclass
+
+from .base import Dynamic, check_fraction, grow_largest, prune_smallest
+
+
+@dataclass(kw_only=True, eq=False)
+class RigL(Dynamic):
+    """fraction: of its free numbers, that each tensor replaces at first."""
+
+    fraction: float = 0.3
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_fraction(self.fraction)
+
+    def step(self, t, sgd):
+        report = None
+        if self.due(t):
+            report = self.checked_reallocation(t)
+        else:
+            sgd.step()
+        self.keep_dense_grad(self.due(t + 1))
+        return report
+
+    def reallocate(self, t):
+        fraction, pruned = self.annealed(self.fraction, t), []
+        for W in self.tensors:
+            n = prune_smallest(W, int(fraction * W.value.size))
+            grow_largest(W, n, abs(W.dense_grad))
+            pruned.append(n)
+        return self.report(pruned, pruned)

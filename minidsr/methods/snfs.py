@@ -1,0 +1,61 @@
+"""Sparse networks from scratch, "sparse momentum" (Dettmers & Zettlemoyer 2019).
+
+    V  momentum of the dense gradient of θ   k  how many a tensor prunes   K  the sum of k
+
+    setup:  ψ at random
+    step:   V <- momentum * V + dE/dθ, at all positions;  SGD on the free numbers
+            from time to time:
+                in each tensor prune the smallest |w|: a fraction that falls to 0 along a cosine
+                tensors share K in proportion to mean |V| at their free numbers before
+                in each tensor grow where |V| is largest, at 0
+
+Source: Dettmers & Zettlemoyer, section 3; once an epoch there. Like DSR it moves weights between
+tensors; it needs the dense gradient at every step, and V is as large as all weights. Counts are
+exact here, where the published code lets them drift.
+"""
+
+from dataclasses import dataclass
+
+from ..backend import get_xp, to_host
+from ..reparam import apportion
+from .base import Dynamic, check_fraction, grow_largest, prune_smallest
+
+
+@dataclass(kw_only=True, eq=False)
+class SNFS(Dynamic):
+    """fraction: of its free numbers, that each tensor prunes at first."""
+
+    fraction: float = 0.5
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_fraction(self.fraction)
+
+    def setup(self, model, rng):
+        super().setup(model, rng)
+        self.V = [get_xp(W.value).zeros(W.shape, W.value.dtype) for W in self.tensors]
+        self.keep_dense_grad(True)
+
+    def step(self, t, sgd):
+        self.V = [sgd.momentum * V + W.dense_grad
+                  for V, W in zip(self.V, self.tensors, strict=True)]
+        return super().step(t, sgd)
+
+    def reallocate(self, t):
+        magnitude = [abs(V) for V in self.V]
+        weights = [float(a.reshape(-1)[W.index].mean()) if len(W.index) else 0.0
+                   for a, W in zip(magnitude, self.tensors, strict=True)]
+        fraction = self.annealed(self.fraction, t)
+        pruned = [prune_smallest(W, int(fraction * W.value.size)) for W in self.tensors]
+        room = [W.size - W.value.size for W in self.tensors]
+        grown = apportion(sum(pruned), weights, room)
+        for W, n, a in zip(self.tensors, grown, magnitude, strict=True):
+            grow_largest(W, n, a)
+        return self.report(pruned, grown)
+
+    def state(self):
+        return {**super().state(), **{f"V/{i}": to_host(V) for i, V in enumerate(self.V)}}
+
+    def load(self, state):
+        super().load(state)
+        self.V = [get_xp(V).asarray(state[f"V/{i}"]) for i, V in enumerate(self.V)]

@@ -1,0 +1,63 @@
+"""Thin dense training: the same network with fewer channels, as many parameters as a sparse one.
+
+    budget  parameters of the sparse network, all of them
+
+    network:  the width, to the hundredth, whose number of parameters is nearest the budget
+    step:     SGD on all weights
+
+Source: the baseline "thin dense" of Mostafa & Wang 2019. It shares the budget with DSR, and differs
+in that it needs no positions: with `bitmask` it gets a parameter more for 32 positions, the memory
+of a mask.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from .. import models
+from ..density import check_sparsity, free_counts
+from .base import Method
+
+WIDTHS = [i / 100 for i in range(1, 1001)]
+
+
+@dataclass(kw_only=True, eq=False)
+class ThinDense(Method):
+    """
+    sparsity  of the sparse network whose budget it has
+    bitmask   is one bit for each position that may be sparse added to the budget?
+    """
+
+    sparsity: float = 0.9
+    bitmask: bool = False
+
+    def __post_init__(self):
+        check_sparsity(self.sparsity)
+
+    def network(self, name, image, classes):
+        def build(name):
+            return models.build(name, image=image, classes=classes, rng=np.random.default_rng(0))
+
+        @cache
+        def distance(width):
+            return build(models.widened(name, width)).free_parameters() - budget
+
+        full = build(name)
+        shapes = [layer.weight.shape for layer in full.sparsifiable_layers().values()]
+        positions, free = (sum(free_counts(shapes, s, "uniform")) for s in (0.0, self.sparsity))
+        budget = full.free_parameters() - positions + free + self.bitmask * positions / 32
+        widths = [width for width in WIDTHS if _possible(name, width)]
+        i = bisect_left(widths, 0, key=distance)  # the first that is not too small
+        nearest = min(widths[max(0, i - 1):i + 1], key=lambda width: abs(distance(width)))
+        return models.widened(name, nearest)
+
+
+def _possible(name, width):
+    """Does every layer keep a channel?"""
+    try:
+        models.check_name(models.widened(name, width))
+    except ValueError:
+        return False
+    return True

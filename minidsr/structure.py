@@ -1,0 +1,92 @@
+"""Start from where another run ended: its structure, with initial or with trained values."""
+
+from pathlib import Path
+
+import numpy as np
+
+from . import models
+from .checkpoint import CheckpointError
+from .checkpoint import load as load_checkpoint
+from .config import read_config
+from .methods import METHODS
+
+
+def initial_model(config, network, image, classes):
+    """The model `network`, dense, with the initial values of the config's seed."""
+    values, _ = np.random.SeedSequence(config.seed).spawn(2)
+    return models.build(network, image=image, classes=classes, rng=np.random.default_rng(values))
+
+
+def start_from(config, model, image, classes):
+    """Where the run in config.structure_from has its free numbers: {tensor: flat positions}.
+
+    `model`, dense so far, takes the values that config.values asks for:
+
+    original  that run's initial ones
+    random    `model` keeps its own, of another seed
+    final     that run's trained ones, with all other parameters and the running statistics
+
+    Raises ValueError where that is not possible; a tensor by another name or of another shape is an
+    error.
+    """
+    run = Path(config.structure_from)
+    other, state = read_config(run / "config.json"), load_checkpoint(run / "checkpoint.npz")
+    state = {key.removeprefix("model/"): array for key, array in state.items()
+             if key.startswith("model/")}
+    _check_configs(run, config, other)
+    structure = _structure(run, model, state)
+    if config.values in (None, "original"):
+        source = initial_model(other, other.model, image, classes)
+        for p, q in zip(model.params(), source.params(), strict=True):
+            p.value = q.value
+    elif config.values == "final":
+        for name, p in model.named_params().items():
+            value = state[f"{name}.value"]
+            if f"{name}.index" in state:
+                p.value[...] = 0
+                p.value.reshape(-1)[state[f"{name}.index"]] = value
+            else:
+                p.value = value
+        for name, layer in model.walk():
+            for key in layer.statistics:
+                setattr(layer, key, state[f"{name}.{key}"])
+    return structure
+
+
+def _check_configs(run, config, other):
+    """CheckpointError where a run with `config` cannot start from `run`, with config `other`."""
+    def sparsity(c):
+        return c.sparsity if "sparsity" in METHODS[c.method].options() else 0.0
+
+    needed = 0.0 if METHODS[config.method].budget == "shrinking" else sparsity(config)
+    if other.model != config.model:
+        raise CheckpointError(f"{run}: is of {other.model}, not of {config.model}")
+    if sparsity(other) != needed:
+        raise CheckpointError(f"{run}: has sparsity {sparsity(other)}, {config.method} needs "
+                              f"{needed} to start with")
+    if config.values == "random" and config.seed == other.seed:
+        raise CheckpointError(f"{run}: was begun with seed {other.seed} too; choose another --seed "
+                              "for random values, or --values original")
+    if config.values in (None, "original") and other.structure_from and other.values != "random":
+        raise CheckpointError(f"{run}: did not start from initial values of its own, but from "
+                              f"{other.structure_from}")
+
+
+def _structure(run, model, state):
+    """{name: flat positions} of all tensors that may be sparse; all positions where it is dense."""
+    structure, params = {}, model.named_params()
+    may_be = model.sparsifiable_layers()
+    for name in {key.rpartition(".")[0] for key in state if key.endswith(".value")} ^ set(params):
+        raise CheckpointError(f"{run}: tensors differ, such as {name}")
+    for name, p in params.items():
+        layer, _, _ = name.rpartition(".")
+        index, value = state.get(f"{name}.index"), state[f"{name}.value"]
+        if index is None and value.shape == p.shape:
+            index = np.arange(p.size)
+        elif index is None or layer not in may_be:
+            raise CheckpointError(f"{run}: {name} has no structure that fits {p.shape}")
+        if len(index) and not 0 <= index[-1] < p.size:
+            raise CheckpointError(f"{run}: {name} does not fit {p.shape}")
+        if layer in may_be:
+            structure[layer] = index
+    return structure
