@@ -67,9 +67,9 @@ def correct(tensors, *args, **options):
 
 
 def with_fault(spoil):
-    def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True):
+    def reallocate(tensors, H, N_p, delta, rng, **options):
         before = [(W.index, W.value, W.velocity) for W in tensors]
-        next_H, report = reparam.reallocate(tensors, H, N_p, delta, rng, keep_one=keep_one)
+        next_H, report = reparam.reallocate(tensors, H, N_p, delta, rng, **options)
         return spoil(tensors, before, next_H, report) or (next_H, report)
 
     return reallocate

@@ -1,0 +1,389 @@
+"""The contract of all methods, tried on each of them and on each variant.
+
+Each test trains a small network with a convolution, a linear layer and a tensor of a single weight
+by real gradients, on random images.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from gradcheck import check_model
+
+from minidsr import checkpoint
+from minidsr.config import OPTIONS, Config
+from minidsr.layers import (
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    Linear,
+    ReLU,
+    Sequential,
+    softmax_cross_entropy,
+)
+from minidsr.methods import METHODS
+from minidsr.methods.base import Dynamic
+from minidsr.parameters import Hashed, Sparse, Thresholded
+from minidsr.sgd import SGD
+
+OFTEN = {"periods": (2,), "period_milestones": ()}
+CASES = {
+    "dense": ("dense", {}),
+    "thin-dense": ("thin-dense", {}),
+    "static": ("static", {}),
+    "static er": ("static", {"distribution": "er"}),
+    "gradual": ("gradual", OFTEN),
+    "gradual erk": ("gradual", {**OFTEN, "distribution": "erk"}),
+    "hashed": ("hashed", {}),
+    "hashed balanced": ("hashed", {"variant": "balanced"}),
+    "deepr": ("deepr", {**OFTEN, "temperature": 1e-3}),
+    "deepr per-tensor": ("deepr", {**OFTEN, "temperature": 1e-3, "variant": "per-tensor"}),
+    "set": ("set", OFTEN),
+    "set magnitude": ("set", {**OFTEN, "variant": "magnitude"}),
+    "snfs": ("snfs", OFTEN),
+    "rigl": ("rigl", OFTEN),
+    "rigl erk": ("rigl", {**OFTEN, "distribution": "erk"}),
+    "itop": ("itop", {"interval": 3}),
+    "itop rigl": ("itop", {"interval": 3, "variant": "rigl"}),
+    "dst": ("dst", {"alpha": 0.01}),
+    "dsr": ("dsr", {**OFTEN, "threshold": 0.1}),
+    "dsr room": ("dsr", {**OFTEN, "threshold": 0.1, "growth": "room"}),
+    "dsr pruned": ("dsr", {**OFTEN, "threshold": 0.1, "growth": "pruned"}),
+    "dsr without keep-one": ("dsr", {**OFTEN, "threshold": 0.1, "keep_one": False}),
+}
+SPARSE = [case for case, (method, _) in CASES.items() if METHODS[method].sparse]
+MOVING = [case for case, (method, _) in CASES.items() if issubclass(METHODS[method], Dynamic)]
+STEPS = 15  # of 20
+
+
+class Training:
+    """A network in training by one of CASES."""
+
+    def __init__(self, case, *, seed=0, sparsity=0.7, structure=None, dtype=np.float32):
+        name, options = CASES[case]
+        values = {"sparsity": sparsity, "epochs": 1, "steps_per_epoch": 20}
+        kind = METHODS[name]
+        self.method = kind(**{k: v for k, v in values.items() if k in kind.options()} | options)
+        rng = np.random.default_rng(0)
+        self.model = Sequential(
+            conv1=Conv2d(2, 3, 3, pad=1, rng=rng, dtype=dtype, sparsifiable=False),
+            bn=BatchNorm(3, dtype=dtype), relu1=ReLU(),
+            conv2=Conv2d(3, 4, 3, rng=rng, dtype=dtype), relu2=ReLU(), flat=Flatten(),
+            fc=Linear(16, 1, rng=rng, dtype=dtype), one=Linear(1, 1, rng=rng, dtype=dtype),
+            out=Linear(1, 3, rng=rng, dtype=dtype, sparsifiable=False))
+        self.method.structure = structure
+        self.method.setup(self.model, np.random.default_rng(seed))
+        self.sgd, self.t, self.dtype = SGD(self.model.params(), weight_decay=1e-3), 0, dtype
+        self.sgd.lr = 0.1
+
+    def batch(self):
+        rng = np.random.default_rng(self.t)
+        return rng.normal(size=(6, 2, 4, 4)).astype(self.dtype), rng.integers(0, 3, 6)
+
+    def step(self):
+        x, y = self.batch()
+        self.model.backward(softmax_cross_entropy(self.model.forward(x, train=True), y)[1])
+        report = self.method.step(self.t, self.sgd)
+        self.t += 1
+        return report
+
+    def run(self, steps=STEPS):
+        return [self.step() for _ in range(steps)]
+
+    def weights(self):
+        return [layer.weight for layer in self.model.sparsifiable_layers().values()]
+
+    def state(self):
+        return {f"method/{key}": value for key, value in self.method.state().items()} | {
+            f"model/{key}": array for key, array in self.model.state().items()}
+
+    def load(self, state, t):
+        for part, target in (("model/", self.model), ("method/", self.method)):
+            target.load({key.removeprefix(part): value for key, value in state.items()
+                         if key.startswith(part)})
+        self.t = t
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[key], b[key]) if isinstance(a[key], np.ndarray) else a[key] == b[key]
+        for key in a)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_budget_is_as_declared(case):
+    training = Training(case)
+    counts = [training.model.free_parameters()]
+    for _ in range(STEPS):
+        training.step()
+        counts.append(training.model.free_parameters())
+    if training.method.budget == "shrinking":
+        assert counts == sorted(counts, reverse=True)
+        assert counts[-1] == Training("static").model.free_parameters() < counts[0]
+    else:
+        assert len(set(counts)) == 1
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in ("dense", "dst")])
+def test_all_have_the_same_budget(case):
+    """But thin-dense, which chooses another network, see test_thin_dense."""
+    if case != "thin-dense":
+        training = Training(case)
+        training.run()
+        assert training.model.free_parameters() == Training("static").model.free_parameters()
+
+
+@pytest.mark.parametrize("case", MOVING)
+def test_weights_move(case):
+    training = Training(case)
+    before = [W.index for W in training.weights()]
+    reports = [report for report in training.run() if report]
+    assert len(reports) >= 4
+    assert any(not np.array_equal(a, W.index)
+               for a, W in zip(before, training.weights(), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_seed_gives_the_same_result(case):
+    runs = [Training(case) for _ in range(2)]
+    for training in runs:
+        training.run()
+    assert same(*(training.state() for training in runs))
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("t", [0, 2, 5, 6, 9])
+def test_resumed_anywhere(case, t, tmp_path):
+    """From a file, into a training that began with another seed."""
+    whole, parts, resumed = Training(case), Training(case), Training(case, seed=1)
+    expected = whole.run()
+    reports = parts.run(t)
+    checkpoint.save(tmp_path / "a.npz", parts.state())
+    resumed.load(checkpoint.load(tmp_path / "a.npz"), t)
+    assert reports + resumed.run(STEPS - t) == expected
+    assert same(whole.state(), resumed.state())
+
+
+@pytest.mark.parametrize("case", SPARSE)
+@pytest.mark.parametrize("structure", [
+    {"conv2": range(108), "fc": [], "one": [0]}, {"conv2": [], "fc": range(16), "one": []},
+    {"conv2": [107], "fc": [3], "one": []}, {"conv2": range(108), "fc": range(16), "one": [0]}])
+def test_full_and_empty_tensors_and_single_weights(case, structure):
+    """The invariants are checked at each reallocation."""
+    structure = {name: np.array(index, np.int64) for name, index in structure.items()}
+    if CASES[case][0] == "dsr":  # which refuses a target above the number of weights
+        CASES[case][1]["target_pruned"] = 2
+    training = Training(case, structure=structure)
+    for W, index in zip(training.weights(), structure.values(), strict=True):
+        assert np.array_equal(W.index, index)
+    training.run()
+    CASES[case][1].pop("target_pruned", None)
+    total = sum(len(index) for index in structure.values())
+    if training.method.budget == "conserved":
+        assert sum(W.value.size for W in training.weights()) == total
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("sparsity", [0.0, 0.95, 0.999])
+def test_from_all_free_to_almost_nothing(case, sparsity):
+    """At 0.999 no tensor has a weight; DSR refuses that, having nothing to prune."""
+    if CASES[case][0] == "dsr" and sparsity == 0.999:
+        with pytest.raises(ValueError, match=r"N_p must be in 1\.\.0"):
+            Training(case, sparsity=sparsity)
+        return
+    training = Training(case, sparsity=sparsity)
+    training.run()
+    for p in training.model.params():
+        assert np.isfinite(p.value).all()
+        assert np.isfinite(p.theta()).all()
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_type_of_all_numbers_stays(case, dtype):
+    training = Training(case, dtype=dtype)
+    training.run()
+    for name, array in training.state().items():
+        if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+            assert array.dtype == dtype, name
+    for name, p in training.model.named_params().items():
+        assert p.theta().dtype == p.value.dtype == p.velocity.dtype == dtype, name
+        assert p.theta().shape == p.shape
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_of_the_free_numbers(case, rng):
+    """By finite differences, through θ = g(φ; ψ)."""
+    training = Training(case, dtype=np.float64)
+    training.run(6)
+    for W in training.weights():
+        if isinstance(W, Thresholded):  # where |W| is far from t, the surrogate is 0
+            W.rows(W.value)[0][...] += 3 * np.sign(W.rows(W.value)[0])
+    check_model(training.model, *training.batch(), rng)
+
+
+@pytest.mark.parametrize("case", MOVING)
+def test_reports_say_what_happened(case):
+    training = Training(case)
+    method, moves = training.method, []
+    reallocate = method.reallocate
+
+    def watched(t):
+        before = [set(W.index.tolist()) for W in method.tensors]
+        report = reallocate(t)
+        after = [set(W.index.tolist()) for W in method.tensors]
+        assert report.active == [len(a) for a in after]
+        assert report.K == sum(report.pruned)
+        for a, b, k, g in zip(before, after, report.pruned, report.grown, strict=True):
+            again = k - len(a - b)  # pruned, and grown again at the same position
+            assert again == g - len(b - a) >= 0
+            if case in ("dsr", "set magnitude", "gradual"):
+                assert again == 0 or len(a) + g > 108
+        moves.append((report.pruned, report.grown))
+        return report
+
+    method.reallocate = watched
+    reports = [report for report in training.run() if report]
+    if method.budget == "conserved":
+        assert all(sum(r.grown) == r.K for r in reports)
+    for i, key in enumerate(("pruned", "grown")):  # deepr sums up what it did since the last one
+        said = np.sum([getattr(report, key) for report in reports], 0)
+        assert said.tolist() == np.sum([move[i] for move in moves], 0).tolist()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_exploration_rate(case):
+    """R_s is the share of all positions that were ever active: here a union of sets."""
+    training, seen = Training(case), set()
+    rates = []
+    for t in range(STEPS):
+        for i, W in enumerate(training.weights()):
+            seen |= {(i, j) for j in W.active().tolist()}
+        rates.append(training.method.explored.rate())
+        assert rates[-1] == len(seen) / 125
+        if t + 1 < STEPS:
+            training.step()
+    assert rates == sorted(rates)
+    if case in MOVING and "gradual" not in case:
+        assert rates[-1] > rates[0] + 0.02
+    elif case in SPARSE:
+        assert rates[-1] == rates[0]
+
+
+@pytest.mark.parametrize("case", SPARSE)
+def test_only_reallocation_moves_weights(case):
+    training = Training(case)
+    for _ in range(STEPS):
+        before = [W.index for W in training.weights()]
+        if not training.step() and "deepr" not in case:
+            for a, W in zip(before, training.weights(), strict=True):
+                assert a is W.index
+
+
+def test_rigl_takes_no_sgd_step_where_it_reallocates():
+    for case, moved in (("rigl", False), ("set", True)):
+        training = Training(case)
+        training.run(2)
+        before = training.model.named_params()["out.weight"].value.copy()
+        assert training.step()
+        assert (training.model.named_params()["out.weight"].value != before).any() == moved
+
+
+@pytest.mark.parametrize("case", SPARSE)
+def test_who_keeps_the_dense_gradient(case):
+    training = Training(case)
+    kept = []
+    for _ in range(STEPS):
+        training.step()
+        kept.append(any(W.dense_grad is not None for W in training.weights()))
+    due = [training.method.due(t) for t in range(STEPS)]
+    method = CASES[case][0]
+    assert kept == ([True] * STEPS if method == "snfs" else
+                    due if method == "rigl" or case == "itop rigl" else [False] * STEPS)
+
+
+@pytest.mark.parametrize("case", MOVING)
+def test_nothing_moves_after_the_stop(case):
+    name, options = CASES[case]
+    training = Training(case)
+    training.method = METHODS[name](**{**options, "epochs": 4, "steps_per_epoch": 5,
+                                       "stop_epoch": 2})
+    training.method.setup(Training("dense").model, np.random.default_rng(0))
+    training.model, training.sgd.params = training.method.model, training.method.model.params()
+    training.run(10)
+    before = [W.index for W in training.weights()]
+    assert not any(training.run(10))
+    assert all(a is W.index for a, W in zip(before, training.weights(), strict=True))
+
+
+def test_hashed_tensors_share_numbers_evenly():
+    for case, kind in (("hashed", Hashed), ("hashed balanced", Hashed)):
+        W = Training(case).weights()[0]
+        assert isinstance(W, kind)
+        assert W.value.size == 32 == math.floor(0.3 * 108)
+        uses = np.bincount(W.bucket, minlength=32)
+        assert (uses.min() >= 3 and uses.max() <= 4) == (case == "hashed balanced")
+
+
+# --- options
+
+
+def test_every_option_is_a_field_of_the_config():
+    for name in OPTIONS:
+        assert hasattr(Config(), name), name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_defaults_are_fine_for_every_method(method):
+    assert Config().for_method(method) == Config(method=method)
+    built = METHODS[method].from_config(Config(method=method), 50)
+    assert all(hasattr(built, name) for name in METHODS[method].options())
+
+
+@pytest.mark.parametrize(("method", "options", "said"), [
+    ("dense", {"sparsity": 0.5}, "dense has no option sparsity, which is for thin-dense, static"),
+    ("dst", {"sparsity": 0.5}, "dst has no option sparsity"),
+    ("static", {"growth": "room"}, "static has no option growth, which is for dsr"),
+    ("rigl", {"variant": "set"}, "rigl has no option variant, which is for .*hashed.*itop"),
+    ("itop", {"periods": (5,), "period_milestones": ()}, "itop has no option period_milestones"),
+    ("dsr", {"alpha": 0.1}, "dsr has no option alpha, which is for deepr, dst"),
+    ("static", {"stop_epoch": 3}, "static has no option stop_epoch"),
+    ("set", {"variant": "global"}, "unknown variant of set 'global'; choose one of: sign, magnitu"),
+    ("deepr", {"variant": "sign"}, "choose one of: global, per-tensor"),
+    ("hashed", {"variant": "sha"}, "choose one of: hash, balanced"),
+    ("itop", {"variant": "snfs"}, "choose one of: set, rigl"),
+    ("dsr", {"growth": "all"}, "choose one of: survivors, pruned, room"),
+    ("dsr", {"granularity": "filter"}, "choose one of: weight, slice"),
+    ("dsr", {"granularity": "slice", "distribution": "erk"}, "slice needs distribution uniform"),
+    ("set", {"fraction": 1.5}, r"fraction must be in \[0, 1\], not 1.5"),
+    ("itop", {"interval": 0}, "interval must be at least 1"),
+    ("deepr", {"temperature": -1.0}, "temperature must be 0 or more"),
+    ("dst", {"alpha": -1.0}, "alpha must be 0 or more"),
+    ("dsr", {"stop_epoch": 99}, r"stop_epoch must be in 0\.\.8, the number of epochs, not 99"),
+    ("static", {"values": "final"}, "values needs structure_from"),
+    ("static", {"structure_from": "x", "values": "best"}, "choose one of: original, random, final"),
+    ("hashed", {"structure_from": "x"}, "hashed has no structure; structure_from is for static"),
+    ("dsr", {"structure_from": "x", "distribution": "er"}, "choose one")])
+def test_combinations_that_make_no_sense(method, options, said):
+    with pytest.raises(ValueError, match=said) as error:
+        Config(method=method, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_kernels_of_several_sizes_have_no_slices():
+    method = METHODS["dsr"](granularity="slice")
+    with pytest.raises(ValueError, match="kernels of one size, this model has 1, 9 weights"):
+        method.setup(Training("dense").model, np.random.default_rng(0))
+
+
+def test_gradual_needs_a_step_that_is_due():
+    method = METHODS["gradual"](epochs=1, steps_per_epoch=20)
+    with pytest.raises(ValueError, match="gradual never prunes"):
+        method.setup(Training("dense").model, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("case", SPARSE)
+def test_the_free_numbers_are_stored_alone(case):
+    for W in Training(case).weights():
+        assert isinstance(W, Sparse)
+        assert W.value.shape == W.index.shape == W.velocity.shape
