@@ -21,18 +21,21 @@ from .layers import (
     Sequential,
 )
 
-NAMES = ("small-cnn", "lenet-300-100", "resnet50")
+CHANNELS = {"small-cnn": (16, 32, 64), "lenet-300-100": (300, 100),
+            "resnet50": (64, 64, 128, 256, 512)}  # at width 1
 WIDE_RESNET = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)")
-WITH_WIDTH = re.compile(rf"({'|'.join(NAMES)})(?:-(\d+(?:\.\d+)?))?")
+WITH_WIDTH = re.compile(rf"({'|'.join(CHANNELS)})(?:-(\d+(?:\.\d+)?))?")
 
 
 def check_name(name):
     """Raise ValueError, with the choices, unless build() knows the model `name`."""
-    match = WIDE_RESNET.fullmatch(name)
-    if match:
-        _check_wide_resnet(int(match[1]), float(match[2]))
-    elif not WITH_WIDTH.fullmatch(name):
-        raise ValueError(f"unknown model {name!r}; choose one of: {', '.join(NAMES)}, "
+    wide, other = WIDE_RESNET.fullmatch(name), WITH_WIDTH.fullmatch(name)
+    if wide:
+        _check_wide_resnet(int(wide[1]), float(wide[2]))
+    elif other:
+        _scaled(CHANNELS[other[1]], float(other[2] or 1))
+    else:
+        raise ValueError(f"unknown model {name!r}; choose one of: {', '.join(CHANNELS)}, "
                          "wrn-D-W (such as wrn-28-2); -W, such as resnet50-0.5, sets a width")
 
 
@@ -63,7 +66,7 @@ def build(name, *, image, classes, rng, dtype=np.float32):
 def lenet_300_100(width=1, *, rng, inputs=784, classes=10, dtype=np.float32):
     """Three linear layers without biases, each followed by batch norm, the last one too, as in the
     paper's code: 267,020 parameters, 266,200 of them in the three tensors that may be sparse."""
-    first, second = _scaled((300, 100), width)
+    first, second = _scaled(CHANNELS["lenet-300-100"], width)
     kind = {"bias": False, "rng": rng, "dtype": dtype}
     return Sequential(
         flatten=Flatten(),
@@ -77,7 +80,7 @@ def small_cnn(width=1, *, rng, channels=3, classes=10, dtype=np.float32):
 
     The last four may be sparse; the first one and the classifier stay dense.
     """
-    a, b, c = _scaled((16, 32, 64), width)
+    a, b, c = _scaled(CHANNELS["small-cnn"], width)
 
     def conv(c_in, c_out, **options):
         return Conv2d(c_in, c_out, 3, pad=1, rng=rng, dtype=dtype, **options)
@@ -131,7 +134,7 @@ def resnet50(width=1, *, rng, channels=3, classes=1000, dtype=np.float32):
     25,557,032 parameters for 1,000 classes. As in the paper, all convolutions but the first and the
     shortcuts may be sparse, and the classifier: 49 tensors, 22,724,608 weights.
     """
-    c_in, *middle = _scaled((64, 64, 128, 256, 512), width)
+    c_in, *middle = _scaled(CHANNELS["resnet50"], width)
     model = {"conv1": Conv2d(channels, c_in, 7, stride=2, pad=3, rng=rng, dtype=dtype,
                              sparsifiable=False),
              "bn1": BatchNorm(c_in, dtype=dtype), "relu1": ReLU(),

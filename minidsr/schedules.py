@@ -1,6 +1,7 @@
 """Quantities that change in the course of training: plain functions of the step."""
 
 import math
+from fractions import Fraction
 
 
 def piecewise(t, total, milestones, values):
@@ -26,5 +27,5 @@ def cosine(t, end, first, last=0.0):
 
 
 def cubic(t, end):
-    """What is left, of 1, at step t: from 1 at step 0 to 0 at step `end` (Zhu & Gupta 2017)."""
-    return (1 - min(t / end, 1)) ** 3
+    """What is left, of 1, at step t: from 1 at step 0 to 0 at step `end`, exactly (a Fraction)."""
+    return (1 - min(Fraction(t, end), 1)) ** 3

@@ -1,0 +1,337 @@
+"""For each method one example, worked by hand from the formulas of its paper.
+
+The tensors are small enough to follow on paper: one linear layer, or two.
+"""
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from minidsr import models
+from minidsr.layers import Conv2d, Linear, Sequential
+from minidsr.methods import DSR, DST, ITOP, METHODS, SET, SNFS, DeepR, Gradual, RigL, ThinDense
+from minidsr.models import wide_resnet
+from minidsr.parameters import Hashed, Thresholded, surrogate
+from minidsr.reparam import shares
+from minidsr.schedules import cosine, cubic
+
+SOMETIMES = {"epochs": 1, "steps_per_epoch": 100, "periods": (1,), "period_milestones": ()}
+
+
+def network(*weights):
+    """Linear layers with these weights: not one that computes, but enough for a method."""
+    layers = {}
+    for i, values in enumerate(weights):
+        values = np.atleast_2d(np.array(values, np.float32))
+        layers[f"fc{i}"] = Linear(*values.shape[::-1], bias=False, rng=np.random.default_rng(0))
+        layers[f"fc{i}"].weight.value = values
+    return Sequential(**layers)
+
+
+def begin(method, *weights):
+    """Set `method` up so that all weights which are not 0 are free."""
+    model = network(*weights)
+    method.structure = {f"fc{i}": np.flatnonzero(values) for i, values in enumerate(weights)}
+    method.setup(model, np.random.default_rng(0))
+    return method.tensors
+
+
+def test_thin_dense():
+    """Widths of the paper (ICLR submission, table of thin networks) for WRN-28-2.
+
+    At 0.8 the nearest is 0.91 (305,346); theirs, 0.90, has 303,053; the budget is 306,384.
+    """
+    widths = {0.9: (0.66, 161_506), 0.8: (0.91, 305_346), 0.7: (1.11, 457_747),
+              0.6: (1.27, 592_612), 0.5: (1.42, 741_513)}
+    for sparsity, (width, count) in widths.items():
+        name = ThinDense(sparsity=sparsity).network("wrn-28-2", (3, 32, 32), 10)
+        assert name == f"wrn-28-{width}"
+        model = models.build(name, image=(3, 32, 32), classes=10, rng=np.random.default_rng(0))
+        assert model.free_parameters() == count
+
+
+def test_thin_dense_with_a_bitmask():
+    """The ICML version's width at 0.9; at 0.8 to 0.5 theirs are 0.98, 1.15, 1.33 and 1.47."""
+    names = [ThinDense(sparsity=s, bitmask=True).network("wrn-28-2", (3, 32, 32), 10)
+             for s in (0.9, 0.8, 0.7, 0.6, 0.5)]
+    assert names == [f"wrn-28-{width}" for width in (0.75, 0.97, 1.16, 1.32, 1.46)]
+
+
+@pytest.mark.parametrize(("name", "image", "sparsity", "budget"), [
+    ("lenet-300-100", (1, 28, 28), 0.9, 27_440), ("small-cnn", (1, 28, 28), 0.9, 8_120)])
+def test_thin_dense_is_the_nearest(name, image, sparsity, budget):
+    def distance(name):
+        return abs(models.build(name, image=image, classes=10,
+                                rng=np.random.default_rng(0)).free_parameters() - budget)
+
+    chosen = ThinDense(sparsity=sparsity).network(name, image, 10)
+    assert distance(chosen) == min(distance(f"{name}-{i / 100}") for i in range(4, 60))
+
+
+def test_static():
+    """⌊(1 - s) N⌋ of 10 and of 7 positions, with the values of the dense network."""
+    model = network(range(1, 11), range(1, 8))
+    METHODS["static"](sparsity=0.7).setup(model, np.random.default_rng(0))
+    for W, count in zip(model.params(), (3, 2), strict=True):
+        assert W.value.tolist() == (W.index + 1).tolist()
+        assert len(W.index) == count
+
+
+def test_gradual():
+    """Ten weights to two, in prunings at t = 1, 2, 3, 4:  2 + ⌊8 (1 - t/4)³⌋ are left.
+
+    8 (3/4)³ = 3.375,  8 (2/4)³ = 1,  8 (1/4)³ = 0.125,  0
+    """
+    method = Gradual(sparsity=0.8, **{**SOMETIMES, "steps_per_epoch": 5}, stop_epoch=1)
+    model = network([[5, -1, 9, 2, -8, 3, 10, -4, 7, 6]])
+    method.setup(model, np.random.default_rng(0))
+    W, left = method.tensors[0], []
+    for t in range(5):
+        if method.due(t):
+            method.checked_reallocation(t)
+            left.append(sorted(abs(W.value).tolist()))
+    assert left == [[6, 7, 8, 9, 10], [8, 9, 10], [9, 10], [9, 10]]
+
+
+def test_set():
+    """ζ = 0.4: of five positive weights the two smallest, of three negative ones the one nearest 0;
+    the DSR authors' form: of eight weights the three smallest |w|."""
+    values = [0.5, -3, 0.1, 0, 2, -0.2, 0, 0.3, -1, 4, 0, 0]
+    for variant, gone in (("sign", {0.1, 0.3, -0.2}), ("magnitude", {0.1, -0.2, 0.3})):
+        W, = begin(method := SET(fraction=0.4, variant=variant, **SOMETIMES), values)
+        report = method.checked_reallocation(1)
+        assert (report.pruned, report.grown, report.active) == ([3], [3], [8])
+        kept = {value for value in values if value} - gone
+        assert set(np.round(W.value[W.value != 0].astype(float), 3).tolist()) == kept
+        assert (W.value == 0).sum() == 3
+
+
+def test_set_and_its_variant_differ():
+    """ζ = 0.5: by sign a 1 and a -8 go, by magnitude the two positive ones."""
+    for variant, left in (("sign", [-9, 2]), ("magnitude", [-9, -8])):
+        W, = begin(method := SET(fraction=0.5, variant=variant, **SOMETIMES), [1, 2, -8, -9, 0, 0])
+        method.checked_reallocation(1)
+        assert sorted(W.value[W.value != 0].tolist()) == left
+
+
+def test_deepr():
+    """η = 0.5, α = 0.2, T = 0:  w - η g - η α s.
+
+     0.30 - 0.05 - 0.1 =  0.15    lives
+    -0.20 - 0.05 + 0.1 = -0.15    lives
+     0.10 - 0.05 - 0.1 = -0.05    was positive: dies, and one is born at 0
+    """
+    method = DeepR(alpha=0.2, temperature=0.0, **SOMETIMES)
+    W, = begin(method, [0.3, 0, -0.2, 0.1, 0, 0])
+    W.pull(np.full((1, 6), 0.1, np.float32))
+    sgd = SimpleNamespace(lr=0.5, step=lambda: setattr(W, "value", W.value - 0.5 * W.grad))
+    report = method.step(1, sgd)
+    assert (report.pruned, report.grown) == ([1], [1])
+    theta = dict(zip(W.index.tolist(), W.value.tolist(), strict=True))
+    assert theta[0] == pytest.approx(0.15)
+    assert theta[2] == pytest.approx(-0.15)
+    assert sorted(theta.values())[1] == 0
+
+
+def test_deepr_s_noise(rng):
+    """√(2 η T) ν: with η = 0.5 and T = 0.01 its standard deviation is 0.1. Drift and gradient 0."""
+    method = DeepR(alpha=0.0, temperature=0.01, **SOMETIMES)
+    W, = begin(method, np.full(10_000, 5.0))
+    W.pull(np.zeros((1, 10_000), np.float32))
+    method.step(1, SimpleNamespace(lr=0.5, step=lambda: None))
+    noise = W.value - 5
+    assert noise.mean() == pytest.approx(0, abs=0.005)
+    assert noise.std() == pytest.approx(0.1, rel=0.05)
+
+
+def test_deepr_s_signs_are_fixed():
+    """A weight born where the initial value was negative may be negative, and dies if positive."""
+    values = [0.3, 0.1, -0.2]
+    method = DeepR(alpha=0.0, temperature=0.0, **SOMETIMES)
+    model = network(values)
+    method.structure = {"fc0": np.array([0])}
+    method.setup(model, np.random.default_rng(0))
+    W, = method.tensors
+    W.grow([1, 2])
+    assert method.signs()[0].tolist() == [1, 1, -1]
+    W.value[:] = [0.1, -0.1, -0.1]
+    assert W.prune(method.signs()[0] * W.value < 0) == 1
+    assert W.index.tolist() == [0, 2]
+
+
+def test_hashed():
+    """Three numbers in six positions; ∂L/∂φ_k = Σ over h(i) = k of ξ(i) ∂L/∂θ_i (Chen, eq. 7)."""
+    W = Hashed((2, 3), np.array([10.0, 20.0, 30.0]), np.zeros(2, np.uint32))
+    bucket, sign = [2, 0, 1, 0, 2, 2], [1, -1, 1, 1, -1, 1]
+    W = type("ByHand", (Hashed,), {"bucket": np.array(bucket), "sign": np.array(sign)})(
+        (2, 3), W.value, W.key)
+    assert W.theta().tolist() == [[30, -10, 20], [10, -30, 30]]
+    W.pull(np.array([[1.0, 2, 3], [4, 5, 6]]))
+    assert W.grad.tolist() == [-2 + 4, 3, 1 - 5 + 6]
+
+
+def test_snfs():
+    """Of 4 and 4 weights a half goes; mean |V| at the weights is 3 and 1, so 3 and 1 of 4 grow.
+
+    They grow where |V| is largest among the places that are empty then.
+    """
+    method = SNFS(fraction=0.5, **SOMETIMES)
+    A, B = begin(method, [1, 2, 3, 4, 0, 0, 0, 0], [5, 6, 7, 8, 0, 0, 0, 0])
+    method.V = [np.array([[6, 3, 1, -2, 0, 4, -5, 1.0]]), np.array([[0, -2, 1, 1, 3, 0, 0, 0.0]])]
+    report = method.checked_reallocation(0)
+    assert (report.pruned, report.grown) == ([2, 2], [3, 1])
+    assert A.index.tolist() == [0, 2, 3, 5, 6]    # 0 came back: |V| = 6
+    assert A.value.tolist() == [0, 3, 4, 0, 0]
+    assert B.index.tolist() == [2, 3, 4]
+
+
+def test_snfs_s_momentum():
+    """V <- 0.9 V + g at all positions."""
+    method = SNFS(**SOMETIMES)
+    W, = begin(method, [1, 0, 2, 0])
+    for g in (1.0, 2.0):
+        W.pull(np.full((1, 4), g, np.float32))
+        method.step(0, SimpleNamespace(momentum=0.9, step=lambda: None))
+    assert method.V[0].tolist() == [pytest.approx([2.9] * 4)]
+
+
+def test_rigl():
+    """f = 0.4 at t = 0, of five weights: the two smallest go; two grow where |g| is largest among
+    the positions that do not hold one of the other three."""
+    method = RigL(fraction=0.4, **SOMETIMES)
+    W, = begin(method, [0.1, -5, 3, 0.2, 4, 0, 0, 0])
+    W.keep_dense_grad = True
+    W.pull(np.array([[-7, 9, 9, 0, 9, 1, -3, 8.0]], np.float32))
+    report = method.checked_reallocation(0)
+    assert (report.pruned, report.grown) == ([2], [2])
+    assert W.index.tolist() == [0, 1, 2, 4, 7]    # 0 came back, at 0
+    assert W.value.tolist() == [0, -5, 3, 4, 0]
+
+
+def test_rigl_s_fraction():
+    """f_t = α / 2 (1 + cos(π t / T_end)), here T_end = 95: a third of the way is 3/4 of α."""
+    method = RigL(fraction=0.4, **SOMETIMES)
+    assert method.annealed(0.4, 0) == 0.4
+    assert method.annealed(0.4, 95 / 3) == pytest.approx(0.3)
+    assert method.annealed(0.4, 95) == pytest.approx(0)
+
+
+def test_itop():
+    """Two of ten positions at first; at each update half of the two, one, moves: R_s = 0.2 and at
+    most 0.1 more each time, and in the end the fraction is 0.005."""
+    method = ITOP(interval=10, **{k: v for k, v in SOMETIMES.items() if "period" not in k})
+    W, = begin(method, [3, 4, 0, 0, 0, 0, 0, 0, 0, 0])
+    assert [t for t in range(101) if method.due(t)] == list(range(10, 100, 10))
+    assert method.explored.rate() == 0.2
+    seen = set(W.index.tolist())
+    for t in (10, 20, 30):
+        method.fraction = 1.0
+        method.checked_reallocation(t)
+        seen |= set(W.index.tolist())
+        assert method.explored.rate() == len(seen) / 10
+    assert method.annealed(0.5, 100, last=0.005) == pytest.approx(0.005)
+    assert ITOP(epochs=250, steps_per_epoch=391).interval == 1503  # the paper's 1,500
+
+
+def test_dst():
+    """One row, W = (0.5, -0.2, 1), t = 0.3, dθ = (1, 2, -1).
+
+    Q = |W| - t = (0.2, -0.1, 0.7):  M = (1, 0, 1),  S(Q) = (2 - 0.8, 2 - 0.4, 0.4)
+    dW = dθ M + dθ |W| S = (1 + 0.6, 0.64, -1 - 0.4)
+    dt = -Σ dθ W S = -(0.6 - 0.64 - 0.4) = 0.44
+    """
+    W = Thresholded(np.array([[0.5, -0.2, 1.0]]))
+    W.rows(W.value)[1][:] = 0.3
+    assert W.theta().tolist() == [[0.5, 0, 1]]
+    W.pull(np.array([[1.0, 2.0, -1.0]]))
+    assert W.grad == pytest.approx([1.6, 0.64, -1.4, 0.44])
+    assert surrogate(np.array([0, 0.4, -0.4, 0.41, 1, -1.01])) == pytest.approx(
+        [2, 0.4, 0.4, 0.4, 0.4, 0])
+
+
+def test_dst_s_penalty_and_reset():
+    """The gradient of α exp(-t) is -α exp(-t). With all weights cut off, thresholds start anew."""
+    method = DST(alpha=0.1)
+    model = network([[1, 2], [3, 4]])
+    method.setup(model, np.random.default_rng(0))
+    W, = method.tensors
+    W.rows(W.value)[1][:] = [0, 9]
+    W.grad = np.zeros(6, np.float32)
+    method.step(0, SimpleNamespace(step=lambda: None))
+    assert W.grad == pytest.approx([0, 0, 0, 0, -0.1, -0.1 * np.exp(-9)])
+    assert W.active().tolist() == [0, 1]
+    W.rows(W.value)[1][:] = 9
+    W.velocity[:] = 1
+    method.step(0, SimpleNamespace(step=lambda: None))
+    assert W.rows(W.value)[1].tolist() == W.rows(W.velocity)[1].tolist() == [0, 0]
+    assert W.active().tolist() == [0, 1, 2, 3]
+
+
+def test_dsr_s_growth_rules():
+    """Three tensors prune k = (4, 2, 0); l = (2, 2, 6) survive; 4, 14 and 6 were free before.
+
+    survivors  6 * (2, 2, 6) / 10 = (1.2, 1.2, 3.6)
+    room       6 * (8, 16, 6) / 30 = (1.6, 3.2, 1.2)
+    pruned     (4, 2, 0)
+    """
+    k, l, room = [4, 2, 0], [2, 2, 6], [4, 14, 6]
+    assert shares(k, l, room) == [1, 1, 4]
+    assert shares(k, l, room, "room") == [2, 3, 1]
+    assert shares(k, l, room, "pruned") == k
+    assert shares([3], [0], [0], "pruned") == [3]
+
+
+def test_dsr_with_slices():
+    """2x2 slices with mean |w| 1, 3 and 2, and one that is empty. H = 2: the first goes whole, the
+    empty one comes, and the mean of the last is not below 2, though two of its weights are."""
+    method = DSR(threshold=2.0, target_pruned=4, granularity="slice", **SOMETIMES)
+    model = Sequential(conv=Conv2d(2, 2, 2, rng=np.random.default_rng(0)))
+    slices = [[0, 1, 2, -1], [9, 9, 9, 9], [3, 3, 3, -3], [5, 0, 3, 0]]
+    model.layers["conv"].weight.value = np.array(slices, np.float32).reshape(2, 2, 2, 2)
+    method.structure = {"conv": np.r_[0:4, 8:16]}
+    method.setup(model, np.random.default_rng(0))
+    report = method.checked_reallocation(1)
+    assert (report.pruned, report.grown, report.active, report.K) == ([4], [4], [12], 4)
+    assert (report.H, report.next_H, report.N_p) == (2, 2, 4)
+    assert method.tensors[0].theta().reshape(4, 4).tolist() == [[0] * 4, [0] * 4, *slices[2:]]
+    assert method.tensors[0].index.tolist() == list(range(4, 16))
+
+
+def test_slices_of_a_network():
+    """Half of the slices, and they stay whole; the number of weights does not change."""
+    model = wide_resnet(10, 1, rng=np.random.default_rng(0))
+    method = DSR(sparsity=0.5, granularity="slice", threshold=0.05, target_pruned=9_000)
+    method.setup(model, np.random.default_rng(0))
+    budget = model.free_parameters()
+    for t in range(4):
+        report = method.checked_reallocation(t)
+        assert report.K > 0
+        assert report.K % 9 == 0
+        assert model.free_parameters() == budget
+        for W in method.tensors:
+            assert len(W.index) % 9 == 0
+            assert (W.index.reshape(-1, 9) == W.index[::9, None] + np.arange(9)).all()
+            assert (W.index[::9] % 9 == 0).all()
+
+
+def test_slices_of_one_weight_are_weights():
+    """With 1x1 kernels, or none, both are the same."""
+    states = []
+    for granularity in ("weight", "slice"):
+        model = network(np.arange(1, 41) / 10, np.arange(1, 21) / 10)
+        method = DSR(sparsity=0.5, granularity=granularity, threshold=0.7, target_pruned=3)
+        method.setup(model, np.random.default_rng(0))
+        for t in range(3):
+            method.checked_reallocation(t)
+        states.append([W.index.tolist() for W in method.tensors])
+    assert states[0] == states[1]
+
+
+def test_schedules():
+    assert cubic(25, 100) == Fraction(27, 64)
+    assert (cubic(0, 4), cubic(4, 4), cubic(5, 4)) == (1, 0, 0)
+    assert cosine(0, 10, 0.5, 0.1) == 0.5
+    assert cosine(5, 10, 0.5, 0.1) == pytest.approx(0.3)
+    assert cosine(10, 10, 0.5, 0.1) == pytest.approx(0.1)
