@@ -76,8 +76,9 @@ def _structure(run, model, state):
     """{name: flat positions} of all tensors that may be sparse; all positions where it is dense."""
     structure, params = {}, model.named_params()
     may_be = model.sparsifiable_layers()
-    for name in {key.rpartition(".")[0] for key in state if key.endswith(".value")} ^ set(params):
-        raise CheckpointError(f"{run}: tensors differ, such as {name}")
+    others = {key.rpartition(".")[0] for key in state if key.endswith(".value")}
+    if others ^ set(params):
+        raise CheckpointError(f"{run}: tensors differ, such as {min(others ^ set(params))}")
     for name, p in params.items():
         layer, _, _ = name.rpartition(".")
         index, value = state.get(f"{name}.index"), state[f"{name}.value"]
