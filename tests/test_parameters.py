@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from strategies import seeds
+from strategies import seeds, spread
 
-from minidsr.parameters import Dense, Sparse, index_dtype
+from minidsr.parameters import (
+    Dense,
+    Hashed,
+    Sparse,
+    Thresholded,
+    Tied,
+    index_dtype,
+    surrogate,
+)
 
 dtypes = st.sampled_from([np.float32, np.float64])
 
@@ -301,3 +309,190 @@ def test_to_the_cpu_keeps_all_but_the_gradient(W):
     assert W.grad is None
     assert all(type(getattr(W, name)) is np.ndarray for name in W.stored)
     assert (W.shape, everything(W)[2]) == (before[0], before[2])
+
+
+# Hashed and Tied: many positions share a number
+
+
+@st.composite
+def shared(draw):
+    """A Hashed or Tied tensor of up to 4 x 6 positions, from none to all numbers free."""
+    shape = draw(st.integers(1, 4)), draw(st.integers(1, 6))
+    rng = np.random.default_rng(draw(seeds))
+    theta = rng.standard_normal(shape).astype(draw(dtypes))
+    kind = draw(st.sampled_from([Hashed, Tied]))
+    return kind.random(theta, draw(st.integers(0, theta.size)), rng), theta
+
+
+def signs_of(W):
+    return np.broadcast_to(W.sign, W.size)
+
+
+@given(shared())
+def test_every_position_shows_its_number(drawn):
+    W, initial = drawn
+    theta = W.theta()
+    assert theta.shape == W.shape == initial.shape
+    assert theta.dtype == W.value.dtype == initial.dtype
+    assert set(W.value.tolist()) <= set(initial.reshape(-1).tolist())
+    for i, v in enumerate(theta.reshape(-1)):
+        assert v == (signs_of(W)[i] * W.value[W.bucket[i]] if W.value.size else 0)
+    assert W.active().tolist() == list(range(W.size))
+
+
+@given(shared(), seeds)
+def test_the_gradient_of_a_shared_number_is_a_signed_sum(drawn, seed):
+    """Brute force, and the adjoint: <θ(φ), dθ> = <φ, pull(dθ)>, as θ is linear in φ."""
+    W, _ = drawn
+    dtheta = np.random.default_rng(seed).integers(-8, 9, W.shape).astype(W.value.dtype)
+    W.pull(dtheta)
+    expected = np.zeros(W.value.size)
+    for i, d in enumerate(dtheta.reshape(-1)):
+        if len(expected):
+            expected[W.bucket[i]] += signs_of(W)[i] * d
+    assert W.grad.dtype == W.value.dtype
+    assert W.grad.tolist() == expected.tolist()
+
+
+def test_a_hash_is_uniform_and_its_sign_independent(rng):
+    """10^5 positions on 100 numbers; chi-squared for the buckets alone and with their signs."""
+    W = Hashed.random(np.zeros((1000, 100), np.float32), 100, rng)
+    assert set(W.sign.tolist()) == {-1, 1}
+    assert chisquare(np.bincount(W.bucket, minlength=100)).pvalue > 1e-3
+    both = np.bincount(2 * W.bucket + (W.sign > 0), minlength=200)
+    assert chisquare(both).pvalue > 1e-3
+    pairs = np.bincount(10 * (W.bucket[:-1] % 10) + W.bucket[1:] % 10, minlength=100)
+    assert chisquare(pairs).pvalue > 1e-3
+
+
+def test_a_hash_depends_on_its_key_alone():
+    W = Hashed((50, 20), np.arange(7.0), np.array([3, 4], np.uint32))
+    again = Hashed((50, 20), np.zeros(7), np.array([3, 4], np.uint32))
+    other = Hashed((50, 20), np.zeros(7), np.array([4, 4], np.uint32))
+    assert (W.bucket == again.bucket).all() and (W.sign == again.sign).all()
+    assert (W.bucket != other.bucket).any() and (W.sign == other.sign).all()
+
+
+def test_the_hash_is_the_published_one():
+    """The last steps of MurmurHash3, for 32 bits: 0 -> 0, 1 -> 0x514E28B7."""
+    def mixed(h):
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+            h = (h ^ h >> shift) * factor % 2 ** 32
+        return h ^ h >> 16
+
+    assert (mixed(0), mixed(1)) == (0, 0x514E28B7)
+    W = Hashed((50, 20), np.arange(7.0), np.array([3, 0], np.uint32))
+    assert W.bucket.tolist() == [mixed(i ^ 3) * 7 >> 32 for i in range(1000)]
+    assert W.sign.tolist() == [1 - 2 * (mixed(i) >> 31) for i in range(1000)]
+
+
+def test_tied_numbers_are_used_equally_often(rng):
+    for count in (1, 3, 7, 20):
+        W = Tied.random(np.zeros((4, 5), np.float32), count, rng)
+        uses = np.bincount(W.bucket, minlength=count)
+        assert uses.max() - uses.min() <= 1
+        assert uses.sum() == 20
+
+
+@pytest.mark.parametrize("kind", [Hashed, Tied])
+def test_shared_numbers_make_the_trip_bit_for_bit(kind, rng):
+    theta = rng.standard_normal((4, 5)).astype(np.float32)
+    W, other = kind.random(theta, 6, rng), kind.random(theta, 6, rng)
+    W.velocity[:] = 3
+    assert (W.theta() != other.theta()).any()
+    other.load(W.state())
+    assert everything(W) == everything(other)
+    assert (W.theta() == other.theta()).all()
+    with pytest.raises(ValueError, match="does not fit"):
+        kind.random(theta, 7, rng).load(W.state())
+
+
+# Thresholded: weights below a trained threshold are cut off
+
+
+@st.composite
+def thresholded(draw, dtype=None):
+    rng = np.random.default_rng(draw(seeds))
+    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+    W = Thresholded(spread(shape, rng).astype(dtype or draw(dtypes)))
+    W.rows(W.value)[1][...] = rng.uniform(-0.5, 1.5, shape[0])
+    return W
+
+
+@given(thresholded())
+def test_theta_is_cut_off_by_row(W):
+    weights, thresholds = W.rows(W.value)
+    theta = W.theta().reshape(weights.shape)
+    assert theta.dtype == W.value.dtype
+    for row, cut, t in zip(weights, theta, thresholds, strict=True):
+        assert cut.tolist() == [w if abs(w) > t else 0 for w in row]
+    assert W.active().tolist() == np.flatnonzero(abs(weights) > thresholds[:, None]).tolist()
+
+
+def test_a_new_threshold_cuts_off_zeros_only():
+    W = Thresholded(np.array([[0.5, 0, -1], [0, 2, 3]], np.float32))
+    assert W.value.tolist() == [0.5, 0, -1, 0, 2, 3, 0, 0]
+    assert W.active().tolist() == [0, 2, 4, 5]
+    assert W.size == 6
+
+
+@given(thresholded(np.float64), seeds)
+def test_gradients_of_weights_and_thresholds(W, seed):
+    """By central differences of what the surrogate stands for: θ linearised at this point,
+
+        θ(w, t) = w M + w0 C(|w| - t),  C the integral of the surrogate, M and w0 frozen.
+    """
+    rng = np.random.default_rng(seed)
+    dtheta = rng.standard_normal(W.shape)
+    W.pull(dtheta)
+    frozen, mask = W.rows(W.value.copy())[0], W.excess() > 0
+
+    def loss(array):
+        w, t = W.rows(array)
+        theta = w * mask + frozen * integral(abs(w) - t[:, None])
+        return (dtheta.reshape(w.shape) * theta).sum()
+
+    step = 1e-6
+    for i in range(W.value.size):
+        up, down = W.value.copy(), W.value.copy()
+        up[i] += step
+        down[i] -= step
+        assert W.grad[i] == pytest.approx((loss(up) - loss(down)) / (2 * step), rel=1e-4, abs=1e-4)
+
+
+def integral(q):
+    """Of the surrogate from 0 to q: by hand, 2 q - 2 q |q| up to 0.4, then 0.4 a unit up to 1."""
+    a = np.minimum(abs(q), 1)
+    return np.sign(q) * np.where(a <= 0.4, 2 * a - 2 * a * a, 0.48 + 0.4 * (a - 0.4))
+
+
+def test_the_surrogate():
+    q = np.linspace(-1.5, 1.5, 3001)
+    assert np.allclose(np.gradient(integral(q), q)[(abs(abs(q) - 1) > 0.01)],
+                       surrogate(q)[(abs(abs(q) - 1) > 0.01)], atol=5e-3)
+    assert surrogate(np.array([0.2], np.float32)).dtype == np.float32
+
+
+@given(thresholded())
+def test_thresholded_makes_the_trip_bit_for_bit(W):
+    other = Thresholded(np.zeros(W.shape, W.value.dtype))
+    other.load(W.state())
+    assert everything(W) == everything(other)
+    with pytest.raises(ValueError, match="does not fit"):
+        Thresholded(np.zeros((*W.shape, 2), W.value.dtype)).load(W.state())
+
+
+# what is kept of the gradient of θ
+
+
+def test_the_dense_gradient_is_kept_on_request(rng):
+    W = Sparse((2, 2), np.array([1, 2]), np.array([1.0, 2.0]))
+    dtheta = rng.standard_normal((2, 2))
+    W.pull(dtheta)
+    assert W.dense_grad is None
+    W.keep_dense_grad = True
+    W.pull(dtheta)
+    assert (W.dense_grad == dtheta).all()
+    W.keep_dense_grad = False
+    W.pull(dtheta)
+    assert W.dense_grad is None
