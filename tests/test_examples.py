@@ -316,6 +316,15 @@ def test_slices_of_a_network():
             assert (W.index[::9] % 9 == 0).all()
 
 
+@pytest.mark.parametrize("index", [range(8), range(1, 10), [*range(8), 9], range(4)])
+def test_parts_of_slices_are_refused(index):
+    model = Sequential(conv=Conv2d(2, 2, 3, rng=np.random.default_rng(0)))
+    method = DSR(granularity="slice", target_pruned=1)
+    method.structure = {"conv": np.array(index)}
+    with pytest.raises(ValueError, match="structure of whole slices"):
+        method.setup(model, np.random.default_rng(0))
+
+
 def test_slices_of_one_weight_are_weights():
     """With 1x1 kernels, or none, both are the same."""
     states = []

@@ -15,6 +15,7 @@ ORDER = [
     ["layers", "sgd", "reparam"],
     ["trace"],
     ["invariants", "exploration", "models", "density", "schedules", "properties"],
+    ["slices"],
     ["methods.base"],
     ["methods.deepr", "methods.dsr", "methods.dst", "methods.gradual", "methods.hashed",
      "methods.itop", "methods.rigl", "methods.set", "methods.snfs", "methods.static",

@@ -11,17 +11,12 @@
 The algorithm itself is reparam.reallocate(). Static sparse training is the same without it.
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-
-from ..backend import get_xp
-from ..density import uniform
 from ..invariants import OF_ANY_METHOD, OF_ONE
-from ..parameters import Sparse
 from ..reparam import GROWTHS, check_arguments, reallocate
+from ..slices import check_whole, random_slices, reallocate_slices, slice_size
 from .base import Dynamic, check_choice
 
 PAPER_FRACTION = 20_000 / 145_139  # N_p for WRN-28-2 at sparsity 0.9, of its sparse weights
@@ -59,11 +54,13 @@ class DSR(Dynamic):
     def setup(self, model, rng):
         """Raises ValueError where H, N_p or δ is out of range, or kernel sizes are mixed."""
         layers = model.sparsifiable_layers()
-        self.slice = 1 if self.granularity == "weight" else _slice_size(layers)
+        self.slice = 1 if self.granularity == "weight" else slice_size(layers)
         if self.slice > 1 and self.structure is None:
-            self.structure = {name: _random_slices(layer.weight.size, self.slice, self.sparsity,
-                                                   rng) for name, layer in layers.items()}
+            self.structure = {
+                name: random_slices(layer.weight.size, self.slice, self.sparsity, rng)
+                for name, layer in layers.items()}
         super().setup(model, rng)
+        check_whole(self.tensors, self.slice)
         if self.target_pruned is None:
             budget = sum(W.value.size for W in self.tensors)
             self.target_pruned = max(1, round(PAPER_FRACTION * budget))
@@ -86,43 +83,3 @@ class DSR(Dynamic):
     def load(self, state):
         super().load(state)
         self.H, self.target_pruned = state["H"], state["N_p"]
-
-
-def reallocate_slices(tensors, H, N_p, delta, rng, *, size, **options):
-    """Algorithm 1 with slices of `size` positions for weights; N_p and the Report count weights.
-
-    A slice has the mean |w| of its weights, and is pruned and grown as a whole.
-    """
-    slices = [Sparse((W.size // size,), W.index[::size] // size,
-                     abs(W.value).reshape(-1, size).mean(1)) for W in tensors]
-    for S in slices:
-        S.velocity[...] = 1  # and what is grown has 0
-    H, report = reallocate(slices, H, max(1, round(N_p / size)), delta, rng, **options)
-    for W, S in zip(tensors, slices, strict=True):
-        xp, grown = get_xp(S.index), S.index[S.velocity == 0]
-        W.prune(~xp.isin(W.index // size, S.index[S.velocity == 1]))
-        W.grow(_positions(grown, size))
-    return H, replace(report, N_p=report.N_p * size, K=report.K * size, **{
-        name: [n * size for n in getattr(report, name)] for name in ("pruned", "grown", "active")})
-
-
-def _slice_size(layers):
-    """How many weights a k x k slice has. ValueError where tensors have kernels of several sizes,
-    since then a slice here would be exchanged for one of another size there."""
-    sizes = {math.prod(layer.weight.shape[2:]) for layer in layers.values()}
-    if len(sizes) > 1:
-        raise ValueError("granularity slice needs kernels of one size, this model has "
-                         f"{', '.join(map(str, sorted(sizes)))} weights a slice")
-    return sizes.pop()
-
-
-def _random_slices(size, slice_size, sparsity, rng):
-    """Flat positions of slices drawn at random, at this sparsity."""
-    slices = size // slice_size
-    count, = uniform([slices], sparsity)
-    return _positions(np.sort(rng.choice(slices, count, replace=False)), slice_size)
-
-
-def _positions(slices, size):
-    """The flat positions of all weights of these slices."""
-    return (slices[:, None] * size + get_xp(slices).arange(size)).reshape(-1)
