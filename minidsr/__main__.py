@@ -86,6 +86,8 @@ def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = 
     out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
     history = run_training(config, out=out, resume=resume, progress=True)
     print()
+    if history.setup["network"] != config.model:
+        print(f"{config.method} trained {history.setup['network']}\n")
     print(report.compare({config.method: history}))
     if history.sparsity:
         print()

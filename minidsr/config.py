@@ -79,7 +79,7 @@ class Config:
     (papers and defaults: set 0.3, rigl 0.3, snfs 0.5, itop 0.5)."""
     interval: int | None = None
     """itop: steps between reallocations (paper: 1,500 of 97,750; default: a 65th of training,
-    at least 100)."""
+    at least 100 or a fifth)."""
     variant: str | None = None
     """The form of a method, its paper's by default. set: sign or magnitude. deepr: global or
     per-tensor. hashed: hash or balanced. itop: set or rigl."""
@@ -142,10 +142,13 @@ class Config:
         METHODS[self.method].from_config(self, steps_per_epoch=1)  # it knows what it allows
 
     def for_method(self, method):
-        """The same config for another method; options it does not have go back to the default."""
+        """The same config for another method. Options that it does not have go back to the default,
+        and those that each method has a meaning of its own for."""
         check_choice("method", method, METHODS)
-        return replace(self, method=method, **{
-            name: getattr(Config, name) for name in OPTIONS - set(METHODS[method].options())})
+        reset = OPTIONS - set(METHODS[method].options())
+        if method != self.method:
+            reset |= {"variant", "alpha", "fraction"}
+        return replace(self, method=method, **{name: getattr(Config, name) for name in reset})
 
     def _check_options(self):
         """ValueError where an option is set that the method, or the others set, do not have."""

@@ -41,9 +41,12 @@ def check_name(name):
 
 def widened(name, width):
     """The name of the same network with another width."""
-    match = WIDE_RESNET.fullmatch(name)
-    kind = f"wrn-{match[1]}" if match else WITH_WIDTH.fullmatch(name)[1]
-    return f"{kind}-{width:g}"
+    return f"{_split(name)[0]}-{width:g}"
+
+
+def width_of(name):
+    """The width in the name of a network."""
+    return float(_split(name)[1] or 1)
 
 
 def build(name, *, image, classes, rng, dtype=np.float32):
@@ -166,6 +169,12 @@ def _bottleneck(c_in, c_mid, stride, rng, dtype):
         conv=conv(c_in, c_out, 1, stride=stride, sparsifiable=False),
         bn=BatchNorm(c_out, dtype=dtype))
     return Residual(before=Sequential(), body=body, shortcut=shortcut)
+
+
+def _split(name):
+    """What stands before and behind the last hyphen, if a width stands there."""
+    wide = re.fullmatch(r"(wrn-\d+)-(.+)", name)
+    return (wide or WITH_WIDTH.fullmatch(name)).groups()
 
 
 def _check_wide_resnet(depth, width):

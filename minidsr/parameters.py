@@ -196,7 +196,10 @@ class Hashed(Parameterization):
         return (self.sign * self.value[self.bucket]).reshape(self.shape)
 
     def pull(self, dtheta):
-        """Set grad from the gradient of θ: signed sums over the positions that share a number."""
+        """Set grad from the gradient of θ: signed sums over the positions that share a number.
+
+        Added up in float64; on a GPU in no fixed order.
+        """
         m = self.value.size
         sums = get_xp(dtheta).bincount(self.bucket, self.sign * dtheta.reshape(-1), minlength=m)
         self.grad = sums[:m].astype(self.value.dtype)

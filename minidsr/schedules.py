@@ -7,9 +7,10 @@ from fractions import Fraction
 def piecewise(t, total, milestones, values):
     """The value in force at step t of `total`: values[i] from milestones[i-1] * total on.
 
-    milestones are fractions of training, increasing, one fewer than values.
+    milestones are fractions of training, increasing, one fewer than values; 0.55 of 100 counts as
+    55, where floating point arithmetic would find more.
     """
-    return values[sum(t >= m * total for m in milestones)]
+    return values[sum(t >= Fraction(str(m)) * total for m in milestones)]
 
 
 def reallocates(t, total, milestones, periods, stop):

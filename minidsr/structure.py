@@ -1,5 +1,6 @@
 """Start from where another run ended: its structure, with initial or with trained values."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from . import models
 from .checkpoint import CheckpointError
 from .checkpoint import load as load_checkpoint
 from .config import read_config
+from .density import free_counts
 from .methods import METHODS
 
 
@@ -35,6 +37,7 @@ def start_from(config, model, image, classes):
              if key.startswith("model/")}
     _check_configs(run, config, other)
     structure = _structure(run, model, state)
+    _check_budget(run, config, model, structure)
     if config.values in (None, "original"):
         source = initial_model(other, other.model, image, classes)
         for p, q in zip(model.params(), source.params(), strict=True):
@@ -55,21 +58,29 @@ def start_from(config, model, image, classes):
 
 def _check_configs(run, config, other):
     """CheckpointError where a run with `config` cannot start from `run`, with config `other`."""
-    def sparsity(c):
-        return c.sparsity if "sparsity" in METHODS[c.method].options() else 0.0
-
-    needed = 0.0 if METHODS[config.method].budget == "shrinking" else sparsity(config)
     if other.model != config.model:
         raise CheckpointError(f"{run}: is of {other.model}, not of {config.model}")
-    if sparsity(other) != needed:
-        raise CheckpointError(f"{run}: has sparsity {sparsity(other)}, {config.method} needs "
-                              f"{needed} to start with")
     if config.values == "random" and config.seed == other.seed:
         raise CheckpointError(f"{run}: was begun with seed {other.seed} too; choose another --seed "
                               "for random values, or --values original")
     if config.values in (None, "original") and other.structure_from and other.values != "random":
         raise CheckpointError(f"{run}: did not start from initial values of its own, but from "
                               f"{other.structure_from}")
+
+
+def _check_budget(run, config, model, structure):
+    """CheckpointError where that run has another number of weights than this one may begin with.
+
+    A structure of slices may have fewer than a slice for each tensor less.
+    """
+    layers = model.sparsifiable_layers().values()
+    shapes = [layer.weight.shape for layer in layers]
+    begins_dense = METHODS[config.method].budget == "shrinking"
+    budget = sum(free_counts(shapes, 0.0 if begins_dense else config.sparsity, "uniform"))
+    count = sum(len(index) for index in structure.values())
+    if not budget - sum(math.prod(shape[2:]) - 1 for shape in shapes) <= count <= budget:
+        raise CheckpointError(f"{run}: has {count:,} sparsifiable weights, {config.method} with "
+                              f"sparsity {config.sparsity} begins with {budget:,}")
 
 
 def _structure(run, model, state):

@@ -11,6 +11,7 @@ import pytest
 from tiny import write_cifar10
 
 from minidsr.__main__ import COMMANDS, main
+from minidsr.methods import METHODS
 
 TINY = ["--model", "wrn-10-1", "--batch", "10", "--device", "cpu"]
 
@@ -86,6 +87,50 @@ def test_demo(tmp_path, capsys):
         assert word in out
     assert {p.name for p in tmp_path.iterdir()} == {
         "accuracy.png", "sparsity-dsr.png", "threshold-dsr.png"}
+
+
+def test_demo_of_all_methods(tmp_path, capsys):
+    assert main(["demo", "--methods", "all", "--out", str(tmp_path), "--epochs", "1", "--device",
+                 "cpu"]) == 0
+    out = capsys.readouterr().out
+    table = out[out.index("method "):out.index("Where DSR left")]
+    rows = {line.split()[0]: line.split() for line in table.splitlines()[2:] if line}
+    assert list(rows) == list(METHODS)
+    for method, row in rows.items():
+        assert row[-1] == METHODS[method].budget
+        assert abs(int(row[1].replace(",", "")) - 4_952) < 200 or method in ("dense", "dst")
+    assert {p.name for p in tmp_path.iterdir()} >= {
+        "accuracy.png", "exploration.png", "sparsity-gradual.png", "sparsity-snfs.png",
+        "sparsity-dst.png", "sparsity-dsr.png", "threshold-dsr.png"}
+
+
+def test_demo_of_some_methods(tmp_path, capsys):
+    fails(capsys, ["demo", "--methods", "dsr", "magic", "--out", tmp_path],
+          "unknown method 'magic'; choose one of: dense, thin-dense")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_of_another_method_is_refused(tmp_path, capsys):
+    fails(capsys, ["train", "--method", "rigl", "--growth", "room", "--out", tmp_path / "a"],
+          "rigl has no option growth, which is for dsr")
+
+
+def test_from_the_structure_of_another_run(run, data_dir, tmp_path, capsys):
+    flags = ["--structure-from", str(run), "--values", "random", "--seed", "1"]
+    assert train(tmp_path / "b", data_dir, *flags) == 0
+    config = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert config["structure_from"] == str(run)
+    assert main(["eval", str(tmp_path / "b"), "--device", "cpu"]) == 0
+    fails(capsys, ["train", "--method", "hashed", "--structure-from", run, "--out", tmp_path / "c"],
+          "hashed has no structure")
+
+
+@pytest.mark.parametrize("method", ["thin-dense", "gradual", "deepr", "snfs", "dst"])
+def test_bench_of_a_method(method, capsys):
+    flags = ["--model", "wrn-10-1", "--batch", "4", "--steps", "1", "--method", method]
+    assert main(["bench", *flags, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["model"] == ("wrn-10-0.36" if method == "thin-dense" else "wrn-10-1")
 
 
 def test_a_step_of_wrn_28_2_stays_under_a_gibibyte():

@@ -1,12 +1,18 @@
 """What the project says of itself is true: requirements, line counts, the README's Python."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from minidsr.methods import METHODS
+
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
+import state_memory  # noqa: E402
+
 README = (ROOT / "README.md").read_text()
 
 
@@ -27,6 +33,20 @@ def test_line_counts_in_the_readme():
     assert len(rows) >= 10
     for path, lines in rows:
         assert int(lines) == len((ROOT / path).read_text().splitlines()), path
+
+
+def test_the_table_of_methods_in_the_readme():
+    """Every method has a row, with its lines of code and the memory of its training state."""
+    section = README[README.index("## Every method"):README.index("## From Python")]
+    rows = re.findall(r"^\| `([\w-]+)`[^|]*\| (\d+) \|.*\| ([\d.]+)(?: \(([\d.]+)\))? \|$",
+                      section, re.MULTILINE)
+    assert [row[0] for row in rows] == list(METHODS)
+    for method, lines, memory, peak in rows:
+        name = "base" if method == "dense" else method.replace("-", "_")
+        path = ROOT / "minidsr" / "methods" / f"{name}.py"
+        assert int(lines) == len(path.read_text().splitlines()), method
+        measured = [f"{numbers:.1f}" for numbers in state_memory.measure(method)]
+        assert measured == [memory, peak or memory], method
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))

@@ -5,6 +5,7 @@ import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import chi2, chisquare
 
-from minidsr.invariants import order_does_not_matter, same_seed_same_result, violations
+from minidsr.invariants import (
+    OF_ONE,
+    fair_shares,
+    order_does_not_matter,
+    same_seed_same_result,
+    violations,
+)
 from minidsr.parameters import Sparse
 from minidsr.properties import (
     all_patterns,
@@ -55,6 +62,31 @@ def active(W):
 @given(cases())
 def test_every_invariant_holds(case):
     assert violations(case.run()) == []
+
+
+@given(cases(), st.sampled_from(["room", "pruned"]))
+def test_other_growth_rules_differ_in_the_shares_only(case, growth):
+    invariants = [i for i in OF_ONE if i.__name__ not in ("shares", "overflow", "grown_elsewhere")]
+    r = case.run(partial(reallocate, growth=growth))
+    assert violations(r, invariants=invariants) == []
+    paper = case.run()
+    assert (r.report.next_H, r.report.pruned) == (paper.report.next_H, paper.report.pruned)
+    if growth == "pruned":
+        assert r.report.grown == r.report.pruned
+        return
+    k, _, g = r.counts()
+    free = [c.room for c in r.changes]
+    weights = [a + b for a, b in zip(k, free, strict=True)]
+    first = fair_shares(min(sum(k), sum(free)), weights, free)
+    again = fair_shares(max(sum(k) - sum(free), 0), weights, k)
+    assert all(abs(n - a - b) < 1 for n, a, b in zip(g, first, again, strict=True))
+
+
+def test_an_unknown_growth_rule_changes_nothing():
+    W = Sparse((4,), np.array([0, 1]), np.array([0.1, 5.0]))
+    with pytest.raises(ValueError, match="choose one of: survivors, pruned, room"):
+        reallocate([W], 1.0, 1, 0.1, np.random.default_rng(0), growth="loss")
+    assert W.value.tolist() == [0.1, 5.0]
 
 
 @pytest.mark.parametrize("networks", [

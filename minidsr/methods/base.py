@@ -31,7 +31,7 @@ class Method:
 
     @classmethod
     def options(cls):
-        """The names of all options that the constructor takes."""
+        """The names of the options, which train.Config has too."""
         return [field.name for field in fields(cls)]
 
     @classmethod
@@ -70,7 +70,6 @@ class Method:
 
     def checked_reallocation(self, t):
         """reallocate(), observed; InvariantError if what it did breaks an invariant."""
-        self.explored.observe()
         before = snapshot(self.model.named_params()) if self.check else None
         report = self.reallocate(t)
         self.explored.observe()
@@ -137,6 +136,11 @@ class Dynamic(Method):
     def setup(self, model, rng):
         super().setup(model, rng)
         self.tensors = make_sparse(model, self.sparsity, self.distribution, rng, self.structure)
+        self.explored.observe()
+
+    def moving(self, t):
+        """Is step t before the stop?"""
+        return t < self.stop * self.total_steps
 
     def keep_dense_grad(self, keep):
         """Shall the tensors keep all of the gradient of θ, from the next backward on?"""
@@ -187,7 +191,7 @@ def whole(fraction, count):
 
 
 def prune_smallest(W, n):
-    """Remove the n free numbers of smallest magnitude; of equals, the first. Returns n."""
+    """Remove the n free numbers of smallest magnitude; of equals, the first. Returns how many."""
     xp = get_xp(W.value)
     dead = xp.zeros(W.value.size, bool)
     dead[xp.argsort(xp.abs(W.value), kind="stable")[:n]] = True
@@ -209,6 +213,12 @@ def check_choice(name, value, choices):
     """Raise ValueError, with the choices, where `value` is none of them."""
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}; choose one of: {', '.join(choices)}")
+
+
+def check_not_negative(name, number):
+    """Raise ValueError unless `number` is 0 or more, and finite."""
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be 0 or more, and finite, not {number}")
 
 
 def check_fraction(fraction):

@@ -2,7 +2,7 @@
 
     s sign of a position, fixed   α drift   T temperature   η learning rate   ν ~ N(0, 1)
 
-    setup:  ψ at random; s are the signs of the dense initial values
+    setup:  ψ at random; s are the signs of the dense initial values, at random where these are 0
     step:   w <- w - η dE/dw - η α s + √(2 η T) ν,  for the free numbers
             prune where s w < 0
             grow as many at 0, at random among the free positions of all tensors
@@ -17,7 +17,7 @@ import numpy as np
 
 from ..backend import get_xp, to_host
 from ..reparam import grow_back
-from .base import Dynamic, check_choice
+from .base import Dynamic, check_choice, check_not_negative
 
 
 @dataclass(kw_only=True, eq=False)
@@ -28,8 +28,8 @@ class DeepR(Dynamic):
     variant      global, the paper's; or per-tensor, the DSR authors': every tensor grows what it
                  lost, and not where it just died while other positions are free
 
-    With momentum, drift and gradient go through it; the noise does not. It reports the moves of a
-    period at its end. From stop_epoch on, it is plain SGD.
+    With momentum, drift and gradient go through it; the noise does not. It reports at the end of
+    each period what has moved in it. After the stop it is plain SGD.
     """
 
     alpha: float = 1e-5
@@ -39,9 +39,8 @@ class DeepR(Dynamic):
     def __post_init__(self):
         super().__post_init__()
         check_choice("variant of deepr", self.variant, ("global", "per-tensor"))
-        if self.alpha < 0 or self.temperature < 0:
-            raise ValueError(f"alpha and temperature must be 0 or more, not {self.alpha} and "
-                             f"{self.temperature}")
+        check_not_negative("alpha", self.alpha)
+        check_not_negative("temperature", self.temperature)
 
     def setup(self, model, rng):
         thetas = [to_host(layer.weight.theta()) for layer in model.sparsifiable_layers().values()]
@@ -51,10 +50,13 @@ class DeepR(Dynamic):
             coins = rng.random(theta.shape) - 0.5
             bits = np.packbits(np.where(theta == 0, coins, theta) < 0)
             self.negative.append(get_xp(W.value).asarray(bits))
-        self.pruned, self.grown = ([0] * len(self.tensors) for _ in "kg")  # in this period
+        self._begin_period()
+
+    def _begin_period(self):
+        self.pruned = self.grown = [0] * len(self.tensors)  # until now, in this period
 
     def step(self, t, sgd):
-        if t >= self.stop * self.total_steps:
+        if not self.moving(t):
             sgd.step()
             return None
         for W, s in zip(self.tensors, self.signs(), strict=True):
@@ -69,7 +71,7 @@ class DeepR(Dynamic):
         if not self.due(t):
             return None
         report = self.report(self.pruned, self.grown)
-        self.pruned, self.grown = ([0] * len(self.tensors) for _ in "kg")
+        self._begin_period()
         return report
 
     def reallocate(self, t):

@@ -61,8 +61,10 @@ class DSR(Dynamic):
                 for name, layer in layers.items()}
         super().setup(model, rng)
         check_whole(self.tensors, self.slice)
+        budget = sum(W.value.size for W in self.tensors)
+        if not budget:
+            raise ValueError(f"sparsity {self.sparsity} leaves dsr no weight to move")
         if self.target_pruned is None:
-            budget = sum(W.value.size for W in self.tensors)
             self.target_pruned = max(1, round(PAPER_FRACTION * budget))
         self.H = self.threshold
         check_arguments(self.tensors, self.H, self.target_pruned, self.tolerance)

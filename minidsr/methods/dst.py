@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ..backend import get_xp
 from ..parameters import Thresholded
-from .base import Method
+from .base import Method, check_not_negative
 
 
 @dataclass(kw_only=True, eq=False)
@@ -28,8 +28,7 @@ class DST(Method):
     budget = "learned"
 
     def __post_init__(self):
-        if self.alpha < 0:
-            raise ValueError(f"alpha must be 0 or more, not {self.alpha}")
+        check_not_negative("alpha", self.alpha)
 
     def setup(self, model, rng):
         super().setup(model, rng)

@@ -1,12 +1,12 @@
 """Gradual pruning, "compressed sparse" (Zhu & Gupta 2017): from dense to sparse, never back.
 
-    s  sparsity at the end   m  free numbers of a tensor of N positions   t_end  the last pruning
+    m  free numbers of a tensor of N positions, m_end those of a sparse one   t_end  last pruning
 
     setup:  all positions are free
     step:   SGD on the free numbers
             from time to time, until t_end:
                 in each tensor prune the smallest |w|, down to
-                m = (1 - s) N + s N (1 - t / t_end)³, rounded down; what is pruned stays pruned
+                m = m_end + (N - m_end) (1 - t / t_end)³, rounded down; what is pruned stays pruned
 
 Source: Zhu & Gupta, "To prune, or not to prune", eq. 1, with s_i = 0 and t_0 = 0. Of DSR it has the
 budget at the end only: training needs all of the memory. It goes on from a trained dense network
@@ -16,7 +16,7 @@ with --structure-from RUN --values final.
 from dataclasses import dataclass
 
 from ..density import free_counts
-from ..invariants import OF_ANY_METHOD, balance, budget
+from ..invariants import OF_ANY_METHOD
 from ..schedules import cubic
 from .base import Dynamic, Method, make_sparse, prune_smallest
 
@@ -27,7 +27,8 @@ class Gradual(Dynamic):
     the DSR authors' runs of 48 epochs)."""
 
     budget = "shrinking"
-    invariants = tuple(i for i in OF_ANY_METHOD if i not in (budget, balance))
+    invariants = tuple(i for i in OF_ANY_METHOD
+                       if i.__name__ not in ("budget", "balance"))
     stop = 0.8
 
     def setup(self, model, rng):
@@ -37,7 +38,9 @@ class Gradual(Dynamic):
         shapes = [layer.weight.shape for layer in layers]
         self.final = free_counts(shapes, self.sparsity, self.distribution)
         self.tensors = make_sparse(model, 0.0, "uniform", rng, self.structure)
-        self.t_end = max((t for t in range(self.total_steps) if self.due(t)), default=None)
+        self.explored.observe()
+        steps = reversed(range(self.total_steps))
+        self.t_end = next((t for t in steps if self.due(t)), None)
         if self.t_end is None:
             raise ValueError("gradual never prunes: no period ends before the stop")
 

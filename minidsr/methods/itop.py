@@ -24,7 +24,10 @@ class ITOP(Dynamic):
     """
     fraction  of its free numbers, that each tensor replaces at first
     interval  ΔT; None: a 65th of training, the paper's 1,500 of 97,750 steps, but at least 100
+              steps, or a fifth of a short training
     variant   how it grows: set or rigl
+
+    Of base.Dynamic's options, `periods` have no effect.
     """
 
     fraction: float = 0.5
@@ -42,7 +45,7 @@ class ITOP(Dynamic):
         check_fraction(self.fraction)
         check_choice("variant of itop", self.variant, ("set", "rigl"))
         if self.interval is None:
-            self.interval = max(100, self.total_steps // 65)
+            self.interval = max(self.total_steps // 65, min(100, self.total_steps // 5), 1)
         if self.interval < 1:
             raise ValueError(f"interval must be at least 1, not {self.interval}")
 
@@ -52,10 +55,11 @@ class ITOP(Dynamic):
         return report
 
     def due(self, t):
-        return 0 < t < self.stop * self.total_steps and t % self.interval == 0
+        return t > 0 and self.moving(t) and t % self.interval == 0
 
     def reallocate(self, t):
-        fraction, pruned = self.annealed(self.fraction, t, last=0.005), []
+        last = min(0.005, self.fraction)
+        fraction, pruned = self.annealed(self.fraction, t, last), []
         for W in self.tensors:
             n = prune_smallest(W, int(fraction * W.value.size))
             if self.variant == "set":

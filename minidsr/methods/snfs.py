@@ -37,8 +37,9 @@ class SNFS(Dynamic):
         self.keep_dense_grad(True)
 
     def step(self, t, sgd):
-        self.V = [sgd.momentum * V + W.dense_grad
-                  for V, W in zip(self.V, self.tensors, strict=True)]
+        if self.moving(t):
+            self.V = [sgd.momentum * V + W.dense_grad
+                      for V, W in zip(self.V, self.tensors, strict=True)]
         return super().step(t, sgd)
 
     def reallocate(self, t):

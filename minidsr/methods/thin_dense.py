@@ -20,8 +20,6 @@ from .. import models
 from ..density import check_sparsity, free_counts
 from .base import Method
 
-WIDTHS = [i / 100 for i in range(1, 1001)]
-
 
 @dataclass(kw_only=True, eq=False)
 class ThinDense(Method):
@@ -48,7 +46,8 @@ class ThinDense(Method):
         shapes = [layer.weight.shape for layer in full.sparsifiable_layers().values()]
         positions, free = (sum(free_counts(shapes, s, "uniform")) for s in (0.0, self.sparsity))
         budget = full.free_parameters() - positions + free + self.bitmask * positions / 32
-        widths = [width for width in WIDTHS if _possible(name, width)]
+        most = round(110 * models.width_of(name))  # with the bitmask a little above its own
+        widths = [i / 100 for i in range(1, most + 1) if _possible(name, i / 100)]
         i = bisect_left(widths, 0, key=distance)  # the first that is not too small
         nearest = min(widths[max(0, i - 1):i + 1], key=lambda width: abs(distance(width)))
         return models.widened(name, nearest)
