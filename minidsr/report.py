@@ -53,10 +53,11 @@ def plot(histories, folder):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [_draw(folder / "accuracy.png", _accuracy, histories)]
+    styles = _styles(histories)
+    paths = [_draw(folder / "accuracy.png", _accuracy, histories, styles)]
     moving = {label: h for label, h in histories.items() if h.reallocations}
     if len(moving) > 1:
-        paths.append(_draw(folder / "exploration.png", _exploration, moving))
+        paths.append(_draw(folder / "exploration.png", _exploration, moving, styles))
     for label, history in histories.items():
         if len({tuple(r["active"]) for r in _moments(history)}) > 1:
             paths.append(_draw(folder / f"sparsity-{label}.png", _sparsity, history))
@@ -81,11 +82,12 @@ def _draw(path, fill, *what):
     return path
 
 
-def _accuracy(figure, histories):
+def _accuracy(figure, histories, styles):
     axes = figure.add_subplot()
-    for (label, history), style in zip(histories.items(), _styles(), strict=False):
+    for label, history in histories.items():
         axes.plot([e["epoch"] for e in history.epochs],
-                  [e["test_accuracy"] for e in history.epochs], marker="o", markersize=3, **style,
+                  [e["test_accuracy"] for e in history.epochs], marker="o", markersize=3,
+                  **styles[label],
                   label=f"{label}: {history.epochs[-1]['free_parameters']:,} free parameters")
     axes.set(xlabel="epoch", ylabel="test accuracy (%)", title="Test accuracy")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -93,11 +95,11 @@ def _accuracy(figure, histories):
     _legend(axes, len(histories))
 
 
-def _exploration(figure, histories):
+def _exploration(figure, histories, styles):
     axes = figure.add_subplot()
-    for (label, history), style in zip(histories.items(), _styles(), strict=False):
+    for label, history in histories.items():
         axes.step([r["step"] for r in history.records], [r["explored"] for r in history.records],
-                  where="post", label=label, **style)
+                  where="post", label=label, **styles[label])
     axes.set(xlabel="training step", ylabel="$R_s$", ylim=(0, 1.02),
              title="Share of positions that have ever been free")
     axes.grid(alpha=0.3)
@@ -107,10 +109,11 @@ def _exploration(figure, histories):
 def _sparsity(figure, history):
     axes = figure.add_subplot()
     tensors, moments = history.setup["tensors"], _moments(history)
+    between = "steps-post" if history.reallocations else "default"
     for i, (tensor, colour) in enumerate(zip(tensors, _colours(len(tensors)), strict=True)):
-        axes.step([r["step"] for r in moments],
-                  [100 * (1 - r["active"][i] / tensor["size"]) for r in moments], where="post",
-                  color=colour, label=tensor["name"].removesuffix(".weight"))
+        axes.plot([r["step"] for r in moments],
+                  [100 * (1 - r["active"][i] / tensor["size"]) for r in moments],
+                  drawstyle=between, color=colour, label=tensor["name"].removesuffix(".weight"))
     axes.set(xlabel="training step", ylabel="sparsity (%)",
              title="Sparsity of each tensor: first layers dark, last layers bright")
     axes.grid(alpha=0.3)
@@ -139,12 +142,12 @@ def _colours(n):
     return [colormaps["viridis"](i / max(1, n - 1)) for i in range(n)]
 
 
-def _styles():
-    """Lines that can be told apart, for twenty runs."""
+def _styles(labels):
+    """{label: how its lines look}; twenty can be told apart."""
     from matplotlib import colormaps
 
-    return [{"color": colormaps["tab10"](i % 10), "linestyle": "--" if i > 9 else "-"}
-            for i in range(20)]
+    return {label: {"color": colormaps["tab10"](i % 10), "linestyle": "-" if i % 20 < 10 else "--"}
+            for i, label in enumerate(labels)}
 
 
 def _legend(axes, entries, many=5):

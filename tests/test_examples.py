@@ -80,19 +80,19 @@ def test_static():
 
 
 def test_gradual():
-    """Ten weights to two, in prunings at t = 1, 2, 3, 4:  2 + ⌊8 (1 - t/4)³⌋ are left.
+    """Ten weights to two, in prunings at t = 1, 2, 3, 4, 5:  2 + ⌊8 (1 - t/5)³⌋ are left.
 
-    8 (3/4)³ = 3.375,  8 (2/4)³ = 1,  8 (1/4)³ = 0.125,  0
+    8 (4/5)³ = 4.096,  8 (3/5)³ = 1.728,  8 (2/5)³ = 0.512,  0.064,  0
     """
-    method = Gradual(sparsity=0.8, **{**SOMETIMES, "steps_per_epoch": 5}, stop_epoch=1)
+    method = Gradual(sparsity=0.8, **{**SOMETIMES, "steps_per_epoch": 6}, stop_epoch=1)
     model = network([[5, -1, 9, 2, -8, 3, 10, -4, 7, 6]])
     method.setup(model, np.random.default_rng(0))
     W, left = method.tensors[0], []
-    for t in range(5):
+    for t in range(6):
         if method.due(t):
             method.checked_reallocation(t)
             left.append(sorted(abs(W.value).tolist()))
-    assert left == [[6, 7, 8, 9, 10], [8, 9, 10], [9, 10], [9, 10]]
+    assert left == [[5, 6, 7, 8, 9, 10], [8, 9, 10], [9, 10], [9, 10], [9, 10]]
 
 
 def test_set():
@@ -116,6 +116,14 @@ def test_set_and_its_variant_differ():
         assert sorted(W.value[W.value != 0].tolist()) == left
 
 
+def test_set_counts_zeros_as_positive():
+    """ζ = 0.5 of three positive ones, 0 among them, and of one negative: the 0 goes, no other."""
+    W, = begin(method := SET(fraction=0.5, **SOMETIMES), [1, 2, 3, -4, 0, 0])
+    W.value[1] = 0
+    method.checked_reallocation(1)
+    assert sorted(W.value[W.value != 0].tolist()) == [-4, 1, 3]
+
+
 def test_deepr():
     """η = 0.5, α = 0.2, T = 0:  w - η g - η α s.
 
@@ -133,6 +141,15 @@ def test_deepr():
     assert theta[0] == pytest.approx(0.15)
     assert theta[2] == pytest.approx(-0.15)
     assert sorted(theta.values())[1] == 0
+
+
+def test_deepr_lets_a_weight_at_0_live():
+    """It has not changed its sign; so a newborn one has a step to leave 0."""
+    method = DeepR(alpha=0.0, temperature=0.0, **SOMETIMES)
+    W, = begin(method, [0.3, -0.2, 0, 0])
+    W.value[:] = [0.0, -0.1]
+    assert method.checked_reallocation(1).pruned == [0]
+    assert W.index.tolist() == [0, 1]
 
 
 def test_deepr_s_noise(rng):
@@ -344,3 +361,11 @@ def test_schedules():
     assert cosine(0, 10, 0.5, 0.1) == 0.5
     assert cosine(5, 10, 0.5, 0.1) == pytest.approx(0.3)
     assert cosine(10, 10, 0.5, 0.1) == pytest.approx(0.1)
+
+
+def test_dsr_keeps_one_or_none():
+    """A tensor wholly below H: its largest stays, or, in the paper, none."""
+    for keep_one, pruned in ((True, 2), (False, 3)):
+        method = DSR(threshold=4.0, target_pruned=2, keep_one=keep_one, **SOMETIMES)
+        begin(method, [1, -3, 2, 0], [5, 6, 0, 0])
+        assert method.checked_reallocation(1).pruned == [pruned, 0]
