@@ -37,7 +37,7 @@ class Report:
     N_p: int | None = None  # how many it was meant to prune
     delta: float | None = None
     keep_one: bool | None = None
-    K: int | None = None  # pruned in all, and grown in all
+    K: int | None = None  # pruned in all; grown in all, too, unless the budget shrinks
     pruned: list[int] | None = None
     grown: list[int] | None = None
     active: list[int] | None = None  # free numbers afterwards

@@ -16,6 +16,7 @@ from minidsr.models import wide_resnet
 from minidsr.parameters import Hashed, Thresholded, surrogate
 from minidsr.reparam import shares
 from minidsr.schedules import cosine, cubic
+from minidsr.sgd import SGD
 
 SOMETIMES = {"epochs": 1, "steps_per_epoch": 100, "periods": (1,), "period_milestones": ()}
 
@@ -276,14 +277,30 @@ def test_dst_s_penalty_and_reset():
     W, = method.tensors
     W.rows(W.value)[1][:] = [0, 9]
     W.grad = np.zeros(6, np.float32)
-    method.step(0, SimpleNamespace(step=lambda: None))
+    sgd = SimpleNamespace(step=lambda: None, weight_decay=0.0, l1=0.0)
+    method.step(0, sgd)
     assert W.grad == pytest.approx([0, 0, 0, 0, -0.1, -0.1 * np.exp(-9)])
     assert W.active().tolist() == [0, 1]
     W.rows(W.value)[1][:] = 9
     W.velocity[:] = 1
-    method.step(0, SimpleNamespace(step=lambda: None))
+    method.step(0, sgd)
     assert W.rows(W.value)[1].tolist() == W.rows(W.velocity)[1].tolist() == [0, 0]
     assert W.active().tolist() == [0, 1, 2, 3]
+
+
+def test_dst_s_thresholds_do_not_decay():
+    """Weights do: 1 - 0.5 (0.1 + 0.01 * 1) = 0.945; t = 0.5 stays, as α and dt are 0."""
+    method = DST(alpha=0.0)
+    model = network([[1, 2], [3, 4]])
+    method.setup(model, np.random.default_rng(0))
+    W, = method.tensors
+    W.rows(W.value)[1][:] = 0.5
+    W.grad = np.zeros(6, np.float32)
+    sgd = SGD([W], momentum=0.0, nesterov=False, weight_decay=0.1, l1=0.01)
+    sgd.lr = 0.5
+    method.step(0, sgd)
+    assert W.value[0] == pytest.approx(0.945)
+    assert W.rows(W.value)[1] == pytest.approx(0.5)
 
 
 def test_dsr_s_growth_rules():

@@ -4,7 +4,7 @@
     α price of low thresholds
 
     setup:  θ = W where |W| > t, else 0;  t = 0
-    step:   SGD on W and t, of the loss + α Σ exp(-t):
+    step:   SGD on W and t, of the loss + α Σ exp(-t); weight decay is for W only:
                 dW = dθ (1[|W| > t] + |W| S(|W| - t)),  dt = -Σ dθ W S(|W| - t) - α exp(-t)
             where not more than 1 % of a tensor is left, its t start again at 0
 
@@ -40,7 +40,10 @@ class DST(Method):
     def step(self, t, sgd):
         for W in self.tensors:
             (_, thresholds), (_, gradient) = W.rows(W.value), W.rows(W.grad)
-            gradient -= self.alpha * get_xp(thresholds).exp(-thresholds)
+            xp = get_xp(thresholds)
+            gradient -= self.alpha * xp.exp(-thresholds)
+            # what sgd.step() will add, as thresholds are not to decay
+            gradient -= sgd.weight_decay * thresholds + sgd.l1 * xp.sign(thresholds)
         sgd.step()
         for W in self.tensors:
             if len(W.active()) <= 0.01 * W.size:
