@@ -23,6 +23,7 @@ from .environment import environment
 from .history import History
 from .invariants import InvariantError
 from .methods import METHODS
+from .methods.base import Dynamic
 from .parallel import threads
 from .train import Interrupted, Trainer, TrainingError, evaluate
 from .train import train as run_training
@@ -45,6 +46,8 @@ def demo(out: Out = Path("runs/demo"),
          methods: tuple[str, ...] = ("dense", "static", "dsr"), sparsity: float = 0.95,
          epochs: int = 5, seed: int = 0, device: str = "auto") -> None:
     """See it work: dense, static and DSR training on drawn shapes, under a minute, no download.
+
+    In batches of 50 images, with a reallocation every 10 to 20 steps.
 
     Args:
         out: Where the figures go; those of an earlier demo are replaced.
@@ -89,6 +92,9 @@ def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = 
     if history.setup["network"] != config.model:
         print(f"{config.method} trained {history.setup['network']}\n")
     print(report.compare({config.method: history}))
+    if issubclass(METHODS[config.method], Dynamic) and not history.reallocations:
+        print(f"\n{config.method} has moved nothing: no period ended before the stop "
+              f"(--periods, --stop-epoch)")
     if history.sparsity:
         print()
         print(report.by_tensor(history))

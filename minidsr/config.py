@@ -30,10 +30,10 @@ class Config:
     (HashedNets), deepr, set, snfs (sparse momentum), rigl, itop, dst (trainable masks) or dsr (the
     paper's)."""
     sparsity: float = 0.9
-    """Share of the sparsifiable weights that stay zero, in [0, 1) (paper: 0.9, 0.8, ... 0.5)."""
+    """Share of the sparsifiable positions without a weight, in [0, 1) (paper: 0.5 to 0.9)."""
     distribution: str = "uniform"
-    """How the tensors share the free numbers at first: uniform (the paper's), er (Erdős–Rényi) or
-    erk (Erdős–Rényi with kernels); the same number in all."""
+    """How the tensors share the weights at first (gradual: in the end): uniform (the DSR paper's),
+    er (Erdős–Rényi, SET's) or erk (with kernels, RigL's and ITOP's); all have the same total."""
     epochs: int = 8
     """Passes over the training images (paper: 200)."""
     batch: int = 100
@@ -70,16 +70,16 @@ class Config:
     keep_one: bool = True
     """dsr: of a tensor wholly below H, keep the largest weight (paper: no)."""
     growth: str = "survivors"
-    """dsr: what a tensor's share of growth is proportional to: survivors (paper), room (its free
+    """dsr: what a tensor's share of growth is proportional to: survivors (paper), room (its empty
     positions, the opposite), or pruned (nothing moves between tensors)."""
     granularity: str = "weight"
     """dsr: what moves: weight, or slice, all weights of a kernel slice together (paper: both)."""
     fraction: float | None = None
-    """Share of its free numbers that a tensor replaces each time, for snfs, rigl and itop at first
-    (papers and defaults: set 0.3, rigl 0.3, snfs 0.5, itop 0.5)."""
+    """Share of its weights that a tensor replaces each time; for snfs, rigl and itop at first
+    (default, as in their papers: set 0.3, rigl 0.3, snfs 0.5, itop 0.5)."""
     interval: int | None = None
-    """itop: steps between reallocations (paper: 1,500 of 97,750; default: a 65th of training,
-    at least 100 or a fifth)."""
+    """itop: steps between reallocations (its paper: 1,500 of 97,750, with rigl 4,000; default: a
+    65th of training, but at least 100 steps, or a fifth of training if that is less)."""
     variant: str | None = None
     """The form of a method, its paper's by default. set: sign or magnitude. deepr: global or
     per-tensor. hashed: hash or balanced. itop: set or rigl."""
@@ -164,7 +164,8 @@ class Config:
             having = [m for m, kind in METHODS.items() if kind.sparse]
             raise ValueError(f"{self.method} has no structure; structure_from is for "
                              f"{', '.join(having)}")
-        if self.structure_from is not None and self.distribution != "uniform":
+        if (self.structure_from is not None and self.distribution != "uniform"
+                and METHODS[self.method].budget == "conserved"):
             raise ValueError("distribution and structure_from both say where weights are; choose "
                              "one")
 

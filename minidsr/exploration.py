@@ -1,6 +1,6 @@
 """How much of the space of structures training has seen: the exploration rate R_s.
 
-    R_s  the share of positions that have ever been free   (Liu et al., ICML 2021, section 3.1)
+    R_s  the share of positions that have ever held a weight   (Liu et al., ICML 2021, section 3.1)
 """
 
 import numpy as np

@@ -24,7 +24,7 @@ def compare(histories):
                      f"{history.test_accuracy:.2f} %", average, f"{len(moved)}",
                      f"{last['explored']:.3f}", budget(history)])
     return table(rows, ["method", "free parameters", "sparsity", "test accuracy",
-                        "moved each time", "reallocations", "R_s", "budget"])
+                        "pruned each time", "reallocations", "R_s", "budget"])
 
 
 def budget(history):
@@ -47,8 +47,8 @@ def by_tensor(history):
 def plot(histories, folder):
     """Draw {label: History} into `folder`; returns the paths of the figures.
 
-    accuracy.png: test accuracy by epoch. exploration.png, of several runs that move weights: R_s
-    over time. sparsity-LABEL.png, where it changes: the sparsity of each tensor over time.
+    accuracy.png: test accuracy by epoch. exploration.png, of runs that move weights: R_s over time.
+    sparsity-LABEL.png, where it changes: the sparsity of each tensor over time.
     threshold-LABEL.png, where there is one: H and K over time.
     """
     folder = Path(folder)
@@ -56,7 +56,7 @@ def plot(histories, folder):
     styles = _styles(histories)
     paths = [_draw(folder / "accuracy.png", _accuracy, histories, styles)]
     moving = {label: h for label, h in histories.items() if h.reallocations}
-    if len(moving) > 1:
+    if moving:
         paths.append(_draw(folder / "exploration.png", _exploration, moving, styles))
     for label, history in histories.items():
         if len({tuple(r["active"]) for r in _moments(history)}) > 1:
@@ -101,7 +101,7 @@ def _exploration(figure, histories, styles):
         axes.step([r["step"] for r in history.records], [r["explored"] for r in history.records],
                   where="post", label=label, **styles[label])
     axes.set(xlabel="training step", ylabel="$R_s$", ylim=(0, 1.02),
-             title="Share of positions that have ever been free")
+             title="Share of positions that have ever held a weight")
     axes.grid(alpha=0.3)
     _legend(axes, len(histories))
 

@@ -66,10 +66,10 @@ def test_eval_agrees_with_training(run, capsys):
     assert f"{last['free_parameters']:,} free parameters" in out
 
 
-def test_plot_draws_three_figures(run, capsys):
+def test_plot_draws_four_figures(run, capsys):
     assert main(["plot", str(run)]) == 0
     out = capsys.readouterr().out
-    for name in ("accuracy.png", "sparsity-dsr.png", "threshold-dsr.png"):
+    for name in ("accuracy.png", "exploration.png", "sparsity-dsr.png", "threshold-dsr.png"):
         assert str(run / "figures" / name) in out
         assert (run / "figures" / name).read_bytes().startswith(b"\x89PNG")
 
@@ -86,7 +86,7 @@ def test_demo(tmp_path, capsys):
     for word in ("dense", "static", "dsr", "free parameters", "conserved", "accuracy.png"):
         assert word in out
     assert {p.name for p in tmp_path.iterdir()} == {
-        "accuracy.png", "sparsity-dsr.png", "threshold-dsr.png"}
+        "accuracy.png", "exploration.png", "sparsity-dsr.png", "threshold-dsr.png"}
 
 
 def test_demo_of_all_methods(tmp_path, capsys):

@@ -45,7 +45,7 @@ def test_the_table_of_methods_in_the_readme():
         name = "base" if method == "dense" else method.replace("-", "_")
         path = ROOT / "minidsr" / "methods" / f"{name}.py"
         assert int(lines) == len(path.read_text().splitlines()), method
-        measured = [f"{numbers:.1f}" for numbers in state_memory.measure(method)]
+        measured = [f"{numbers:.1f}" for numbers in state_memory.measure(method)]  # end, most
         assert measured == [memory, peak or memory], method
 
 

@@ -5,10 +5,11 @@
     setup:  ψ at random; s are the signs of the dense initial values, at random where these are 0
     step:   w <- w - η dE/dw - η α s + √(2 η T) ν,  for the free numbers
             prune where s w < 0
-            grow as many at 0, at random among the free positions of all tensors
+            grow as many at 0, at random among the empty positions of all tensors
 
-Source: Bellec et al., Algorithm 1, with w = s θ. Like DSR it keeps one budget for all tensors; it
-rewires at every step, by sign where DSR goes by size, and large tensors grow more.
+Source: Bellec et al. (arXiv 1711.05136), Algorithm 1, with w = s θ. Like DSR it keeps one budget
+for all tensors; it rewires at every step, by sign where DSR goes by size, and large tensors grow
+more.
 """
 
 from dataclasses import dataclass
@@ -26,10 +27,10 @@ class DeepR(Dynamic):
     alpha        α, the pull towards 0
     temperature  T
     variant      global, the paper's; or per-tensor, the DSR authors': every tensor grows what it
-                 lost, and not where it just died while other positions are free
+                 lost, and not where it just died while other positions are empty
 
     With momentum, drift and gradient go through it; the noise does not. It reports at the end of
-    each period what has moved in it. After the stop it is plain SGD.
+    each period, and before the stop, what has moved since. After the stop it is plain SGD.
     """
 
     alpha: float = 1e-5
@@ -68,7 +69,7 @@ class DeepR(Dynamic):
         report = self.checked_reallocation(t)
         self.pruned = [a + b for a, b in zip(self.pruned, report.pruned, strict=True)]
         self.grown = [a + b for a, b in zip(self.grown, report.grown, strict=True)]
-        if not self.due(t):
+        if not self.due(t) and self.moving(t + 1):
             return None
         report = self.report(self.pruned, self.grown)
         self._begin_period()

@@ -8,8 +8,9 @@
                 dW = dθ (1[|W| > t] + |W| S(|W| - t)),  dt = -Σ dθ W S(|W| - t) - α exp(-t)
             where not more than 1 % of a tensor is left, its t start again at 0
 
-Source: Liu et al., section 3. There is no budget: sparsity comes out of α, and weights below their
-threshold are trained as well. DSR has one threshold, which is not learned, and a budget.
+Source: Liu et al. (arXiv 2005.06870), section 3. There is no budget: sparsity comes out of α, and
+weights below their threshold are trained as well. DSR has one threshold, which is not learned, and
+a budget.
 """
 
 from dataclasses import dataclass

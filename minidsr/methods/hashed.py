@@ -5,8 +5,8 @@
     setup:  θ_i = ξ(i) φ[h(i)], m the same as for a sparse tensor
     step:   SGD on φ; the gradient of a number is the signed sum over its positions
 
-Source: Chen et al., eq. 3 to 7. It shares the budget with DSR, and differs in that no position is
-empty, so nothing can move. Hashes take no memory.
+Source: Chen et al. (arXiv 1504.04788), eq. 3 to 7. It shares the budget with DSR, and differs in
+that no position is empty, so nothing can move. Hashes take no memory.
 """
 
 from dataclasses import dataclass

@@ -8,9 +8,9 @@
                 prune the f m smallest |w|
                 grow as many at 0: at random (SET), or where |dE/dθ| is largest (RigL)
 
-Source: Liu et al., section 3: what counts is R_s, the share of positions that were trained at some
-time (exploration.py); so weights need long intervals to become worth comparing. DSR moves weights
-more often, and between tensors.
+Source: Liu et al. (arXiv 2102.02887), section 3: what counts is R_s, the share of positions that
+were trained at some time (exploration.py); so weights need long intervals to become worth
+comparing. DSR moves weights more often, and between tensors.
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ from .base import Dynamic, check_choice, check_fraction, grow_largest, prune_sma
 class ITOP(Dynamic):
     """
     fraction  of its free numbers, that each tensor replaces at first
-    interval  ΔT; None: a 65th of training, the paper's 1,500 of 97,750 steps, but at least 100
-              steps, or a fifth of a short training
-    variant   how it grows: set or rigl
+    interval  ΔT; None: a 65th of training, the paper's 1,500 of 97,750 steps (4,000 with rigl);
+              but at least 100 steps, or a fifth of training if that is less
+    variant   how it grows: set or rigl; unlike in rigl.py, SGD takes its step before
 
-    Of base.Dynamic's options, `periods` have no effect.
+    It has base.Dynamic's other options, but no periods.
     """
 
     fraction: float = 0.5

@@ -7,8 +7,9 @@
                 prune the f m smallest |w|
                 grow as many where |g| is largest, at 0; what was just pruned may come back
 
-Source: Evci et al., Algorithm 1. It needs the dense gradient, at these steps only; every tensor
-keeps its number of weights. DSR needs no dense gradient, and moves weights between tensors.
+Source: Evci et al. (arXiv 1911.11134), Algorithm 1. It needs the dense gradient, at these steps
+only; every tensor keeps its number of weights. DSR needs no dense gradient, and moves weights
+between tensors.
 """
 
 from dataclasses import dataclass

@@ -6,10 +6,10 @@
     step:   SGD on the free numbers
             from time to time, in each tensor:
                 prune the ζ n₊ smallest of the positive and the ζ n₋ largest of the negative ones
-                grow as many at random free positions, at 0
+                grow as many at random empty positions, at 0
 
-Source: Mocanu et al., Algorithm 1; once an epoch there. Like DSR it grows at random, at zero; it
-sorts where DSR has a threshold, and every tensor keeps its number of weights.
+Source: Mocanu et al. (arXiv 1707.04780), Algorithm 1; once an epoch there. Like DSR it grows at
+random, at zero; it sorts where DSR has a threshold, and every tensor keeps its number of weights.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class SET(Dynamic):
     """
     fraction  ζ
     variant   sign, the paper's; or magnitude, the DSR authors': the ζ m smallest |w|, and nothing
-              grows where it was just pruned while other positions are free
+              grows where it was just pruned while other positions are empty
     """
 
     fraction: float = 0.3

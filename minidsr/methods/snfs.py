@@ -9,9 +9,9 @@
                 tensors share K in proportion to mean |V| at their free numbers before
                 in each tensor grow where |V| is largest, at 0
 
-Source: Dettmers & Zettlemoyer, section 3; once an epoch there. Like DSR it moves weights between
-tensors; it needs the dense gradient at every step, and V is as large as all weights. Counts are
-exact here, where the published code lets them drift.
+Source: Dettmers & Zettlemoyer (arXiv 1907.04840), section 3; once an epoch there. Like DSR it moves
+weights between tensors; it needs the dense gradient at every step, and V is as large as all
+weights. Counts are exact here, where the published code lets them drift.
 """
 
 from dataclasses import dataclass
