@@ -94,7 +94,7 @@ def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = 
     print(report.compare({config.method: history}))
     if issubclass(METHODS[config.method], Dynamic) and not history.reallocations:
         print(f"\n{config.method} has moved nothing: no period ended before the stop "
-              f"(--periods, --stop-epoch)")
+              "(--periods, --stop-epoch)")
     if history.sparsity:
         print()
         print(report.by_tensor(history))

@@ -141,6 +141,20 @@ def test_a_step_of_wrn_28_2_stays_under_a_gibibyte():
     assert json.loads(done.stdout)["peak_rss_bytes"] < 2**30
 
 
+def test_a_method_that_moved_nothing_says_so(data_dir, tmp_path, capsys):
+    flags = ["train", "--data", "cifar10", "--data-dir", data_dir, *TINY, "--epochs", "1"]
+    assert main([*flags, "--method", "set", "--out", str(tmp_path / "a")]) == 0
+    assert "set has moved nothing: no period ended before the stop" in capsys.readouterr().out
+    assert main([*flags, "--method", "static", "--out", str(tmp_path / "b")]) == 0
+    assert "moved nothing" not in capsys.readouterr().out
+
+
+def test_the_network_of_thin_dense_is_named(data_dir, tmp_path, capsys):
+    assert main(["train", "--data", "cifar10", "--data-dir", data_dir, *TINY, "--epochs", "1",
+                 "--method", "thin-dense", "--out", str(tmp_path / "a")]) == 0
+    assert "thin-dense trained wrn-10-0.36" in capsys.readouterr().out
+
+
 def test_bench_json(capsys):
     assert main(["bench", "--model", "wrn-10-1", "--batch", "4", "--steps", "1", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)

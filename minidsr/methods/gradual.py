@@ -8,9 +8,9 @@
                 in each tensor prune the smallest |w|, down to
                 m = m_end + (N - m_end) (1 - t / t_end)³, rounded down; what is pruned stays pruned
 
-Source: Zhu & Gupta, "To prune, or not to prune" (arXiv 1710.01878), eq. 1, with s_i = 0 and t_0 =
-0. Of DSR it has the budget at the end only: training needs all of the memory. It goes on from a
-trained dense network with --structure-from RUN --values final.
+Source: Zhu & Gupta, "To prune, or not to prune" (arXiv 1710.01878), eq. 1, from
+sparsity 0 at step 0. Of DSR it has the budget at the end only: training needs all of the memory. It
+goes on from a trained dense network with --structure-from RUN --values final.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Memory of the training state of each method: python tests/benchmarks/state_memory.py
 
-For wrn-28-2 and a budget of 145,139 weights (sparsity 0.9), in numbers of 4 bytes for each weight of
-the budget: values, positions, gradients, velocities of the sparsifiable tensors, and what the
+For wrn-28-2 and a budget of 145,139 weights (sparsity 0.9), in numbers of 4 bytes for each weight
+of the budget: values, positions, gradients, velocities of the sparsifiable tensors, and what the
 method itself keeps between two steps. Counted from the arrays. Prints a Markdown table.
 """
 
