@@ -1,7 +1,9 @@
 """Quantities that change in the course of training: plain functions of the step."""
 
 import math
+from bisect import bisect_right
 from fractions import Fraction
+from functools import cache
 
 
 def piecewise(t, total, milestones, values):
@@ -10,7 +12,7 @@ def piecewise(t, total, milestones, values):
     milestones are fractions of training, increasing, one fewer than values; 0.55 of 100 counts as
     55, where floating point arithmetic would find more.
     """
-    return values[sum(t >= Fraction(str(m)) * total for m in milestones)]
+    return values[bisect_right(_first_steps(total, tuple(milestones)), t)]
 
 
 def reallocates(t, total, milestones, periods, stop):
@@ -30,3 +32,9 @@ def cosine(t, end, first, last=0.0):
 def cubic(t, end):
     """What is left, of 1, at step t: from 1 at step 0 to 0 at step `end`, exactly (a Fraction)."""
     return (1 - min(Fraction(t, end), 1)) ** 3
+
+
+@cache
+def _first_steps(total, milestones):
+    """The first step at or after each milestone."""
+    return [math.ceil(Fraction(str(m)) * total) for m in milestones]

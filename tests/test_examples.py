@@ -333,6 +333,19 @@ def test_dsr_with_slices():
     assert method.tensors[0].index.tolist() == list(range(4, 16))
 
 
+def test_a_slice_of_zeros_that_is_kept_is_not_new():
+    """The only slice is kept, though it is 0; nothing was pruned, so nothing grows."""
+    method = DSR(threshold=1.0, target_pruned=1, granularity="slice", **SOMETIMES)
+    model = Sequential(conv=Conv2d(2, 2, 2, rng=np.random.default_rng(0)))
+    model.layers["conv"].weight.value[...] = 0
+    method.structure = {"conv": np.arange(4, 8)}
+    method.setup(model, np.random.default_rng(0))
+    method.tensors[0].velocity[:] = 3
+    assert method.checked_reallocation(1).K == 0
+    assert method.tensors[0].index.tolist() == [4, 5, 6, 7]
+    assert method.tensors[0].velocity.tolist() == [3, 3, 3, 3]
+
+
 def test_slices_of_a_network():
     """Half of the slices, and they stay whole; the number of weights does not change."""
     model = wide_resnet(10, 1, rng=np.random.default_rng(0))

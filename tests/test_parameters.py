@@ -429,6 +429,16 @@ def test_theta_is_cut_off_by_row(W):
     assert W.active().tolist() == np.flatnonzero(abs(weights) > thresholds[:, None]).tolist()
 
 
+def test_a_weight_at_its_threshold_is_cut_off():
+    """M = 1[|W| > t] is strict."""
+    W = Thresholded(np.array([[0.5, -0.5, 0.75]]))
+    W.rows(W.value)[1][:] = 0.5
+    assert W.theta().tolist() == [[0, 0, 0.75]]
+    assert W.active().tolist() == [2]
+    W.pull(np.ones((1, 3)))
+    assert W.grad[:2].tolist() == [0.5 * 2, 0.5 * 2]  # by the surrogate alone
+
+
 def test_a_new_threshold_cuts_off_zeros_only():
     W = Thresholded(np.array([[0.5, 0, -1], [0, 2, 3]], np.float32))
     assert W.value.tolist() == [0.5, 0, -1, 0, 2, 3, 0, 0]
