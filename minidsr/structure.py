@@ -26,7 +26,8 @@ def start_from(config, model, image, classes):
 
     original  that run's initial ones
     random    `model` keeps its own, of another seed
-    final     that run's trained ones, with all other parameters and the running statistics
+    final     that run's trained ones, with all other parameters and the running statistics;
+              `model` keeps its own where that run has none
 
     Raises ValueError where that is not possible; a tensor by another name or of another shape is an
     error.
@@ -46,7 +47,6 @@ def start_from(config, model, image, classes):
         for name, p in model.named_params().items():
             value = state[f"{name}.value"]
             if f"{name}.index" in state:
-                p.value[...] = 0
                 p.value.reshape(-1)[state[f"{name}.index"]] = value
             else:
                 p.value = value

@@ -39,6 +39,7 @@ def test_a_value_holds_from_its_milestone_on():
     values = [piecewise(t, 10, (0.5, 0.8), "abc") for t in range(10)]
     assert "".join(values) == "aaaaabbbcc"
     assert piecewise(3, 10, (), [7]) == 7
+    assert [piecewise(t, 100, (0.55,), (1, 2)) for t in (54, 55)] == [1, 2]  # 0.55 * 100 > 55
 
 
 @given(tables(), st.integers(0, 64))
