@@ -153,7 +153,7 @@ def _styles(labels):
 def _legend(axes, entries, many=5):
     """Inside the axes, or beside them where it has more than `many` entries."""
     if entries > many:
-        axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5),
+        axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5), handlelength=4,
                     ncols=1 + entries // 16)
     else:
         axes.legend()
