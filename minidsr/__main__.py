@@ -45,7 +45,7 @@ Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of
 def demo(out: Out = Path("runs/demo"),
          methods: tuple[str, ...] = ("dense", "static", "dsr"), sparsity: float = 0.95,
          epochs: int = 5, seed: int = 0, device: str = "auto") -> None:
-    """See it work: dense, static and DSR training on drawn shapes, under a minute, no download.
+    """See it work: dense, static and DSR training on drawn shapes, a minute or two, no download.
 
     In batches of 50 images, with a reallocation every 10 to 20 steps.
 
