@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from tiny import write_cifar10
 
-from minidsr import data
+from minidsr import data as datasets
 from minidsr.__main__ import COMMANDS, main
 from minidsr.methods import METHODS
 
@@ -92,7 +92,7 @@ def test_demo(tmp_path, capsys):
 
 
 def test_demo_of_all_methods(tmp_path, capsys, monkeypatch):
-    whole = data.load("synthetic", "data")
+    whole = datasets.load("synthetic", "data")
     few = replace(whole, train_x=whole.train_x[:2000], train_y=whole.train_y[:2000])
     monkeypatch.setattr("minidsr.data.load", lambda name, folder: few)
     assert main(["demo", "--methods", "all", "--out", str(tmp_path), "--epochs", "1", "--device",
