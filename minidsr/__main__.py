@@ -68,9 +68,9 @@ def demo(out: Out = Path("runs/demo"),
     print(f"\nThe last epoch of {epochs}, one run each (seed {seed}), from the same initial values "
           "on the same batches:\n")
     print(report.compare(histories))
-    for method in {"dsr"} & set(methods):
+    if "dsr" in histories:
         print("\nWhere DSR left its weights:\n")
-        print(report.by_tensor(histories[method]))
+        print(report.by_tensor(histories["dsr"]))
     _print_figures(report.plot(histories, out))
 
 

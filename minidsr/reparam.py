@@ -49,7 +49,7 @@ def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True, growth="survivors"
     tensors  list of Sparse, changed in place
     H        the threshold in use, a normal float32; N_p in 1..Σm and δ in [0, 1) set the next
     rng      numpy.random.Generator, draws the new positions
-    growth   what shares are proportional to: survivors, the paper's; room, the opposite: the free
+    growth   what shares are proportional to: survivors, the paper's; room, the opposite: the empty
              positions; or pruned: each tensor grows what it lost
 
     Returns (H for the next call, Report). Raises ValueError for arguments out of range or a weight
