@@ -19,6 +19,7 @@ from . import checkpoint, data, reparam, report, trace
 from . import verify as verification
 from .backend import choose_device
 from .config import Config, read_config
+from .engine import missed
 from .environment import environment
 from .history import History
 from .invariants import InvariantError
@@ -62,6 +63,7 @@ def demo(out: Out = Path("runs/demo"),
                     periods=(10, 10, 20, 20))
     configs = {method: config.for_method(method) for method in methods}
     histories = {}
+    _say_what_is_missed(config)
     for method, config in configs.items():
         print(f"{method}:")
         histories[method] = run_training(config, progress=True)
@@ -87,6 +89,7 @@ def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = 
     """
     config = Config(**vars(flags))
     out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
+    _say_what_is_missed(config)
     history = run_training(config, out=out, resume=resume, progress=True)
     print()
     if history.setup["network"] != config.model:
@@ -101,14 +104,16 @@ def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = 
     print(f"\nrun directory: {out}   figures: minidsr plot {out}")
 
 
-def eval(run: Run, data_dir: str | None = None, device: str = "auto") -> None:
+def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
+         device: str = "auto") -> None:
     """Test the network of a run on its data set's test images.
 
     Args:
         data_dir: Folder of the data set, if it has moved.
+        engine: im2col, sparse, or auto: sparse where it is faster.
         device: cpu, gpu or auto.
     """
-    config = replace(_config_of(run), device=device)
+    config = replace(_config_of(run), engine=engine, device=device)
     trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config, fresh=False)
     trainer.load(run / "checkpoint.npz")
     with threads(config.threads):
@@ -129,7 +134,8 @@ def plot(run: Run) -> None:
 
 
 def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: str = "dense",
-          sparsity: float = 0.9, device: str = "auto", threads: int | None = None,
+          sparsity: float = 0.9, engine: str = "auto", device: str = "auto",
+          threads: int | None = None,
           json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
     """Measure speed and memory: images per second forward and for a whole training step.
 
@@ -139,12 +145,14 @@ def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: st
         steps: Steps to measure, after two that do not count; the median is reported.
         method: Training method.
         sparsity: For a sparse method.
+        engine: im2col, sparse, or auto: sparse where it is faster.
         device: cpu, gpu or auto.
         threads: Threads on the CPU (default: all cores).
         json_: Print one JSON object.
     """
-    config = Config(model=model, batch=batch, sparsity=sparsity, device=device,
+    config = Config(model=model, batch=batch, sparsity=sparsity, engine=engine, device=device,
                     threads=threads).for_method(method)
+    _say_what_is_missed(config)
     result = benchmark.measure(config, steps)
     if json_:
         print(json.dumps(result))
@@ -245,6 +253,12 @@ def _config_of(run):
     if not (run / "config.json").exists():
         raise checkpoint.CheckpointError(f"{run}: not a run directory, it has no config.json")
     return read_config(run / "config.json")
+
+
+def _say_what_is_missed(config):
+    line = missed(config.engine, choose_device(config.device))
+    if line:
+        print(line, file=sys.stderr)
 
 
 def _count(things, word):

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import models
 from .backend import choose_device, to_device
+from .engine import choose_engine
 from .environment import blas, environment
 from .layers import softmax_cross_entropy
 from .methods import METHODS
@@ -27,7 +28,8 @@ def measure(config, steps):
     image = (1, 28, 28) if config.model.startswith("lenet") else (3, 32, 32)
     method = METHODS[config.method].from_config(config, steps_per_epoch=500)
     network = method.network(config.model, image, 10)
-    model = models.build(network, image=image, classes=10, rng=rng).to(device)
+    engine = choose_engine(config.engine, device)
+    model = models.build(network, image=image, classes=10, rng=rng).to(device).use(engine)
     method.setup(model, rng)
     sgd = SGD(model.params(), weight_decay=config.weight_decay)
     sgd.lr = 1e-3
@@ -48,7 +50,7 @@ def measure(config, steps):
                 "forward_images_per_s": config.batch / forward,
                 "train_images_per_s": config.batch / train,
                 "peak_rss_bytes": peak_rss_bytes(), "free_parameters": model.free_parameters(),
-                "engine": "im2col", "threads": count, "blas": blas(),
+                "engine": engine, "threads": count, "blas": blas(),
                 "device": facts["device"], "versions": facts["versions"]}
 
 

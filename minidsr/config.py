@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import data, density, models
 from .backend import DEVICES
+from .engine import ENGINES
 from .methods import METHODS
 from .methods.base import check_choice
 from .reparam import LARGEST_H, SMALLEST_H
@@ -101,6 +102,9 @@ class Config:
     """Seed of initial values, structure and data order, each with a stream of its own."""
     device: str = "auto"
     """cpu, gpu, or auto: a usable GPU if there is one."""
+    engine: str = "auto"
+    """What multiplies: im2col (zeros, too), sparse (only the weights that exist; on a CPU, with
+    Numba), or auto: sparse for the tensors where it is faster."""
     threads: int | None = None
     """Threads on the CPU; results do not depend on it (default: all cores)."""
     check: bool = True
@@ -110,7 +114,8 @@ class Config:
 
     def __post_init__(self):
         for name, choices in (("data", data.DATASETS), ("method", METHODS), ("device", DEVICES),
-                              ("distribution", density.DISTRIBUTIONS), ("values", VALUES)):
+                              ("engine", ENGINES), ("distribution", density.DISTRIBUTIONS),
+                              ("values", VALUES)):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
         models.check_name(self.model)

@@ -8,7 +8,7 @@ from pathlib import Path
 from .backend import describe_device
 from .parallel import available_cores
 
-LIBRARIES = ("minidsr", "numpy", "scipy", "threadpoolctl", "cupy-cuda12x", "cupy-cuda13x")
+LIBRARIES = ("minidsr", "numpy", "scipy", "threadpoolctl", "numba", "cupy-cuda12x", "cupy-cuda13x")
 
 
 def environment(device="cpu"):

@@ -12,88 +12,35 @@ Columns are not cached but built again: they are k*k times the activations.
 
 import numpy as np
 
-from . import im2col
-from .backend import get_xp, to_device, to_host
-from .parallel import map_chunks
-from .parameters import Dense
+from . import im2col, norm
+from .backend import get_xp
+from .network import Layer, Residual, Sequential  # noqa: F401  part of this module's names
+from .parallel import chunks, map_chunks, map_to_array
+from .parameters import Dense, Sparse
 
 
-class Layer:
-    """What all layers share: their parameters, their running statistics, their children."""
+class Weighted(Layer):
+    """A layer with a `weight`, whose zeros the sparse engine may leave out."""
 
-    parameters = ()     # names of the attributes that hold parameterizations
-    statistics = ()     # names of the attributes that hold arrays which are not trained
-    sparsifiable = False  # may a method make `weight` sparse?
-    cache = None
+    _sparse_conv = None
 
-    def children(self):
-        """{name: layer}"""
-        return {}
+    def sparse_conv(self, geometry):
+        """The sparse engine's convolution for the weight's structure, or None where im2col
+        multiplies: where all of θ or its gradient is needed, or zeros are too few to gain."""
+        weight = self.weight
+        if self.engine == "im2col" or not isinstance(weight, Sparse) or weight.keep_dense_grad:
+            return None
+        from .sparse_conv import SparseConv, pays
 
-    def walk(self, prefix=""):
-        """Every layer without children, depth first: (name, layer)."""
-        for name, child in self.children().items():
-            yield from child.walk(f"{prefix}.{name}" if prefix else name)
-        if not self.children():
-            yield prefix, self
-
-    def named_params(self):
-        """{name: parameterization}, in the order of the forward pass."""
-        return {f"{name}.{key}": getattr(layer, key)
-                for name, layer in self.walk() for key in layer.parameters}
-
-    def params(self):
-        """All parameterizations."""
-        return list(self.named_params().values())
-
-    def sparsifiable_layers(self):
-        """{name: layer} of the layers whose `weight` may be made sparse."""
-        return {name: layer for name, layer in self.walk() if layer.sparsifiable}
-
-    def free_parameters(self):
-        """How many numbers training may choose: the length of φ."""
-        return sum(p.value.size for p in self.params())
-
-    def to(self, device):
-        """Move all arrays to `device`, 'cpu' or 'gpu'; returns self."""
-        for p in self.params():
-            p.to(device)
-        for _, layer in self.walk():
-            for key in layer.statistics:
-                setattr(layer, key, to_device(getattr(layer, key), device))
-        return self
-
-    def state(self):
-        """{name: array on the host}, copies: values, velocities, structure, running statistics."""
-        state = {f"{name}.{key}": array for name, p in self.named_params().items()
-                 for key, array in p.state().items()}
-        for name, layer in self.walk():
-            state |= {f"{name}.{key}": to_host(getattr(layer, key)).copy()
-                      for key in layer.statistics}
-        return state
-
-    def load(self, state):
-        """Take over a state(), on the host. Raises ValueError, naming the tensor, where one is
-        missing, left over, or of another shape or type."""
-        own = self.state()
-        if own.keys() != state.keys():
-            odd = sorted(own.keys() ^ state.keys())
-            raise ValueError(f"tensors differ: {odd[0]} and {len(odd) - 1} more")
-        for name, p in self.named_params().items():
-            try:
-                p.load({key: state[f"{name}.{key}"] for key in p.stored})
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-        for name, layer in self.walk():
-            for key in layer.statistics:
-                new, old = state[f"{name}.{key}"], own[f"{name}.{key}"]
-                if new.shape != old.shape or new.dtype != old.dtype:
-                    raise ValueError(f"{name}.{key}: {new.dtype} {new.shape} does not fit "
-                                     f"{old.dtype} {old.shape}")
-                setattr(layer, key, new)
+        if self.engine == "auto" and not pays(weight, geometry):
+            return None
+        if self._sparse_conv is None or not self._sparse_conv.fits(weight.index, geometry):
+            shape = weight.shape if len(weight.shape) == 4 else (*weight.shape, 1, 1)
+            self._sparse_conv = SparseConv(weight.index, shape, geometry)
+        return self._sparse_conv
 
 
-class Conv2d(Layer):
+class Conv2d(Weighted):
     """y[n, f] = sum over c, ky, kx of weight[f, c, ky, kx] * x[n, c], shifted. No bias."""
 
     parameters = ("weight",)
@@ -107,17 +54,23 @@ class Conv2d(Layer):
 
     def forward(self, x, train=False):
         geometry = im2col.Geometry.of(*x.shape[2:], self.kernel, self.stride, self.pad)
-        self.cache = (x, geometry) if train else None
-        return im2col.forward(x, self.weight.theta(), geometry)         # (N, F, OH, OW)
+        sparse = self.sparse_conv(geometry)
+        self.cache = (x, geometry, sparse) if train else None
+        if sparse:
+            return sparse.forward(x, self.weight.value)                 # (N, F, OH, OW)
+        return im2col.forward(x, self.weight.theta(), geometry)
 
     def backward(self, dy):
-        (x, geometry), self.cache = self.cache, None
+        (x, geometry, sparse), self.cache = self.cache, None
+        if sparse:
+            dx, self.weight.grad = sparse.backward(x, dy, self.weight.value)
+            return dx
         dx, dw = im2col.backward(x, dy, self.weight.theta(), geometry)
         self.weight.pull(dw)
         return dx
 
 
-class Linear(Layer):
+class Linear(Weighted):
     """y = x weight^T + bias, for x (N, C) and weight (F, C)."""
 
     def __init__(self, c_in, c_out, *, bias=True, rng, dtype=np.float32, sparsifiable=True):
@@ -129,15 +82,23 @@ class Linear(Layer):
         self.bias = Dense(np.zeros(c_out, dtype)) if bias else None
 
     def forward(self, x, train=False):
-        self.cache = x if train else None
-        y = x @ self.weight.theta().T                                   # (N, F)
+        sparse = self.sparse_conv(im2col.Geometry.of(1, 1, 1, 1, 0))
+        self.cache = (x, sparse) if train else None
+        if sparse:
+            y = sparse.forward(x[:, :, None, None], self.weight.value)[:, :, 0, 0]
+        else:
+            y = x @ self.weight.theta().T                               # (N, F)
         return y if self.bias is None else y + self.bias.theta()
 
     def backward(self, dy):
-        x, self.cache = self.cache, None
-        self.weight.pull(dy.T @ x)
+        (x, sparse), self.cache = self.cache, None
         if self.bias is not None:
             self.bias.pull(dy.sum(0))
+        if sparse:
+            dx, self.weight.grad = sparse.backward(
+                x[:, :, None, None], dy[:, :, None, None], self.weight.value)
+            return dx[:, :, 0, 0]
+        self.weight.pull(dy.T @ x)
         return dy @ self.weight.theta()
 
 
@@ -152,6 +113,7 @@ class BatchNorm(Layer):
     statistics = ("running_mean", "running_var")
     eps = 1e-5
     momentum = 0.1
+    floor = -np.inf  # the least value of the output
 
     def __init__(self, channels, *, dtype=np.float32):
         self.weight = Dense(np.ones(channels, dtype))
@@ -160,59 +122,82 @@ class BatchNorm(Layer):
         self.running_var = np.ones(channels, dtype)
 
     def forward(self, x, train=False):
-        xp, rows, count = get_xp(x), _rows(x), x.size // x.shape[1]
-        mean, var = self.running_mean, self.running_var
+        mean, var, count = self.running_mean, self.running_var, x.size // x.shape[1]
         if train:
-            mean = (_channel_sums(_row_sums, rows) / count).astype(x.dtype)
-            var = _channel_sums(lambda x: _row_dots(d := x - mean[:, None], d), rows) / count
-            self.running_mean = self._follow(self.running_mean, mean)
-            self.running_var = self._follow(self.running_var, var * (count / max(count - 1, 1)))
-        rstd = (1 / xp.sqrt(var + self.eps)).astype(x.dtype)
-        self.cache = (x, mean, rstd) if train else None
+            mean, var = self._statistics(_rows(x))
+            self._follow("running_mean", mean)
+            self._follow("running_var", var * (count / max(count - 1, 1)))
+        mean = mean.astype(x.dtype)
+        rstd = (1 / get_xp(x).sqrt(var + self.eps)).astype(x.dtype)
         scale = self.weight.theta() * rstd
         shift = self.bias.theta() - mean * scale
-
-        def normalise(x, out):
-            xp.multiply(x, scale[:, None], out=out)
-            out += shift[:, None]
-
-        return _map(normalise, rows).reshape(x.shape)
+        floor = x.dtype.type(self.floor)
+        y = map_to_array(lambda x, out: self._norm().normalise(x, scale, shift, floor, out),
+                         _rows(x)).reshape(x.shape)
+        self.cache = (x, x if self.floor == -np.inf else y, mean, rstd) if train else None
+        return y
 
     def backward(self, dy):
-        (x, mean, rstd), self.cache = self.cache, None
-        xp, rows, dy_rows, count = get_xp(x), _rows(x), _rows(dy), x.size // x.shape[1]
-        sum_dy = _channel_sums(_row_sums, dy_rows)
-        sum_dy_xhat = rstd * _channel_sums(lambda dy, x: _row_dots(dy, x - mean[:, None]),
-                                           dy_rows, rows)
-        self.bias.pull(sum_dy.astype(x.dtype))
-        self.weight.pull(sum_dy_xhat.astype(x.dtype))
-        # dx = scale * (dy - mean(dy) - xhat * mean(dy * xhat)), sorted by dy, x and 1
+        (x, y, mean, rstd), self.cache = self.cache, None
+        arrays, count, floor = (_rows(dy), _rows(x), _rows(y)), x.size // x.shape[1], \
+            x.dtype.type(self.floor)
+        sums = map_chunks(lambda chunk: self._norm().gradient_sums(
+            *(a[chunk] for a in arrays), mean, floor), len(x), get_xp(x))
+        sum_dz, sum_dz_centred = map(sum, zip(*sums, strict=True))
+        sum_dz_xhat = rstd * sum_dz_centred
+        self.bias.pull(sum_dz.astype(x.dtype))
+        self.weight.pull(sum_dz_xhat.astype(x.dtype))
+        # dx = scale * (dz - mean(dz) - xhat * mean(dz * xhat)), sorted by dz, x and 1
         scale = self.weight.theta() * rstd
-        slope = (-scale * rstd * sum_dy_xhat / count).astype(x.dtype)
-        shift = (-slope * mean - scale * sum_dy / count).astype(x.dtype)
+        slope = (-scale * rstd * sum_dz_xhat / count).astype(x.dtype)
+        shift = (-slope * mean - scale * sum_dz / count).astype(x.dtype)
+        return map_to_array(lambda dy, x, y, out: self._norm().gradient(
+            dy, x, y, scale, slope, shift, floor, out), *arrays).reshape(x.shape)
 
-        def gradient(dy, x, out):
-            xp.multiply(dy, scale[:, None], out=out)
-            out += x * slope[:, None]
-            out += shift[:, None]
+    def _norm(self):
+        """The module that computes: norm, or fast_norm, which is compiled."""
+        if self.engine == "im2col":
+            return norm
+        from . import fast_norm
 
-        return _map(gradient, dy_rows, rows).reshape(x.shape)
+        return fast_norm
 
-    def _follow(self, running, batch):
-        return running + (self.momentum * (batch - running)).astype(running.dtype)
+    def _statistics(self, x):
+        """Mean and variance of each channel of x (N, C, S): chunks of images, joined one after
+        another (Chan, Golub & LeVeque 1979). float64."""
+        count, mean, squares = 0, 0, 0
+        parts = chunks(len(x), get_xp(x))
+        for part, (m, q) in zip(parts, map_chunks(
+                lambda part: self._norm().moments(x[part]), len(x), get_xp(x)), strict=True):
+            n = part.stop - part.start
+            step = m - mean
+            mean = mean + step * (n / (count + n))
+            squares = squares + q + step * step * (n * count / (count + n) * x.shape[2])
+            count += n
+        return mean, squares / (count * x.shape[2])
+
+    def _follow(self, name, batch):
+        running = getattr(self, name)
+        setattr(self, name, running + (self.momentum * (batch - running)).astype(running.dtype))
+
+
+class BatchNormReLU(BatchNorm):
+    """Batch norm and max(y, 0) in one pass over memory; the same numbers as one after the other."""
+
+    floor = 0
 
 
 class ReLU(Layer):
     """y = max(x, 0)."""
 
     def forward(self, x, train=False):
-        y = _map(lambda x, out: get_xp(x).maximum(x, 0, out=out), x)
+        y = map_to_array(lambda x, out: get_xp(x).maximum(x, 0, out=out), x)
         self.cache = y if train else None
         return y
 
     def backward(self, dy):
         y, self.cache = self.cache, None
-        return _map(lambda dy, y, out: get_xp(y).multiply(dy, y > 0, out=out), dy, y)
+        return map_to_array(lambda dy, y, out: get_xp(y).multiply(dy, y > 0, out=out), dy, y)
 
 
 class MaxPool2d(Layer):
@@ -282,55 +267,6 @@ class Flatten(Layer):
         return dy.reshape(shape)
 
 
-class Sequential(Layer):
-    """Layers one after the other: Sequential(conv=Conv2d(...), relu=ReLU())."""
-
-    def __init__(self, **layers):
-        self.layers = layers
-
-    def children(self):
-        return self.layers
-
-    def forward(self, x, train=False):
-        for layer in self.layers.values():
-            x = layer.forward(x, train)
-        return x
-
-    def backward(self, dy):
-        for layer in reversed(self.layers.values()):
-            dy = layer.backward(dy)
-        return dy
-
-
-class Residual(Layer):
-    """h = before(x); y = body(h) + x, or with a shortcut y = body(h) + shortcut(h).
-
-    The pre-activation block of He et al. 2016: `before` is batch norm and ReLU, and a shortcut,
-    where the number of channels changes, starts behind them. `before` and `body` are Sequential,
-    their layers' names all different.
-    """
-
-    def __init__(self, *, before, body, shortcut=None):
-        self.before, self.body, self.shortcut = before, body, shortcut
-        names = [*before.layers, *body.layers, "shortcut"]
-        assert len(names) == len(set(names)), f"names must differ: {names}"
-
-    def children(self):
-        shortcut = {} if self.shortcut is None else {"shortcut": self.shortcut}
-        return {**self.before.layers, **self.body.layers, **shortcut}
-
-    def forward(self, x, train=False):
-        h = self.before.forward(x, train)
-        y = self.body.forward(h, train)
-        return _add(y, x if self.shortcut is None else self.shortcut.forward(h, train))
-
-    def backward(self, dy):
-        dh = self.body.backward(dy)
-        if self.shortcut is None:
-            return _add(self.before.backward(dh), dy)
-        return self.before.backward(_add(dh, self.shortcut.backward(dy)))
-
-
 def softmax_cross_entropy(logits, labels):
     """Mean cross entropy of logits (N, classes) with labels (N,), and its gradient.
 
@@ -348,33 +284,3 @@ def softmax_cross_entropy(logits, labels):
 def _rows(x):
     """x (N, C, ...) as (N, C, pixels)."""
     return x.reshape(*x.shape[:2], -1)
-
-
-def _row_sums(x):
-    """Sum over the last axis, as a product with ones: at memory speed also for short rows."""
-    return x @ get_xp(x).ones(x.shape[-1], x.dtype)
-
-
-def _row_dots(x, y):
-    """Sum of x * y over the last axis."""
-    return get_xp(x).einsum("ncs,ncs->nc", x, y)
-
-
-def _channel_sums(row_sums, *arrays):
-    """Sum row_sums(*arrays) (N, C) over N, in float64: (C,)."""
-    def chunk(images):
-        return row_sums(*(a[images] for a in arrays)).sum(0, dtype=np.float64)
-
-    return sum(map_chunks(chunk, len(arrays[0]), get_xp(arrays[0])))
-
-
-def _map(work, *arrays):
-    """A new array like arrays[0], filled chunk by chunk by work(*chunks of arrays, out=chunk)."""
-    out = get_xp(arrays[0]).empty_like(arrays[0])
-    map_chunks(lambda images: work(*(a[images] for a in arrays), out=out[images]),
-               len(out), get_xp(out))
-    return out
-
-
-def _add(x, y):
-    return _map(lambda x, y, out: get_xp(x).add(x, y, out=out), x, y)

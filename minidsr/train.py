@@ -19,6 +19,7 @@ import numpy as np
 from . import checkpoint, data
 from .backend import choose_device, get_xp, to_device
 from .config import Config, read_config
+from .engine import choose_engine
 from .environment import environment
 from .history import History
 from .invariants import InvariantError
@@ -62,7 +63,8 @@ class Trainer:
         self.model = initial_model(config, self.network, image, classes)
         if fresh and config.structure_from:
             self.method.structure = start_from(config, self.model, image, classes)
-        self.model.to(self.device)
+        self.engine = choose_engine(config.engine, self.device)
+        self.model.to(self.device).use(self.engine)
         _, structure = np.random.SeedSequence(config.seed).spawn(2)  # batches() has key 2
         self.method.setup(self.model, np.random.default_rng(structure))
         self.sgd = SGD(self.model.params(), momentum=config.momentum, nesterov=config.nesterov,
@@ -242,7 +244,7 @@ def _settle_config(config, out):
             asked = getattr(config, name)
             if asked not in (getattr(own, name), getattr(standard, name)):
                 changes[name] = asked
-        for name in changes.keys() - {"data_dir", "device", "threads", "check",
+        for name in changes.keys() - {"data_dir", "device", "engine", "threads", "check",
                                       "checkpoint_seconds"}:
             raise checkpoint.CheckpointError(f"{out}: was begun with {name} {getattr(own, name)}, "
                                              f"not {changes[name]}; resume it as it is")
@@ -260,7 +262,7 @@ def _begin(trainer, out, count):
                                              "there, or choose another --out")
         checkpoint.write_json(out / "config.json", asdict(trainer.config))
         checkpoint.write_json(out / "env.json", environment(trainer.device) | {
-            "threads": count, "seed": trainer.config.seed})
+            "threads": count, "engine": trainer.engine, "seed": trainer.config.seed})
         if (out / "checkpoint.npz").exists():
             trainer.load(out / "checkpoint.npz")
         history = History.load(out / "metrics.jsonl", up_to=trainer.t)

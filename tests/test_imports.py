@@ -10,9 +10,10 @@ PACKAGE = Path(__file__).parents[1] / "minidsr"
 # A module may import from the rows above its own.
 ORDER = [
     ["backend"],
-    ["parallel", "parameters"],
-    ["im2col", "environment"],
+    ["parallel", "parameters", "norm", "compiled"],
+    ["im2col", "sparse_conv", "fast_norm", "network", "environment"],
     ["layers", "sgd", "reparam"],
+    ["engine"],
     ["trace"],
     ["invariants", "exploration", "models", "density", "schedules", "properties"],
     ["slices"],
@@ -95,7 +96,8 @@ def test_there_is_no_circle():
 
 
 def test_the_walk_finds_imports():
-    assert {"im2col", "backend", "parallel", "parameters"} == set(imported("layers"))
+    assert {"im2col", "norm", "backend", "network", "parallel", "parameters", "sparse_conv",
+            "fast_norm"} == set(imported("layers"))
     assert {"backend", "reparam", "methods.base"} == set(imported("methods.set"))
     assert {"methods.base", "methods.dsr", "methods.static"} < set(imported("methods"))
     assert {"methods", "models", "parameters", "reparam"} <= set(imported(""))
@@ -114,8 +116,13 @@ def test_cupy_is_imported_in_backend_alone_and_on_demand(name):
     assert ("cupy" in set(outside(name, top_level=False))) == (name == "backend")
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_numba_is_imported_in_compiled_alone(name):
+    assert ("numba" in set(outside(name, top_level=False))) == (name == "compiled")
+
+
 @pytest.mark.parametrize("name", [name for name in MODULES
-                                  if name not in ("__main__", "properties")])
+                                  if name not in ("__main__", "properties", "compiled")])
 def test_the_core_needs_numpy_alone(name):
     """What only some commands need is imported where they need it."""
     heavy = {"matplotlib", "pooch", "requests", "scipy", "threadpoolctl", "tqdm", "tyro", "numba",
@@ -123,10 +130,12 @@ def test_the_core_needs_numpy_alone(name):
     assert not heavy & set(outside(name, top_level=True))
 
 
-def test_properties_are_loaded_on_demand():
-    """minidsr.properties needs hypothesis."""
-    for name in MODULES:
-        tree = ast.parse(MODULES[name].read_text())
-        top = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-        assert not any(alias.name == "properties" or node.module == "properties"
-                       for node in top for alias in node.names), name
+@pytest.mark.parametrize("name", MODULES)
+def test_what_needs_an_extra_is_loaded_on_demand(name):
+    """minidsr.properties needs hypothesis, the compiled modules need Numba."""
+    compiled = {"compiled", "sparse_conv", "fast_norm"}
+    special = {"properties"} | (set() if name in compiled else compiled)
+    top = [node for node in ast.parse(MODULES[name].read_text()).body
+           if isinstance(node, ast.ImportFrom)]
+    assert not any(alias.name in special or node.module in special
+                   for node in top for alias in node.names)

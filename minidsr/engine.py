@@ -1,0 +1,54 @@
+"""Engines: what the layers compute with.
+
+    im2col  matrix products over all positions, zeros included: NumPy, or CuPy on a GPU
+    sparse  loops over the free numbers that exist, compiled by Numba: on a CPU only. Tensors that
+            are not Sparse, and methods that need the gradient of all of θ, stay with im2col
+    auto    sparse for the tensors where it is faster; im2col where there is no Numba, or a GPU
+"""
+
+from importlib.util import find_spec
+
+import numpy as np
+
+from .layers import BatchNormReLU, Conv2d
+from .network import Sequential
+from .parameters import Sparse
+
+ENGINES = ("auto", "im2col", "sparse")
+MISSING = "Numba is not installed (pip install 'minidsr[fast]')"
+
+
+def choose_engine(name, device):
+    """Turn an engine's name into what can be had on `device`, 'cpu' or 'gpu'.
+
+    Raises ValueError where the sparse engine was asked for and cannot be had. Compiles what is not
+    yet compiled, and says so.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine {name!r}; choose one of: {', '.join(ENGINES)}")
+    fault = "it runs on a CPU only" if device == "gpu" else None if find_spec("numba") else MISSING
+    if name == "sparse" and fault:
+        raise ValueError(f"--engine sparse: {fault}; use --engine im2col")
+    if name == "im2col" or fault:
+        return "im2col"
+    _compile()
+    return name
+
+
+def missed(name, device):
+    """One line about what the choice of engine `name` costs here, or None."""
+    if name == "auto" and device == "cpu" and not find_spec("numba"):
+        return f"the sparse engine is off, im2col multiplies with the zeros, too: {MISSING}"
+    return None
+
+
+def _compile():
+    """Train a small network, so that every function is compiled before time is taken."""
+    from .compiled import announced
+
+    with announced():
+        rng = np.random.default_rng(0)
+        conv = Conv2d(2, 4, 3, pad=1, rng=rng)
+        conv.weight = Sparse.random(conv.weight.value, 20, rng)
+        model = Sequential(conv=conv, norm=BatchNormReLU(4)).use("sparse")
+        model.backward(model.forward(np.ones((2, 2, 4, 4), np.float32), train=True))

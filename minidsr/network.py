@@ -1,0 +1,140 @@
+"""Networks as trees of layers: what all layers share, and the two layers that hold others."""
+
+from .backend import get_xp, to_device, to_host
+from .parallel import map_to_array
+
+
+class Layer:
+    """What all layers share: their parameters, their running statistics, their children."""
+
+    parameters = ()     # names of the attributes that hold parameterizations
+    statistics = ()     # names of the attributes that hold arrays which are not trained
+    sparsifiable = False  # may a method make `weight` sparse?
+    engine = "im2col"   # what computes: engine.py
+    cache = None
+
+    def children(self):
+        """{name: layer}"""
+        return {}
+
+    def walk(self, prefix=""):
+        """Every layer without children, depth first: (name, layer)."""
+        for name, child in self.children().items():
+            yield from child.walk(f"{prefix}.{name}" if prefix else name)
+        if not self.children():
+            yield prefix, self
+
+    def named_params(self):
+        """{name: parameterization}, in the order of the forward pass."""
+        return {f"{name}.{key}": getattr(layer, key)
+                for name, layer in self.walk() for key in layer.parameters}
+
+    def params(self):
+        """All parameterizations."""
+        return list(self.named_params().values())
+
+    def sparsifiable_layers(self):
+        """{name: layer} of the layers whose `weight` may be made sparse."""
+        return {name: layer for name, layer in self.walk() if layer.sparsifiable}
+
+    def free_parameters(self):
+        """How many numbers training may choose: the length of φ."""
+        return sum(p.value.size for p in self.params())
+
+    def use(self, engine):
+        """Have all layers compute by `engine`, one of engine.ENGINES; returns self."""
+        for _, layer in self.walk():
+            layer.engine = engine
+        return self
+
+    def to(self, device):
+        """Move all arrays to `device`, 'cpu' or 'gpu'; returns self."""
+        for p in self.params():
+            p.to(device)
+        for _, layer in self.walk():
+            for key in layer.statistics:
+                setattr(layer, key, to_device(getattr(layer, key), device))
+        return self
+
+    def state(self):
+        """{name: array on the host}, copies: values, velocities, structure, running statistics."""
+        state = {f"{name}.{key}": array for name, p in self.named_params().items()
+                 for key, array in p.state().items()}
+        for name, layer in self.walk():
+            state |= {f"{name}.{key}": to_host(getattr(layer, key)).copy()
+                      for key in layer.statistics}
+        return state
+
+    def load(self, state):
+        """Take over a state(), on the host. Raises ValueError, naming the tensor, where one is
+        missing, left over, or of another shape or type."""
+        own = self.state()
+        if own.keys() != state.keys():
+            odd = sorted(own.keys() ^ state.keys())
+            raise ValueError(f"tensors differ: {odd[0]} and {len(odd) - 1} more")
+        for name, p in self.named_params().items():
+            try:
+                p.load({key: state[f"{name}.{key}"] for key in p.stored})
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        for name, layer in self.walk():
+            for key in layer.statistics:
+                new, old = state[f"{name}.{key}"], own[f"{name}.{key}"]
+                if new.shape != old.shape or new.dtype != old.dtype:
+                    raise ValueError(f"{name}.{key}: {new.dtype} {new.shape} does not fit "
+                                     f"{old.dtype} {old.shape}")
+                setattr(layer, key, new)
+
+
+class Sequential(Layer):
+    """Layers one after the other: Sequential(conv=Conv2d(...), relu=ReLU())."""
+
+    def __init__(self, **layers):
+        self.layers = layers
+
+    def children(self):
+        return self.layers
+
+    def forward(self, x, train=False):
+        for layer in self.layers.values():
+            x = layer.forward(x, train)
+        return x
+
+    def backward(self, dy):
+        for layer in reversed(self.layers.values()):
+            dy = layer.backward(dy)
+        return dy
+
+
+class Residual(Layer):
+    """h = before(x); y = body(h) + x, or with a shortcut y = body(h) + shortcut(h).
+
+    The pre-activation block of He et al. 2016: `before` is batch norm and ReLU, and a shortcut,
+    where the number of channels changes, starts behind them. `before` and `body` are Sequential,
+    their layers' names all different.
+    """
+
+    def __init__(self, *, before, body, shortcut=None):
+        self.before, self.body, self.shortcut = before, body, shortcut
+        names = [*before.layers, *body.layers, "shortcut"]
+        assert len(names) == len(set(names)), f"names must differ: {names}"
+
+    def children(self):
+        shortcut = {} if self.shortcut is None else {"shortcut": self.shortcut}
+        return {**self.before.layers, **self.body.layers, **shortcut}
+
+    def forward(self, x, train=False):
+        h = self.before.forward(x, train)
+        y = self.body.forward(h, train)
+        return add(y, x if self.shortcut is None else self.shortcut.forward(h, train))
+
+    def backward(self, dy):
+        dh = self.body.backward(dy)
+        if self.shortcut is None:
+            return add(self.before.backward(dh), dy)
+        return self.before.backward(add(dh, self.shortcut.backward(dy)))
+
+
+def add(x, y):
+    """x + y, a new array."""
+    return map_to_array(lambda x, y, out: get_xp(x).add(x, y, out=out), x, y)

@@ -1,0 +1,64 @@
+"""Batch normalisation of one chunk of a batch, in NumPy or CuPy; with ReLU where floor is 0.
+
+    n images of the chunk   C channels   S pixels of an image
+    floor  the least value of the output: 0 is ReLU, minus infinity none
+
+fast_norm.py has the same four functions, compiled.
+"""
+
+import numpy as np
+
+from .backend import get_xp
+
+
+def moments(x):
+    """The mean of each channel of x (n, C, S), and its sum of squared differences from that mean:
+    two arrays (C,), float64."""
+    n, _, S = x.shape
+    mean = _sum(_row_sums(x)) / (n * S)
+    centred = x - mean.astype(x.dtype)[:, None]
+    # the mean was rounded to the type of x; what is left of it is taken out again
+    return mean, _sum(_row_dots(centred, centred)) - _sum(_row_sums(centred)) ** 2 / (n * S)
+
+
+def normalise(x, scale, shift, floor, y):
+    """y = max(scale * x + shift, floor): x and y (n, C, S), scale and shift (C,)."""
+    xp = get_xp(x)
+    xp.multiply(x, scale[:, None], out=y)
+    y += shift[:, None]
+    if floor > -np.inf:
+        xp.maximum(y, floor, out=y)
+
+
+def gradient_sums(dy, x, y, mean, floor):
+    """Sums over a chunk, for each channel, of dz and of dz * (x - mean): two arrays (C,), float64.
+
+    dz is dy where y is above the floor, and 0 elsewhere.
+    """
+    dz = _above(dy, y, floor)
+    return _sum(_row_sums(dz)), _sum(_row_dots(dz, x - mean[:, None]))
+
+
+def gradient(dy, x, y, scale, slope, shift, floor, dx):
+    """dx = scale * dz + slope * x + shift: all (n, C, S), except scale, slope and shift (C,)."""
+    get_xp(x).multiply(_above(dy, y, floor), scale[:, None], out=dx)
+    dx += x * slope[:, None]
+    dx += shift[:, None]
+
+
+def _above(dy, y, floor):
+    return dy if floor == -np.inf else dy * (y > floor)
+
+
+def _row_sums(x):
+    """Sum over the last axis, as a product with ones: at memory speed also for short rows."""
+    return x @ get_xp(x).ones(x.shape[-1], x.dtype)
+
+
+def _row_dots(x, y):
+    """Sum of x * y over the last axis."""
+    return get_xp(x).einsum("ncs,ncs->nc", x, y)
+
+
+def _sum(rows):
+    return rows.sum(0, dtype=np.float64)

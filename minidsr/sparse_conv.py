@@ -1,0 +1,212 @@
+"""Convolution with the weights that exist, the fast engine (CPU, compiled by Numba).
+
+    N batch   C channels in   F channels out   m free numbers (f, c, t): value
+    L length of a block of images laid out as planes
+
+The planes are those of im2col.py: what one tap meets, at all outputs of a block of images, is one
+plane, shifted. So a free number adds one shifted plane, times its value, to the plane of its output
+channel, and nothing is done for weights that are not there:
+
+    y[f]       += value * x[c, shifted]            forward
+    dx[c]      += value * dy[f, shifted back]      gradient of the input
+    dvalue      = <dy[f], x[c, shifted]>           gradient of the free number
+
+The flat index of a sparse tensor is sorted, so the free numbers of an output channel follow each
+other. For dx they are sorted by the plane they add to. Four of them are taken in each pass over a
+plane, which stays in the cache. Neither columns, nor dense weights, nor their dense gradient are
+ever there. im2col.py is the specification of this engine, and its test.
+"""
+
+import numpy as np
+
+from .compiled import jit
+from .parallel import map_chunks
+
+BLOCK_LENGTH = 1024  # pixels: a block's plane is read from the first cache, all from the second
+BLOCK_IMAGES = 16
+
+
+def pays(weight, g):
+    """Is this engine faster than im2col for `weight`, a Sparse, on images of Geometry g?"""
+    return weight.value.size < 0.3 * weight.size
+
+
+class SparseConv:
+    """Convolution for one structure: the flat positions `index` of weights of `shape`."""
+
+    def __init__(self, index, shape, g):
+        """index (m,) sorted, shape (F, C, k, k), g the im2col.Geometry of the images."""
+        self.index, self.shape, self.g = index, shape, g
+        self.images = min(max(1, BLOCK_LENGTH // g.cell), BLOCK_IMAGES)     # of a block
+        F, C, k, _ = shape
+        self.length = length = 2 * g.margin + self.images * g.cell          # of a plane in memory
+        phase, shift = np.empty((2, k * k), np.int64)
+        for i, taps in enumerate(g.phases.values()):
+            for t in taps:
+                phase[t], shift[t] = i, taps[t]
+        f, c, t = np.unravel_index(index, (F, C, k * k))
+        x_plane = phase[t] * C + c
+        order = np.argsort(x_plane, kind="stable")
+        self.order = order.astype(np.int32)
+        self.phases = np.array(list(g.phases))                              # (P, 2): offsets a, b
+        self.by_y = _starts(f, F), \
+            (x_plane * length + g.margin + shift[t]).astype(np.int32)
+        self.by_x = _starts(x_plane[order], len(self.phases) * C), \
+            (f * length + g.margin - shift[t])[order].astype(np.int32)
+
+    def fits(self, index, g):
+        """Is this the convolution for that structure and geometry? `index` is not copied."""
+        return self.index is index and self.g == g
+
+    def forward(self, x, value):
+        """Convolution y (N, F, OH, OW) of x (N, C, H, W) with the free numbers value (m,)."""
+        x = np.ascontiguousarray(x)
+        y = np.empty((len(x), self.shape[0], *self.g.out), x.dtype)
+
+        def chunk(images):
+            _forward(x[images], value, *self.by_y, *self._planes(x.dtype), y[images])
+
+        map_chunks(chunk, len(x))
+        return y
+
+    def backward(self, x, dy, value):
+        """Gradients (dx, dvalue) of forward(x, value), given the gradient dy of its output."""
+        x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+        dx = np.empty_like(x) if len(self.phases) == self.g.s ** 2 else np.zeros_like(x)
+        by_x_value = value[self.order]
+
+        def chunk(images):
+            dvalue = np.zeros_like(value)
+            dy_planes = np.zeros((self.shape[0], self.length), dy.dtype)
+            _backward(x[images], dy[images], by_x_value, *self.by_y, *self.by_x,
+                      *self._planes(x.dtype), dy_planes, dx[images], dvalue)
+            return dvalue
+
+        return dx, sum(map_chunks(chunk, len(x)))
+
+    def _planes(self, dtype):
+        """A thread's scratch, and how images lie in it."""
+        g = self.g
+        x_planes = np.zeros((len(self.phases) * self.shape[1], self.length), dtype)
+        sums = np.empty(self.images * g.cell, dtype)
+        return self.images, g.pitch, g.margin, self.phases, g.s, x_planes, sums
+
+
+def _starts(plane, count):
+    """Where the entries of each of `count` planes begin in the sorted `plane`: (count + 1,)."""
+    return np.searchsorted(plane, np.arange(count + 1))
+
+
+@jit
+def _forward(x, value, first, start, images, pitch, margin, phases, s, x_planes, sums, y):
+    N, C = x.shape[:2]
+    F, cell = y.shape[1], pitch[0] * pitch[1]
+    for i in range(0, N, images):
+        block = x[i:i + images]
+        L = len(block) * cell
+        for p in range(len(phases)):
+            _fill(x_planes[p * C:(p + 1) * C], block, pitch, margin, phases[p], s)
+        for f in range(F):
+            _add_up(sums[:L], x_planes.reshape(-1), start[first[f]:first[f + 1]],
+                    value[first[f]:first[f + 1]])
+            _copy_out(sums, y[i:i + images, f], pitch, (0, 0), 1)
+
+
+@jit
+def _backward(x, dy, value, first, start, x_first, x_start, images, pitch, margin, phases, s,
+              x_planes, sums, dy_planes, dx, dvalue):
+    """`value` in the order of x_start, `dvalue` in that of start."""
+    N, C = x.shape[:2]
+    F, cell = dy.shape[1], pitch[0] * pitch[1]
+    for i in range(0, N, images):
+        block = x[i:i + images]
+        L = len(block) * cell
+        _fill(dy_planes, dy[i:i + images], pitch, margin, (0, 0), 1)
+        for p in range(len(phases)):
+            _fill(x_planes[p * C:(p + 1) * C], block, pitch, margin, phases[p], s)
+        for f in range(F):
+            _dots(dvalue[first[f]:first[f + 1]], dy_planes[f, margin:margin + L],
+                  x_planes.reshape(-1), start[first[f]:first[f + 1]])
+        for p in range(len(phases)):
+            for c in range(C):
+                j, end = x_first[p * C + c], x_first[p * C + c + 1]
+                _add_up(sums[:L], dy_planes.reshape(-1), x_start[j:end], value[j:end])
+                _copy_out(sums, dx[i:i + images, c], pitch, phases[p], s)
+
+
+@jit
+def _add_up(sums, planes, start, value):
+    """sums = the sum over j of value[j] * what lies in `planes` from start[j] on."""
+    L, m = len(sums), len(start)
+    sums[:] = 0
+    for j in range(0, m - 3, 4):
+        a, b = planes[start[j]:start[j] + L], planes[start[j + 1]:start[j + 1] + L]
+        c, d = planes[start[j + 2]:start[j + 2] + L], planes[start[j + 3]:start[j + 3] + L]
+        va, vb, vc, vd = value[j], value[j + 1], value[j + 2], value[j + 3]
+        for i in range(L):
+            sums[i] += va * a[i] + vb * b[i] + vc * c[i] + vd * d[i]
+    for j in range(m - m % 4, m):
+        a, va = planes[start[j]:start[j] + L], value[j]
+        for i in range(L):
+            sums[i] += va * a[i]
+
+
+@jit
+def _dots(dvalue, dy, planes, start):
+    """dvalue[j] += the scalar product of dy with what lies in `planes` from start[j] on."""
+    L, m = len(dy), len(start)
+    for j in range(0, m - 3, 4):
+        a, b = planes[start[j]:start[j] + L], planes[start[j + 1]:start[j + 1] + L]
+        c, d = planes[start[j + 2]:start[j + 2] + L], planes[start[j + 3]:start[j + 3] + L]
+        ta = tb = tc = td = dy.dtype.type(0)
+        for i in range(L):
+            ta += dy[i] * a[i]
+            tb += dy[i] * b[i]
+            tc += dy[i] * c[i]
+            td += dy[i] * d[i]
+        dvalue[j] += ta
+        dvalue[j + 1] += tb
+        dvalue[j + 2] += tc
+        dvalue[j + 3] += td
+    for j in range(m - m % 4, m):
+        a, ta = planes[start[j]:start[j] + L], dy.dtype.type(0)
+        for i in range(L):
+            ta += dy[i] * a[i]
+        dvalue[j] += ta
+
+
+@jit
+def _fill(planes, x, pitch, margin, phase, s):
+    """Lay out the rows a, a+s, ... and columns b, b+s, ... of x (n, C, H, W), (a, b) = phase."""
+    n, C, H, W = x.shape
+    a, b = phase[0], phase[1]
+    for c in range(C):
+        for i in range(n):
+            at = margin + i * pitch[0] * pitch[1]
+            for h in range(a, H, s):
+                row = planes[c, at:at + pitch[1]]
+                if s == 1:
+                    for w in range(W):
+                        row[w] = x[i, c, h, w]
+                else:
+                    for w in range((W - b + s - 1) // s):
+                        row[w] = x[i, c, h, b + w * s]
+                at += pitch[1]
+
+
+@jit
+def _copy_out(plane, x, pitch, phase, s):
+    """The reverse for one channel x (n, H, W), without a margin."""
+    n, H, W = x.shape
+    a, b = phase[0], phase[1]
+    for i in range(n):
+        at = i * pitch[0] * pitch[1]
+        for h in range(a, H, s):
+            row = plane[at:at + pitch[1]]
+            if s == 1:
+                for w in range(W):
+                    x[i, h, w] = row[w]
+            else:
+                for w in range((W - b + s - 1) // s):
+                    x[i, h, b + w * s] = row[w]
+            at += pitch[1]

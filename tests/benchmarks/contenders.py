@@ -1,0 +1,67 @@
+"""The networks that take part: ours by engine and method, a course's, PyTorch's."""
+
+import numpy as np
+from course import course
+
+from minidsr import models
+from minidsr.config import Config
+from minidsr.engine import choose_engine
+from minidsr.layers import softmax_cross_entropy
+from minidsr.methods import METHODS
+from minidsr.sgd import SGD
+
+try:
+    import pytorch
+except ImportError:
+    pytorch = None
+
+
+class Ours:
+    """A network in training: step() and forward()."""
+
+    def __init__(self, model, batch, method="dense", sparsity=0.9, engine="im2col", masked=False):
+        rng = np.random.default_rng(0)
+        config = Config(model=model, sparsity=sparsity).for_method(method)
+        self.method = METHODS[method].from_config(config, steps_per_epoch=500)
+        self.model = models.build(model, image=(3, 32, 32), classes=10, rng=rng).use(
+            choose_engine(engine, "cpu"))
+        self.method.setup(self.model, rng)
+        self.sgd = SGD(self.model.params(), weight_decay=5e-4)
+        self.sgd.lr = 1e-3
+        self.x = rng.normal(size=(batch, 3, 32, 32)).astype(np.float32)
+        self.y = rng.integers(0, 10, batch)
+        weights = [layer.weight for layer in self.model.sparsifiable_layers().values()]
+        self.masks = [(w, rng.random(w.shape) > sparsity) for w in weights] if masked else []
+
+    def forward(self):
+        self.model.forward(self.x)
+
+    def step(self):
+        _, dlogits = softmax_cross_entropy(self.model.forward(self.x, train=True), self.y)
+        self.model.backward(dlogits)
+        for w, mask in self.masks:
+            w.grad *= mask
+        self.method.step(0, self.sgd)
+        for w, mask in self.masks:
+            w.value *= mask
+
+
+class Course(Ours):
+    """The same as a course writes it."""
+
+    def forward(self):
+        with course():
+            super().forward()
+
+    def step(self):
+        with course():
+            super().step()
+
+
+def torch_networks(model, batch):
+    """{name: network}, empty without PyTorch."""
+    if pytorch is None:
+        return {}
+    _, depth, width = model.split("-")
+    return {f"PyTorch, {layout}": pytorch.Network(int(depth), float(width), batch, layout)
+            for layout in pytorch.FORMATS}

@@ -1,0 +1,78 @@
+"""The same networks and convolutions in PyTorch, eager, for comparison. Needs PyTorch (CPU)."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+FORMATS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
+
+
+class Block(nn.Module):
+    """BN, ReLU, conv, BN, ReLU, conv, added to the input."""
+
+    def __init__(self, c_in, c_out, stride):
+        super().__init__()
+        self.bn1, self.bn2 = nn.BatchNorm2d(c_in), nn.BatchNorm2d(c_out)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
+        self.shortcut = (None if c_in == c_out and stride == 1
+                         else nn.Conv2d(c_in, c_out, 1, stride, bias=False))
+
+    def forward(self, x):
+        h = F.relu(self.bn1(x))
+        y = self.conv2(F.relu(self.bn2(self.conv1(h))))
+        return y + (x if self.shortcut is None else self.shortcut(h))
+
+
+def wide_resnet(depth, width):
+    """As minidsr.models.wide_resnet."""
+    widths = [16, *(round(c * width) for c in (16, 32, 64))]
+    layers = [nn.Conv2d(3, 16, 3, 1, 1, bias=False)]
+    for group, (c_in, c_out) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i in range((depth - 4) // 6):
+            layers.append(Block(c_out if i else c_in, c_out, 2 if group and not i else 1))
+    return nn.Sequential(*layers, nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(widths[-1], 10))
+
+
+class Network:
+    """A wide residual network in training: step() and forward(), with masks on dense tensors."""
+
+    def __init__(self, depth, width, batch, layout, density=0.1):
+        torch.manual_seed(0)
+        self.model = wide_resnet(depth, width).to(memory_format=FORMATS[layout])
+        self.x = torch.randn(batch, 3, 32, 32).to(memory_format=FORMATS[layout])
+        self.y = torch.randint(0, 10, (batch,))
+        self.sgd = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9, nesterov=True,
+                                   weight_decay=5e-4)
+        self.masks = [(p, (torch.rand_like(p) < density).float())
+                      for name, p in self.model.named_parameters() if name.endswith(
+                          ("conv1.weight", "conv2.weight"))]
+
+    def forward(self):
+        with torch.no_grad():
+            self.model(self.x)
+
+    def step(self):
+        self.sgd.zero_grad()
+        F.cross_entropy(self.model(self.x), self.y).backward()
+        for p, mask in self.masks:
+            p.grad.mul_(mask)
+        self.sgd.step()
+        with torch.no_grad():
+            for p, mask in self.masks:
+                p.mul_(mask)
+
+
+class Conv:
+    """One convolution, forward and backward."""
+
+    def __init__(self, x_shape, w_shape, stride, layout):
+        F_, _, k, _ = w_shape
+        self.x = torch.randn(x_shape).to(memory_format=FORMATS[layout]).requires_grad_()
+        self.conv = nn.Conv2d(w_shape[1], F_, k, stride, k // 2, bias=False).to(
+            memory_format=FORMATS[layout])
+        self.dy = torch.randn_like(self.conv(self.x))
+
+    def __call__(self):
+        self.conv(self.x).backward(self.dy)

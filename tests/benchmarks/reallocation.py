@@ -1,0 +1,58 @@
+"""The cost of Algorithm 1."""
+
+import statistics
+import time
+
+import numpy as np
+from timing import milliseconds, table
+from tqdm import tqdm
+
+from minidsr import models
+from minidsr.config import Config
+from minidsr.parameters import Sparse
+from minidsr.reparam import reallocate
+from minidsr.schedules import reallocates
+
+
+def reallocation(options, results):
+    """The cost of one reallocate()."""
+    rng = np.random.default_rng(0)
+    cases = {}
+    for model in ("wrn-28-2",) if options.small else ("wrn-28-2", "resnet50"):
+        network = models.build(model, image=(3, 224, 224), classes=1000, rng=rng)
+        cases[model] = [layer.weight.size for layer in network.sparsifiable_layers().values()]
+    cases |= {f"{n} M positions": [n * 10 ** 5] * 10 for n in (
+        (1,) if options.small else (1, 10, 100, 500, 1000))}
+    rows, periods = [], steps_of_a_reallocation()
+    for name, sizes in cases.items():
+        tensors = [Sparse((size,), np.sort(rng.choice(size, size // 10, replace=False)).astype(
+            np.int32), rng.standard_normal(size // 10).astype(np.float32)) for size in sizes]
+        N_p = round(0.138 * sum(W.value.size for W in tensors))
+        H = float(np.quantile(np.abs(tensors[0].value), 0.138))
+        seconds = []
+        for _ in tqdm(range(2 if options.small else 5), name, leave=False):
+            start = time.perf_counter()
+            reallocate(tensors, H, N_p, 0.1, rng)
+            seconds.append(time.perf_counter() - start)
+            for W in tensors:
+                W.value = rng.standard_normal(W.value.size).astype(np.float32)
+        results[f"reallocation/{name}"] = seconds
+        rows.append([name, f"{sum(sizes):,}", f"{N_p:,}", milliseconds(seconds),
+                     f"{1e9 * statistics.median(seconds) / sum(sizes):.1f}"])
+        del tensors
+    text = "Sparsity 0.9, 13.8 % of the weights moved:\n\n" + table(
+        ["", "positions", "moved", "ms", "ns a position"], rows)
+    step = results.get("networks/wrn-28-2", {}).get("step")
+    if step:
+        own = statistics.median(results["reallocation/wrn-28-2"])
+        share = 100 * own / periods / statistics.median(step["sparse, DSR 0.9"])
+        text += (f"\n\n`wrn-28-2`, sparse engine: one reallocation in {periods:.0f} steps at the "
+                 f"paper's periods, {share:.2f} % of training time.")
+    return text
+
+
+def steps_of_a_reallocation(total=100_000):
+    """With the default periods, which are the paper's."""
+    c = Config()
+    return total / sum(reallocates(t, total, c.period_milestones, c.periods, 0.95)
+                       for t in range(total))

@@ -1,0 +1,284 @@
+"""How fast, against what: python tests/benchmarks/speed.py
+
+Contenders take turns, round after round, so that all meet the same weather on the machine. A table
+gives the median and, in brackets, the least and the most. A ratio is the median over the rounds of
+PyTorch's time, of its better layout in that round, by the contender's. Without PyTorch, ours run
+alone.
+
+Writes speed.md, speed.json and speed.png to --out.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from contenders import Course, Ours, pytorch, torch_networks
+from memory import child_memory, child_state, memory, state
+from reallocation import reallocation
+from timing import crossover, in_a_process_of_its_own, milliseconds, ratio, table, take_turns
+
+from minidsr.environment import environment
+from minidsr.layers import Conv2d
+from minidsr.methods.base import make_sparse
+from minidsr.network import Sequential
+from minidsr.parallel import threads
+
+
+@dataclass
+class Options:
+    """What is measured, and how often."""
+
+    sections: tuple[str, ...] = ()
+    """Some of: networks, layers, sparsity, scaling, memory, reallocation, state (default: all)."""
+    rounds: int = 9
+    """Rounds that count, after two that do not."""
+    threads: int | None = None
+    """Threads of every contender (default: all cores)."""
+    out: Path = Path("runs/speed")
+    """Where speed.md, speed.json and speed.png go."""
+    small: bool = False
+    """Tiny networks and one round: does the benchmark itself work?"""
+    child: str | None = None
+    """One measurement in a process of its own: the benchmark uses it itself."""
+
+
+def networks(options, results):
+    """Whole networks, forward and training step."""
+    text, batch = [], 4 if options.small else 100
+    for model in ("wrn-10-1",) if options.small else ("wrn-28-2", "wrn-16-1"):
+        nets = torch_networks(model, batch)
+        nets["a course's im2col, dense"] = Course(model, batch)
+        nets["im2col, dense"] = Ours(model, batch)
+        nets["im2col, masks on dense, 0.9"] = Ours(model, batch, masked=True)
+        nets["im2col, DSR 0.9"] = Ours(model, batch, "dsr")
+        for s in (0.8, 0.9, 0.95, 0.99):
+            nets[f"sparse, DSR {s}"] = Ours(model, batch, "dsr", s, "sparse")
+        step = take_turns({n: net.step for n, net in nets.items()}, options.rounds, f"{model} step")
+        forward = take_turns({n: net.forward for n, net in nets.items()}, options.rounds,
+                             f"{model} forward")
+        results[f"networks/{model}"] = {"step": step, "forward": forward}
+        text.append(f"`{model}`, batch {batch}, ms:\n\n" + table(
+            ["contender", "training step", "× PyTorch", "forward", "× PyTorch", "images/s, step"],
+            [[n, milliseconds(step[n]), ratio(step, n), milliseconds(forward[n]),
+              ratio(forward, n), f"{batch / statistics.median(step[n]):.0f}"] for n in nets]))
+    return "\n\n".join(text)
+
+
+SHAPES = {"16, 32×32": (16, 16, 32, 3, 1), "32, 32×32": (32, 32, 32, 3, 1),
+          "32 to 64, stride 2": (32, 64, 32, 3, 2), "64, 16×16": (64, 64, 16, 3, 1),
+          "128, 8×8": (128, 128, 8, 3, 1), "256, 4×4": (256, 256, 4, 3, 1),
+          "64 to 256, 1×1 kernel, 16×16": (64, 256, 16, 1, 1)}
+
+
+def layers(options, results):
+    """Single convolutions, forward and backward, by shape and density."""
+    batch = 4 if options.small else 100
+    densities = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+    rows = []
+    for name, (c_in, c_out, size, k, stride) in SHAPES.items():
+        if options.small and size > 8:
+            continue
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(batch, c_in, size, size)).astype(np.float32)
+
+        def conv(engine, density, k=k, c_in=c_in, c_out=c_out, stride=stride, x=x, rng=rng):
+            layer = Conv2d(c_in, c_out, k, stride=stride, pad=k // 2, rng=rng).use(engine)
+            if density:
+                make_sparse(Sequential(layer=layer), 1 - density, "uniform", rng)
+            dy = rng.normal(size=layer.forward(x).shape).astype(np.float32)
+
+            def work():
+                layer.forward(x, train=True)
+                layer.backward(dy)
+
+            return work
+
+        contenders = {} if pytorch is None else {
+            f"PyTorch, {layout}": pytorch.Conv(x.shape, (c_out, c_in, k, k), stride, layout)
+            for layout in pytorch.FORMATS}
+        contenders["im2col"] = conv("im2col", None)
+        contenders |= {d: conv("sparse", d) for d in densities}
+        seconds = take_turns(contenders, options.rounds, name)
+        results[f"layers/{name}"] = {str(n): s for n, s in seconds.items()}
+        median = {n: statistics.median(s) for n, s in seconds.items()}
+        torch = min((m for n, m in median.items() if str(n).startswith("PyTorch")), default=None)
+        rows.append([name, "–" if torch is None else f"{1e3 * torch:.1f}",
+                     f"{1e3 * median['im2col']:.1f}",
+                     *(f"{1e3 * median[d]:.1f}" for d in densities),
+                     *(crossover(densities, [median[d] for d in densities], m)
+                       for m in (median["im2col"], torch))])
+    return f"Batch {batch}, forward and backward, medians in ms; sparse engine by density:\n\n" + \
+        table(["channels, images", "PyTorch", "im2col", *map(str, densities), "equals im2col at",
+               "equals PyTorch at"], rows)
+
+
+def sparsity(options, results):
+    """A training step against sparsity."""
+    model, batch = ("wrn-10-1", 4) if options.small else ("wrn-28-2", 100)
+    steps = (0.0, 0.9) if options.small else (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+    contenders = {n: net.step for n, net in torch_networks(model, batch).items()}
+    for s in steps:
+        for engine in ("im2col", "sparse", "auto"):
+            contenders[f"{engine} {s}"] = Ours(model, batch, "static", s, engine).step
+    seconds = take_turns(contenders, options.rounds, "sparsity")
+    results["sparsity"] = seconds
+    median = {n: statistics.median(s) for n, s in seconds.items()}
+    torch = min((m for n, m in median.items() if n.startswith("PyTorch")), default=None)
+    series = {e: [median[f"{e} {s}"] for s in steps] for e in ("im2col", "sparse", "auto")}
+    draw(model, batch, steps, series, torch, options.out / "speed.png")
+    rows = [[s, *(f"{1e3 * series[e][i]:.0f}" for e in series),
+             "–" if torch is None else f"{torch / series['auto'][i]:.2f}"]
+            for i, s in enumerate(steps)]
+    density, down = [1 - s for s in reversed(steps)], list(reversed(series["sparse"]))
+    cross = [crossover(density, down, level) for level in
+             (statistics.median(series["im2col"]), torch)]
+    return (f"`{model}`, batch {batch}, training step, medians in ms" +
+            ("" if torch is None else f"; PyTorch, dense: {1e3 * torch:.0f}") + ":\n\n" +
+            table(["sparsity", *series, "auto × PyTorch"], rows) +
+            f"\n\nThe sparse engine takes as long as im2col at density {cross[0]}, as PyTorch at "
+            f"density {cross[1]}.\n\n![time against sparsity](speed.png)")
+
+
+def draw(model, batch, steps, series, torch, path):
+    """The figure: time against sparsity, with the crossovers marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for (name, times), marker in zip(series.items(), "so^", strict=True):
+        axes.plot(steps, [1e3 * t for t in times], marker=marker, label=name,
+                  linestyle=":" if name == "auto" else "-")
+    levels = {"im2col": statistics.median(series["im2col"])}
+    if torch is not None:
+        levels["PyTorch"] = torch
+        axes.axhline(1e3 * torch, color="black", linestyle="--", label="PyTorch, dense")
+    for name, level in levels.items():
+        times = series["sparse"]
+        for i in range(len(steps) - 1):
+            if times[i] > level >= times[i + 1]:
+                x = steps[i] + (steps[i + 1] - steps[i]) * (times[i] - level) / (
+                    times[i] - times[i + 1])
+                axes.plot(x, 1e3 * level, "kx", markersize=10)
+                axes.annotate(f"as {name}: {x:.2f}", (x, 1e3 * level), (6, 8),
+                              textcoords="offset points")
+    axes.set(xlabel="sparsity", ylabel="ms", ylim=(0, None),
+             title=f"Training step of {model}, batch {batch}")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+def scaling(options, results):
+    """With threads, batch and width."""
+    cores = options.threads or len(os.sched_getaffinity(0))
+    batches = (1, 2) if options.small else (1, 8, 32, 100, 256, 512)
+    widths = (1,) if options.small else (1, 2, 4)
+    base, text = ("wrn-10", []) if options.small else ("wrn-28", [])
+    batch = 4 if options.small else 100
+
+    def rates(model, batch, title):
+        nets = torch_networks(model, batch) | {
+            "im2col, dense": Ours(model, batch), "sparse, DSR 0.9": Ours(
+                model, batch, "dsr", 0.9, "sparse")}
+        seconds = take_turns({n: net.step for n, net in nets.items()},
+                             max(1, options.rounds // 2), title)
+        results[f"scaling/{title}"] = seconds
+        rate = {n: batch / statistics.median(s) for n, s in seconds.items()}
+        torch = max((r for n, r in rate.items() if n.startswith("PyTorch")), default=None)
+        own = [rate["im2col, dense"], rate["sparse, DSR 0.9"]]
+        return ["–" if torch is None else f"{torch:.0f}", *(f"{r:.0f}" for r in own),
+                "–" if torch is None else f"{own[1] / torch:.2f}"]
+
+    header = ["PyTorch", "im2col, dense", "sparse, DSR 0.9", "sparse × PyTorch"]
+    width = 1 if options.small else 2
+    rows = [[f"batch {b}", *rates(f"{base}-{width}", b, f"batch {b}")] for b in batches]
+    rows += [[f"width {w}", *rates(f"{base}-{w}", batch, f"width {w}")] for w in widths]
+    text.append(f"`{base}-{width}`, batch {batch} unless said, training step, images/s:\n\n"
+                + table(["", *header], rows))
+    rows = []
+    for count in sorted({1, cores}):
+        rate = in_a_process_of_its_own(
+            __file__, "threads", f"{base}-{width}", batch, threads=count,
+            rounds=max(1, options.rounds // 2))
+        results[f"scaling/threads {count}"] = rate
+        rows.append([f"{count} thread{'s' * (count > 1)}",
+                     *(f"{r:.0f}" if r else "–" for r in rate)])
+    text.append(table(["", *header[:3]], rows))
+    return "\n\n".join(text)
+
+
+def child_threads(options, model, batch):
+    """Images/s of PyTorch, im2col and sparse, as a process of its own with --threads."""
+    nets = torch_networks(model, batch) | {
+        "im2col": Ours(model, batch), "sparse": Ours(model, batch, "dsr", 0.9, "sparse")}
+    seconds = take_turns({n: net.step for n, net in nets.items()}, options.rounds, "threads")
+    rate = {n: batch / statistics.median(s) for n, s in seconds.items()}
+    torch = max((r for n, r in rate.items() if n.startswith("PyTorch")), default=None)
+    return [torch, rate["im2col"], rate["sparse"]]
+
+
+SECTIONS = {section.__name__: section for section in (
+    networks, sparsity, layers, scaling, memory, state, reallocation)}
+CHILDREN = {"threads": child_threads, "memory": child_memory, "state": child_state}
+
+
+@contextmanager
+def equal_threads(count):
+    """The same number of threads for ours and, if it is there, for PyTorch."""
+    with threads(count) as count:
+        if pytorch is not None:
+            pytorch.torch.set_num_threads(count)
+        yield count
+
+
+def main(options: tyro.conf.OmitArgPrefixes[Options]):
+    """Measure and write the tables."""
+    if options.child:
+        kind, *words = json.loads(options.child)
+        with equal_threads(options.threads):
+            print(json.dumps(CHILDREN[kind](options, *words)))
+        return
+    unknown = set(options.sections) - set(SECTIONS)
+    if unknown:
+        raise SystemExit(f"unknown section {unknown.pop()!r}; choose from: {', '.join(SECTIONS)}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.small:
+        options.rounds = 1
+    results, parts = {}, []
+    with equal_threads(options.threads) as count:
+        facts = environment() | {"threads": count}
+        if pytorch is None:
+            print("PyTorch is not installed: ours run alone", file=sys.stderr)
+        else:
+            facts["versions"]["torch"] = pytorch.torch.__version__
+        for name in options.sections or SECTIONS:
+            start = time.monotonic()
+            parts.append(f"## {SECTIONS[name].__doc__}\n\n{SECTIONS[name](options, results)}")
+            print(f"\n{parts[-1]}\n\n({time.monotonic() - start:.0f} s)", flush=True)
+    head = f"# Speed and memory\n\n{cpu()}, {count} threads; " + ", ".join(
+        f"{k} {v}" for k, v in facts["versions"].items()) + "; " + "; ".join(facts["blas"]) + \
+        f". Python {facts['python']}, commit {facts['commit']}."
+    (options.out / "speed.md").write_text("\n\n".join([head, *parts]) + "\n")
+    (options.out / "speed.json").write_text(json.dumps({"facts": facts, **results}) + "\n")
+    print(f"\nwritten to {options.out}")
+
+
+def cpu():
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown processor"
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+                "unknown processor")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

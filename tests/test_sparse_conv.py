@@ -1,0 +1,210 @@
+"""minidsr.sparse_conv: the same convolution as im2col, without the zeros."""
+
+import tracemalloc
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import windows
+
+from minidsr import im2col, parallel
+from minidsr.config import Config
+from minidsr.layers import BatchNormReLU, Conv2d, Flatten, Linear, Sequential
+from minidsr.methods import METHODS
+from minidsr.methods.base import make_sparse
+from minidsr.parameters import Sparse
+from minidsr.sgd import SGD
+
+sparse_conv = pytest.importorskip("minidsr.sparse_conv", reason="Numba is not installed")
+
+CLOSE = {"rtol": 1e-11, "atol": 1e-11}
+densities = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1))
+cuts = st.tuples(st.sampled_from([1, 2, 8]), st.sampled_from([1, 20, 100, 1024]))
+
+
+@contextmanager
+def cut(chunks, length):
+    """Cut batches into `chunks` chunks, and these into blocks of about `length` pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "CHUNKS", chunks)
+        patch.setattr(parallel, "CHUNK_IMAGES", 1)
+        patch.setattr(sparse_conv, "BLOCK_LENGTH", length)
+        yield
+
+
+def draw_arrays(q, density, dtype=np.float64):
+    """x, dy, the weights as a Sparse, and the geometry. The arrays cannot be written to."""
+    rng, g = q.rng(), im2col.Geometry.of(q.H, q.W, q.k, q.s, q.p)
+    x, dy = (rng.standard_normal(shape).astype(dtype)
+             for shape in (q.x_shape, (q.N, q.F, *g.out)))
+    theta = rng.standard_normal(q.w_shape).astype(dtype)
+    return x, dy, Sparse.random(theta, round(density * theta.size), rng), g
+
+
+def by_sparse_conv(x, dy, W, g):
+    conv = sparse_conv.SparseConv(W.index, W.shape, g)
+    return [conv.forward(x, W.value), *conv.backward(x, dy, W.value)]
+
+
+def by_im2col(x, dy, W, g):
+    dx, dw = im2col.backward(x, dy, W.theta(), g)
+    return [im2col.forward(x, W.theta(), g), dx, dw.reshape(-1)[W.index]]
+
+
+@given(windows(images=(1, 9), size=12), densities, cuts)
+def test_it_is_the_convolution_of_im2col(q, density, how):
+    arrays = draw_arrays(q, density)
+    with cut(*how):
+        found = by_sparse_conv(*arrays)
+    for a, b in zip(found, by_im2col(*arrays), strict=True):
+        np.testing.assert_allclose(a, b, **CLOSE)
+
+
+@given(windows(images=(1, 20)), densities)
+def test_float32_keeps_its_type(q, density):
+    arrays = draw_arrays(q, density, np.float32)
+    for a, b in zip(by_sparse_conv(*arrays), by_im2col(*arrays), strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@given(windows(images=(1, 20)), densities, st.sampled_from([1, 20, 1024]))
+def test_threads_do_not_change_one_bit(q, density, length):
+    arrays = draw_arrays(q, density, np.float32)
+    results = []
+    for count in (1, 2, 3):
+        with cut(8, length), parallel.threads(count):
+            results.append([a.tobytes() for a in by_sparse_conv(*arrays)])
+    assert results[0] == results[1] == results[2]
+
+
+@given(windows(), st.sets(st.integers(0, 3)), st.sets(st.integers(0, 3)))
+def test_channels_without_weights(q, outputs, inputs):
+    x, dy, W, g = draw_arrays(q, 1.0)
+    theta = W.theta()
+    theta[[f for f in outputs if f < q.F]] = 0
+    theta[:, [c for c in inputs if c < q.C]] = 0
+    W = Sparse.of(theta, np.flatnonzero(theta))
+    y, dx, _ = found = by_sparse_conv(x, dy, W, g)
+    for a, b in zip(found, by_im2col(x, dy, W, g), strict=True):
+        np.testing.assert_allclose(a, b, **CLOSE)
+    assert not y[:, [f for f in outputs if f < q.F]].any()
+    assert not dx[:, [c for c in inputs if c < q.C]].any()
+
+
+@given(windows(images=(2, 6)), densities, cuts, st.sampled_from([np.nan, np.inf]),
+       st.integers(0, 5))
+def test_a_bad_image_does_not_leak_into_others(q, density, how, bad, which):
+    x, dy, W, g = draw_arrays(q, density)
+    which %= q.N
+    others = np.arange(q.N) != which
+    bad_x, bad_dy = x.copy(), dy.copy()
+    bad_x[which] = bad_dy[which] = bad
+    with cut(*how):
+        (y, dx, _), (bad_y, bad_dx, _) = by_sparse_conv(x, dy, W, g), \
+            by_sparse_conv(bad_x, bad_dy, W, g)
+    np.testing.assert_array_equal(bad_y[others], y[others])
+    np.testing.assert_array_equal(bad_dx[others], dx[others])
+    met = np.isnan(by_im2col(np.where(np.isfinite(bad_x), 0.0, np.nan), dy, Sparse.of(
+        np.ones(q.w_shape), W.index), g)[0]) if density == 1 else np.zeros(y.shape, bool)
+    assert not np.isfinite(bad_y[met]).any()
+
+
+@given(windows(), densities)
+def test_memory_order_does_not_matter(q, density):
+    x, dy, W, g = draw_arrays(q, density)
+    expected = by_sparse_conv(x, dy, W, g)
+    for order in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=-1)[..., ::2]):
+        for a, b in zip(by_sparse_conv(order(x), order(dy), W, g), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+# In a network
+
+
+def network(rng, dtype=np.float64):
+    return Sequential(
+        conv1=Conv2d(3, 4, 3, pad=1, rng=rng, dtype=dtype, sparsifiable=False),
+        bn1=BatchNormReLU(4, dtype=dtype), conv2=Conv2d(4, 6, 3, stride=2, rng=rng, dtype=dtype),
+        bn2=BatchNormReLU(6, dtype=dtype), flat=Flatten(),
+        fc=Linear(54, 5, rng=rng, dtype=dtype))
+
+
+@pytest.mark.parametrize("engine", ["sparse", "auto"])
+def test_a_network_computes_the_same_with_every_engine(engine, rng):
+    results = {}
+    for name in ("im2col", engine):
+        rng = np.random.default_rng(3)
+        model = network(rng).use(name)
+        make_sparse(model, 0.8, "uniform", rng)
+        x = rng.standard_normal((5, 3, 8, 8))
+        y = model.forward(x, train=True)
+        dx = model.backward(np.cos(y))
+        results[name] = [y, dx, *(p.grad for p in model.params())]
+        used = {type(layer._sparse_conv) for layer in model.sparsifiable_layers().values()}
+        assert used == ({type(None)} if name == "im2col" else {sparse_conv.SparseConv})
+    for a, b in zip(results["im2col"], results[engine], strict=True):
+        np.testing.assert_allclose(a, b, **CLOSE)
+
+
+def test_indices_are_rebuilt_only_when_the_structure_changes(rng):
+    layer = Conv2d(3, 4, 3, rng=rng).use("sparse")
+    W, = make_sparse(Sequential(layer=layer), 0.5, "uniform", rng)
+    sgd, x = SGD([W]), rng.standard_normal((2, 3, 6, 6)).astype(np.float32)
+    sgd.lr, seen = 0.1, []
+    for t in range(4):
+        y = layer.forward(x, train=True)
+        np.testing.assert_allclose(y, im2col.forward(x, W.theta(), im2col.Geometry.of(
+            6, 6, 3, 1, 0)), rtol=1e-4, atol=1e-4)
+        layer.backward(y)
+        sgd.step()
+        seen.append(layer._sparse_conv)
+        if t == 1:
+            gone = W.index[:3]
+            W.prune(np.arange(len(W.index)) < 3)
+            W.grow([s for s in range(W.size) if s not in W.index and s not in gone][:3])
+    assert seen[0] is seen[1] is not seen[2] is seen[3]
+    layer.forward(x[:, :, :5])  # other images
+    assert layer._sparse_conv is not seen[3]
+
+
+def test_methods_that_need_the_dense_gradient_stay_with_im2col(rng):
+    layer = Conv2d(3, 4, 3, rng=rng).use("sparse")
+    W, = make_sparse(Sequential(layer=layer), 0.5, "uniform", rng)
+    W.keep_dense_grad = True
+    y = layer.forward(np.ones((1, 3, 6, 6), np.float32), train=True)
+    layer.backward(y)
+    assert W.dense_grad.shape == W.shape
+    dense = Conv2d(3, 4, 3, rng=rng).use("sparse")
+    dense.backward(dense.forward(np.ones((1, 3, 6, 6), np.float32), train=True))
+    assert dense.weight.grad.shape == dense.weight.shape
+
+
+@pytest.mark.parametrize("method", ["static", "dsr", "set", "deepr"])
+def test_nothing_as_large_as_a_dense_weight_is_allocated(method, rng):
+    """Everything that a step allocates together, reallocation included, is less than half of one
+    tensor of dense weights. With im2col, it is more than all."""
+    model = Sequential(conv=Conv2d(512, 512, 3, pad=1, rng=rng), flat=Flatten(),
+                       fc=Linear(2048, 1024, rng=rng))
+    x = rng.standard_normal((2, 512, 2, 2)).astype(np.float32)
+    dense = 4 * min(layer.weight.size for layer in model.sparsifiable_layers().values())
+    config = Config(method=method, sparsity=0.99)
+    method = METHODS[method].from_config(config, steps_per_epoch=50)
+    method.check = False
+    method.setup(model, rng)
+    sgd, peaks = SGD(model.params()), {}
+    sgd.lr, moves = 0.01, next((t for t in range(1, 400) if method.due(t)), 1)
+    for engine in ("im2col", "sparse"):
+        model.use(engine)
+        model.backward(model.forward(x, train=True))  # compiles, which takes memory of its own
+        for t in (0, moves):
+            tracemalloc.start()
+            y = model.forward(x, train=True)
+            model.backward(y)
+            method.step(t, sgd)
+            peak = tracemalloc.get_traced_memory()[1]
+            peaks[engine] = max(peak, peaks.get(engine, 0))
+            tracemalloc.stop()
+    assert peaks["im2col"] > dense > 2 * peaks["sparse"], (peaks, dense)
