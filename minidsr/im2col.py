@@ -1,7 +1,7 @@
 """Convolution as matrix products, the reference engine (NumPy and CuPy).
 
     N batch   C channels in   F channels out   H W input size   OH OW output size
-    k kernel  s stride  p pad  t = ky*k + kx one tap of the kernel  T = k*k taps
+    k kernel  s stride  p pad  ky kx row and column of a tap, one weight of a kernel
     L length of a block of images laid out as planes
 
 A block of images is copied once into *planes*: per channel, one flat run of numbers that holds the
@@ -10,17 +10,23 @@ the next, the zero rows under one image the top padding of the next:
 
     x x x 0 x x x 0 0 0 0 0 x x x 0 ...       two rows of 3, one zero row, the next image
 
-What one tap meets, at all outputs of the block, is then the whole plane, shifted. So each row of
-the column matrix is one contiguous slice, and im2col is memcpy. The product also computes some
-outputs at the zeros; they are not copied out.
+What one tap meets, at all outputs of the block, is then the whole plane, shifted: by one number for
+each column of the kernel, by one row of the plane for each of its rows.
+
+So im2col is memcpy, and only the columns of the kernel need it: `cols` has a row for each (kx, c).
+Its product with the weights, a row for each (ky, f), holds what each row of the kernel adds to an
+output channel; their sum, each shifted by its row, is y. Against columns for every tap, a k-th is
+copied, and the product has k times the rows at a k-th of the depth, which BLAS likes better where
+channels are few. Some outputs are computed at the zeros; they are not copied out.
 
 With stride s the input is dealt into s*s *phases*: phase (a, b) holds rows a, a+s, a+2s, ... and
 columns b, b+s, ... Each tap reads one phase, again as one shifted slice.
 
 Backward, dy lies in planes of the same pitch and every shift is negated: dx is a convolution of dy
-with the transposed kernel. Its columns, built once, serve both products, dx and dw.
+with the transposed kernel. Its columns, times x shifted by the rows of the kernel, are dw.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +34,7 @@ import numpy as np
 from .backend import get_xp
 from .parallel import map_chunks
 
-BLOCK_BYTES = 4 << 20  # columns of a block of images: they stay in the cache, and calls are few
+BLOCK_BYTES = 2 << 20  # columns of a block of images: they stay in the cache, and calls are few
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,15 @@ class Geometry:
     out     (OH, OW), the size of the output
     pitch   (PH, PW), rows and columns of one image in a plane, shared zeros included
     margin  zeros before the first image and after the last, so that no shift leaves the plane
-    phases  {(a, b): {t: shift}}: the taps that read each phase, and their shifts
+    reads   {a: {i: q}}: the rows (columns) i of the kernel that read rows (columns) a, a+s, ... of
+            the image, and by how many of these they are shifted
     """
 
     s: int
     out: tuple
     pitch: tuple
     margin: int
-    phases: dict
+    reads: dict
 
     @classmethod
     def of(cls, H, W, k, s, p):
@@ -56,16 +63,29 @@ class Geometry:
         before, after = -(-p // s), max(0, (k - 1 - p) // s)  # reach of the taps, in phase rows
         out = tuple((size + 2 * p - k) // s + 1 for size in (H, W))
         pitch = tuple(max(-(-size // s) + before, o) for size, o in zip((H, W), out, strict=True))
-        phases = {}
-        for t in range(k * k):
-            (qy, a), (qx, b) = (divmod(i - p, s) for i in divmod(t, k))
-            phases.setdefault((a, b), {})[t] = qy * pitch[1] + qx
-        return cls(s, out, pitch, max(before, after) * (pitch[1] + 1), phases)
+        reads = {}
+        for i in range(k):
+            q, a = divmod(i - p, s)
+            reads.setdefault(a, {})[i] = q
+        return cls(s, out, pitch, max(before, after) * (pitch[1] + 1), reads)
 
     @property
     def cell(self):
         """Numbers that one image takes in a plane."""
         return self.pitch[0] * self.pitch[1]
+
+    @property
+    def phases(self):
+        """The (a, b) that are read."""
+        return [(a, b) for a in self.reads for b in self.reads]
+
+    def taps(self, a):
+        """Which rows (columns) of the kernel read phase a: a slice."""
+        return slice(min(self.reads[a]), None, self.s)
+
+    def span(self, block, shifts):
+        """Length of a plane and of what lies between the least and the largest of these shifts."""
+        return _length(block) * self.cell + (max(shifts) - min(shifts)) * self.pitch[1]
 
 
 class Planes:
@@ -83,37 +103,37 @@ class Planes:
         self.shifted(0).reshape(C, n, *self.g.pitch)[:, :, :h, :w] = x.transpose(1, 0, 2, 3)
         return self
 
-    def shifted(self, shift):
-        """What a tap meets: the planes from `shift` on.                            (C, L)"""
-        start = self.g.margin + shift
-        return self.memory[:, start:start + self.length]
-
-    def columns(self, shifts, out):
-        """im2col: for each shift and channel one row of `out`, (len(shifts), C, L) once shaped."""
-        out = out.reshape(len(shifts), -1, self.length)
-        for rows, shift in zip(out, shifts, strict=True):
-            rows[...] = self.shifted(shift)
+    def shifted(self, rows, columns=0, length=None):
+        """The planes from that shift on.                                   (C, length or L)"""
+        start = self.g.margin + rows * self.g.pitch[1] + columns
+        return self.memory[:, start:start + (length or self.length)]
 
 
 def forward(x, w, g):
     """Convolution y of x (N, C, H, W) with w (F, C, k, k), g a Geometry -> (N, F, OH, OW)."""
     xp, (F, C, k, _) = get_xp(x), w.shape
     y = xp.empty((len(x), F, *g.out), x.dtype)
-    order = [t for taps in g.phases.values() for t in taps]
-    w = w.reshape(F, C, k * k).transpose(0, 2, 1)[:, order].reshape(F, -1)       # (F, T*C)
+    w = w.transpose(2, 0, 3, 1)                                          # (ky, F, kx, C)
+    w = {a: w[g.taps(a)].reshape(-1, k * C) for a in g.reads}
 
     def chunk(images):
-        blocks = _blocks(images, k * k * C, g, x)
+        blocks = _blocks(images, k * C, g, x)
         planes = {phase: Planes(C, _length(blocks[0]), g, x) for phase in g.phases}
-        memory = xp.empty(k * k * C * _length(blocks[0]) * g.cell, x.dtype)
+        scratch = Scratch(x)
         for block in blocks:
-            L, row = _length(block) * g.cell, 0
-            cols = memory[:k * k * C * L].reshape(-1, L)                         # (T*C, L)
-            for phase, taps in g.phases.items():
-                plane = planes[phase].fill(_phase(x[block], g.s, phase))
-                plane.columns(taps.values(), cols[row:row + len(taps) * C])
-                row += len(taps) * C
-            y[block] = _images(w @ cols, g.out, g)
+            for phase, plane in planes.items():
+                plane.fill(_phase(x[block], g.s, phase))
+            parts = []
+            for a, rows in g.reads.items():
+                top, span = min(rows.values()), g.span(block, rows.values())
+                cols = scratch("cols", k, C, span)
+                for b, columns in g.reads.items():
+                    for kx, q in columns.items():
+                        cols[kx] = planes[a, b].shifted(top, q, span)
+                z = scratch(f"z{a}", len(rows), F, span)
+                xp.matmul(w[a], cols.reshape(k * C, span), out=z.reshape(-1, span))
+                parts += [_rows_down(z[i], q - top, block, g) for i, q in enumerate(rows.values())]
+            y[block] = _images(_sum(parts, scratch), g.out, g)
 
     map_chunks(chunk, len(x), xp)
     return y
@@ -123,28 +143,57 @@ def backward(x, dy, w, g):
     """Gradients (dx, dw) of forward(x, w, g), given the gradient dy of its output."""
     xp, (F, C, k, _) = get_xp(x), w.shape
     dx = xp.zeros_like(x) if len(g.phases) < g.s ** 2 else xp.empty_like(x)      # s > k skips x
-    w = w.reshape(F, C, k * k).transpose(2, 0, 1)                                # (T, F, C)
+    w = w.transpose(2, 1, 3, 0)                                          # (ky, C, kx, F)
+    w = {(a, b): w[g.taps(a), :, g.taps(b)].reshape(-1, len(g.reads[b]) * F) for a, b in g.phases}
+    reach = [0, *(q for rows in g.reads.values() for q in rows.values())]
+    bottom = max(reach)
 
     def chunk(images):
-        dw = xp.zeros((k * k, F, C), x.dtype)
-        blocks = _blocks(images, k * k * F, g, x)
+        dw = xp.zeros((k, F, k, C), x.dtype)                             # (kx, F, ky, C)
+        blocks = _blocks(images, k * F, g, x)
         dy_planes = Planes(F, _length(blocks[0]), g, x)
         x_planes = {phase: Planes(C, _length(blocks[0]), g, x) for phase in g.phases}
-        memory = xp.empty(k * k * F * _length(blocks[0]) * g.cell, x.dtype)
+        scratch = Scratch(x)
         for block in blocks:
             dy_planes.fill(dy[block])
-            for phase, taps in g.phases.items():
-                L, t = dy_planes.length, list(taps)
-                cols = memory[:len(t) * F * L].reshape(-1, L)                    # (T*F, L)
-                dy_planes.columns([-shift for shift in taps.values()], cols)
-                x_plane = x_planes[phase].fill(_phase(x[block], g.s, phase)).shifted(0)
-                dw[t] += (cols @ x_plane.T).reshape(-1, F, C)
-                dx_part = _phase(dx[block], g.s, phase)
-                dx_part[...] = _images(w[t].reshape(-1, C).T @ cols, dx_part.shape[2:], g)
+            L, span = dy_planes.length, g.span(block, reach)
+            for b, columns in g.reads.items():
+                cols = scratch("cols", len(columns), F, span)
+                for i, q in enumerate(columns.values()):
+                    cols[i] = dy_planes.shifted(-bottom, -q, span)
+                cols = cols.reshape(-1, span)
+                x_rows = scratch("x_rows", k, C, L)
+                for a, rows in g.reads.items():
+                    z = scratch("z", len(rows), C, span)
+                    xp.matmul(w[a, b], cols, out=z.reshape(-1, span))
+                    parts = [_rows_down(z[i], bottom - q, block, g)
+                             for i, q in enumerate(rows.values())]
+                    part = _phase(dx[block], g.s, (a, b))
+                    part[...] = _images(_sum(parts, scratch), part.shape[2:], g)
+                    x_plane = x_planes[a, b].fill(_phase(x[block], g.s, (a, b)))
+                    for ky, q in rows.items():
+                        x_rows[ky] = x_plane.shifted(q)
+                product = _rows_down(cols, bottom, block, g) @ x_rows.reshape(k * C, L).T
+                dw[g.taps(b)] += product.reshape(-1, F, k, C)
         return dw
 
     dw = sum(map_chunks(chunk, len(x), xp))
-    return dx, dw.transpose(1, 2, 0).reshape(F, C, k, k)
+    return dx, dw.transpose(1, 3, 2, 0)
+
+
+class Scratch:
+    """Arrays that a thread uses again for one block after another; the first block is largest."""
+
+    def __init__(self, like):
+        """With the dtype and device of `like`."""
+        self.like, self.memory = like, {}
+
+    def __call__(self, name, *shape):
+        """The array `name`, of `shape`; what it holds is of no meaning."""
+        size = math.prod(shape)
+        if name not in self.memory:
+            self.memory[name] = get_xp(self.like).empty(size, self.like.dtype)
+        return self.memory[name][:size].reshape(shape)
 
 
 def _blocks(images, rows, g, x):
@@ -162,6 +211,22 @@ def _phase(x, s, phase):
     """The rows and columns of x (n, C, H, W) that belong to a phase."""
     a, b = phase
     return x[:, :, a::s, b::s]
+
+
+def _rows_down(planes, rows, block, g):
+    """`planes` (C, span) from that row on, for the outputs of the block.              (C, L)"""
+    start = rows * g.pitch[1]
+    return planes[:, start:start + _length(block) * g.cell]
+
+
+def _sum(parts, scratch):
+    """The sum of arrays (F, L)."""
+    if len(parts) == 1:
+        return parts[0]
+    total = get_xp(parts[0]).add(*parts[:2], out=scratch("sum", *parts[0].shape))
+    for part in parts[2:]:
+        total += part
+    return total
 
 
 def _images(planes, size, g):

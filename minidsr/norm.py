@@ -17,8 +17,7 @@ def moments(x):
     n, _, S = x.shape
     mean = _sum(_row_sums(x)) / (n * S)
     centred = x - mean.astype(x.dtype)[:, None]
-    # the mean was rounded to the type of x; what is left of it is taken out again
-    return mean, _sum(_row_dots(centred, centred)) - _sum(_row_sums(centred)) ** 2 / (n * S)
+    return mean, _sum(_row_dots(centred, centred))
 
 
 def normalise(x, scale, shift, floor, y):

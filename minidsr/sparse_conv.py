@@ -40,15 +40,17 @@ class SparseConv:
         self.images = min(max(1, BLOCK_LENGTH // g.cell), BLOCK_IMAGES)     # of a block
         F, C, k, _ = shape
         self.length = length = 2 * g.margin + self.images * g.cell          # of a plane in memory
-        phase, shift = np.empty((2, k * k), np.int64)
-        for i, taps in enumerate(g.phases.values()):
-            for t in taps:
-                phase[t], shift[t] = i, taps[t]
+        phase, shift = np.empty((2, k, k), np.int64)                        # of each tap (ky, kx)
+        for i, (a, b) in enumerate(g.phases):
+            for ky, rows in g.reads[a].items():
+                for kx, columns in g.reads[b].items():
+                    phase[ky, kx], shift[ky, kx] = i, rows * g.pitch[1] + columns
+        phase, shift = phase.reshape(-1), shift.reshape(-1)
         f, c, t = np.unravel_index(index, (F, C, k * k))
         x_plane = phase[t] * C + c
         order = np.argsort(x_plane, kind="stable")
         self.order = order.astype(np.int32)
-        self.phases = np.array(list(g.phases))                              # (P, 2): offsets a, b
+        self.phases = np.array(g.phases)                                    # (P, 2): offsets a, b
         self.by_y = _starts(f, F), \
             (x_plane * length + g.margin + shift[t]).astype(np.int32)
         self.by_x = _starts(x_plane[order], len(self.phases) * C), \
