@@ -8,7 +8,7 @@ import numpy as np
 
 from . import models
 from .backend import choose_device, to_device
-from .engine import choose_engine
+from .engine import choose_engine, use
 from .environment import blas, environment
 from .layers import softmax_cross_entropy
 from .methods import METHODS
@@ -29,7 +29,7 @@ def measure(config, steps):
     method = METHODS[config.method].from_config(config, steps_per_epoch=500)
     network = method.network(config.model, image, 10)
     engine = choose_engine(config.engine, device)
-    model = models.build(network, image=image, classes=10, rng=rng).to(device).use(engine)
+    model = use(models.build(network, image=image, classes=10, rng=rng).to(device), engine)
     method.setup(model, rng)
     sgd = SGD(model.params(), weight_decay=config.weight_decay)
     sgd.lr = 1e-3

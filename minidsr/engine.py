@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from .fused import join
 from .layers import BatchNormReLU, Conv2d
 from .network import Sequential
 from .parameters import Sparse
@@ -42,13 +43,24 @@ def missed(name, device):
     return None
 
 
+def use(model, engine):
+    """Have the layers of `model` compute by `engine`, which choose_engine() returned; returns
+    the model."""
+    for _, layer in model.walk():
+        layer.engine = engine
+    join(model)
+    return model
+
+
 def _compile():
     """Train a small network, so that every function is compiled before time is taken."""
     from .compiled import announced
 
     with announced():
         rng = np.random.default_rng(0)
-        conv = Conv2d(2, 4, 3, pad=1, rng=rng)
-        conv.weight = Sparse.random(conv.weight.value, 20, rng)
-        model = Sequential(conv=conv, norm=BatchNormReLU(4)).use("sparse")
+        conv1, conv2 = (Conv2d(2, 2, 3, pad=1, rng=rng) for _ in range(2))
+        conv1.weight, conv2.weight = (Sparse.random(conv.weight.value, 20, rng)
+                                      for conv in (conv1, conv2))
+        model = use(Sequential(conv1=conv1, norm1=BatchNormReLU(2), conv2=conv2,
+                               norm2=BatchNormReLU(2)), "sparse")
         model.backward(model.forward(np.ones((2, 2, 4, 4), np.float32), train=True))

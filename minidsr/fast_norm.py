@@ -23,10 +23,10 @@ def moments(x):
             total -= total
             for s in range(S):
                 total += (row[s] - row_mean) * (row[s] - row_mean)
-            step = row_mean - mean[c]  # this row joins i others (Chan et al. 1979)
+            step = row_mean - mean[c]  # as in joined(): a row joins i others
             mean[c] += step / (i + 1)
             squares[c] += total + step * step * S * i / (i + 1)
-    return mean, squares
+    return n * S, mean, squares
 
 
 @jit

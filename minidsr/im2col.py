@@ -221,11 +221,9 @@ def _rows_down(planes, rows, block, g):
 
 def _sum(parts, scratch):
     """The sum of arrays (F, L)."""
-    if len(parts) == 1:
-        return parts[0]
-    total = get_xp(parts[0]).add(*parts[:2], out=scratch("sum", *parts[0].shape))
-    for part in parts[2:]:
-        total += part
+    total = parts[0]
+    for part in parts[1:]:
+        total = get_xp(part).add(total, part, out=scratch("sum", *part.shape))
     return total
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from . import im2col, norm
 from .backend import get_xp
 from .network import Layer, Residual, Sequential  # noqa: F401  part of this module's names
-from .parallel import chunks, map_chunks, map_to_array
+from .parallel import map_chunks, map_to_array
 from .parameters import Dense, Sparse
 
 
@@ -53,17 +53,21 @@ class Conv2d(Weighted):
         self.weight = Dense(rng.normal(0, std, (c_out, c_in, kernel, kernel)).astype(dtype))
 
     def forward(self, x, train=False):
-        geometry = im2col.Geometry.of(*x.shape[2:], self.kernel, self.stride, self.pad)
+        geometry = self.geometry(x)
         sparse = self.sparse_conv(geometry)
         self.cache = (x, geometry, sparse) if train else None
         if sparse:
             return sparse.forward(x, self.weight.value)                 # (N, F, OH, OW)
         return im2col.forward(x, self.weight.theta(), geometry)
 
+    def geometry(self, x):
+        """How the taps lie in images like x."""
+        return im2col.Geometry.of(*x.shape[2:], self.kernel, self.stride, self.pad)
+
     def backward(self, dy):
         (x, geometry, sparse), self.cache = self.cache, None
         if sparse:
-            dx, self.weight.grad = sparse.backward(x, dy, self.weight.value)
+            dx, self.weight.grad, *_ = sparse.backward(x, dy, self.weight.value)
             return dx
         dx, dw = im2col.backward(x, dy, self.weight.theta(), geometry)
         self.weight.pull(dw)
@@ -95,7 +99,7 @@ class Linear(Weighted):
         if self.bias is not None:
             self.bias.pull(dy.sum(0))
         if sparse:
-            dx, self.weight.grad = sparse.backward(
+            dx, self.weight.grad, *_ = sparse.backward(
                 x[:, :, None, None], dy[:, :, None, None], self.weight.value)
             return dx[:, :, 0, 0]
         self.weight.pull(dy.T @ x)
@@ -122,29 +126,37 @@ class BatchNorm(Layer):
         self.running_var = np.ones(channels, dtype)
 
     def forward(self, x, train=False):
-        mean, var, count = self.running_mean, self.running_var, x.size // x.shape[1]
-        if train:
-            mean, var = self._statistics(_rows(x))
-            self._follow("running_mean", mean)
-            self._follow("running_var", var * (count / max(count - 1, 1)))
-        mean = mean.astype(x.dtype)
-        rstd = (1 / get_xp(x).sqrt(var + self.eps)).astype(x.dtype)
-        scale = self.weight.theta() * rstd
-        shift = self.bias.theta() - mean * scale
+        scale, shift, mean, rstd = self.affine(x, train)
         floor = x.dtype.type(self.floor)
         y = map_to_array(lambda x, out: self._norm().normalise(x, scale, shift, floor, out),
                          _rows(x)).reshape(x.shape)
         self.cache = (x, x if self.floor == -np.inf else y, mean, rstd) if train else None
         return y
 
+    def affine(self, x, train):
+        """What y = max(scale * x + shift, floor) needs, and backward: scale, shift, mean and
+        1 / std, each (C,). In training the running statistics follow."""
+        mean, var, count = self.running_mean, self.running_var, x.size // x.shape[1]
+        if train:
+            mean, var = norm.joined(map_chunks(
+                lambda chunk: self._norm().moments(_rows(x)[chunk]), len(x), get_xp(x)))
+            self._follow("running_mean", mean)
+            self._follow("running_var", var * (count / max(count - 1, 1)))
+        mean = mean.astype(x.dtype)
+        rstd = (1 / get_xp(x).sqrt(var + self.eps)).astype(x.dtype)
+        scale = self.weight.theta() * rstd
+        return scale, self.bias.theta() - mean * scale, mean, rstd
+
     def backward(self, dy):
         (x, y, mean, rstd), self.cache = self.cache, None
-        arrays, count, floor = (_rows(dy), _rows(x), _rows(y)), x.size // x.shape[1], \
-            x.dtype.type(self.floor)
+        arrays, floor = (_rows(dy), _rows(x), _rows(y)), x.dtype.type(self.floor)
         sums = map_chunks(lambda chunk: self._norm().gradient_sums(
             *(a[chunk] for a in arrays), mean, floor), len(x), get_xp(x))
-        sum_dz, sum_dz_centred = map(sum, zip(*sums, strict=True))
-        sum_dz_xhat = rstd * sum_dz_centred
+        return self.gradient(dy, x, y, mean, rstd, *map(sum, zip(*sums, strict=True)), floor)
+
+    def gradient(self, dy, x, y, mean, rstd, sum_dz, sum_dz_centred, floor):
+        """dx, and the gradients of weight and bias, given the sums of norm.gradient_sums()."""
+        count, sum_dz_xhat = x.size // x.shape[1], rstd * sum_dz_centred
         self.bias.pull(sum_dz.astype(x.dtype))
         self.weight.pull(sum_dz_xhat.astype(x.dtype))
         # dx = scale * (dz - mean(dz) - xhat * mean(dz * xhat)), sorted by dz, x and 1
@@ -152,7 +164,8 @@ class BatchNorm(Layer):
         slope = (-scale * rstd * sum_dz_xhat / count).astype(x.dtype)
         shift = (-slope * mean - scale * sum_dz / count).astype(x.dtype)
         return map_to_array(lambda dy, x, y, out: self._norm().gradient(
-            dy, x, y, scale, slope, shift, floor, out), *arrays).reshape(x.shape)
+            dy, x, y, scale, slope, shift, floor, out), _rows(dy), _rows(x), _rows(y)
+        ).reshape(x.shape)
 
     def _norm(self):
         """The module that computes: norm, or fast_norm, which is compiled."""
@@ -161,20 +174,6 @@ class BatchNorm(Layer):
         from . import fast_norm
 
         return fast_norm
-
-    def _statistics(self, x):
-        """Mean and variance of each channel of x (N, C, S): chunks of images, joined one after
-        another (Chan, Golub & LeVeque 1979). float64."""
-        count, mean, squares = 0, 0, 0
-        parts = chunks(len(x), get_xp(x))
-        for part, (m, q) in zip(parts, map_chunks(
-                lambda part: self._norm().moments(x[part]), len(x), get_xp(x)), strict=True):
-            n = part.stop - part.start
-            step = m - mean
-            mean = mean + step * (n / (count + n))
-            squares = squares + q + step * step * (n * count / (count + n) * x.shape[2])
-            count += n
-        return mean, squares / (count * x.shape[2])
 
     def _follow(self, name, batch):
         running = getattr(self, name)
@@ -250,9 +249,8 @@ class GlobalAvgPool(Layer):
 
     def backward(self, dy):
         shape, self.cache = self.cache, None
-        xp = get_xp(dy)
-        return xp.ascontiguousarray(xp.broadcast_to(
-            (dy / (shape[2] * shape[3]))[:, :, None, None], shape))
+        share = dy / (shape[2] * shape[3])
+        return get_xp(dy).zeros(shape, dy.dtype) + share[:, :, None, None]
 
 
 class Flatten(Layer):

@@ -41,12 +41,6 @@ class Layer:
         """How many numbers training may choose: the length of φ."""
         return sum(p.value.size for p in self.params())
 
-    def use(self, engine):
-        """Have all layers compute by `engine`, one of engine.ENGINES; returns self."""
-        for _, layer in self.walk():
-            layer.engine = engine
-        return self
-
     def to(self, device):
         """Move all arrays to `device`, 'cpu' or 'gpu'; returns self."""
         for p in self.params():
@@ -91,18 +85,19 @@ class Sequential(Layer):
 
     def __init__(self, **layers):
         self.layers = layers
+        self.units = list(layers.values())  # what computes in turn; fused.py joins some
 
     def children(self):
         return self.layers
 
     def forward(self, x, train=False):
-        for layer in self.layers.values():
-            x = layer.forward(x, train)
+        for unit in self.units:
+            x = unit.forward(x, train)
         return x
 
     def backward(self, dy):
-        for layer in reversed(self.layers.values()):
-            dy = layer.backward(dy)
+        for unit in reversed(self.units):
+            dy = unit.backward(dy)
         return dy
 
 

@@ -12,12 +12,26 @@ from .backend import get_xp
 
 
 def moments(x):
-    """The mean of each channel of x (n, C, S), and its sum of squared differences from that mean:
-    two arrays (C,), float64."""
+    """How many numbers a channel of x (n, C, S) has, their mean, and the sum of their squared
+    differences from it: an int and two arrays (C,), float64."""
     n, _, S = x.shape
     mean = _sum(_row_sums(x)) / (n * S)
     centred = x - mean.astype(x.dtype)[:, None]
-    return mean, _sum(_row_dots(centred, centred))
+    return n * S, mean, _sum(_row_dots(centred, centred))
+
+
+def joined(moments):
+    """Mean and variance over all chunks, from the moments() of each: two arrays (C,), float64.
+
+    One joins the others after another (Chan, Golub & LeVeque 1979).
+    """
+    count, mean, squares = moments[0]
+    for n, m, s in moments[1:]:
+        step = m - mean
+        squares = squares + s + step * step * (n * count / (n + count))
+        count += n
+        mean = mean + step * (n / count)
+    return mean, squares / count
 
 
 def normalise(x, scale, shift, floor, y):

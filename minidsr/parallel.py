@@ -22,7 +22,6 @@ CHUNKS = 8  # enough to keep eight cores busy; a partial weight gradient is held
 CHUNK_IMAGES = 12  # at least: smaller chunks cost more calls than they bring work
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
-
 _pool = None  # the executor of the current threads() context; only this module touches it
 
 

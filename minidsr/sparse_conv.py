@@ -60,31 +60,45 @@ class SparseConv:
         """Is this the convolution for that structure and geometry? `index` is not copied."""
         return self.index is index and self.g == g
 
-    def forward(self, x, value):
-        """Convolution y (N, F, OH, OW) of x (N, C, H, W) with the free numbers value (m,)."""
+    def forward(self, x, value, norm=None):
+        """Convolution y (N, F, OH, OW) with the free numbers value (m,): of x (N, C, H, W), or of
+        max(scale * x + shift, floor) for norm = (scale (C,), shift (C,), floor)."""
         x = np.ascontiguousarray(x)
         y = np.empty((len(x), self.shape[0], *self.g.out), x.dtype)
+        norm = self._norm(norm, x.dtype)
 
         def chunk(images):
-            _forward(x[images], value, *self.by_y, *self._planes(x.dtype), y[images])
+            _forward(x[images], *norm, value, *self.by_y, *self._planes(x.dtype), y[images])
 
         map_chunks(chunk, len(x))
         return y
 
-    def backward(self, x, dy, value):
-        """Gradients (dx, dvalue) of forward(x, value), given the gradient dy of its output."""
+    def backward(self, x, dy, value, norm=None, mean=None):
+        """Gradients of forward(x, value, norm), given the gradient dy of its output.
+
+        Returns dz (like x), the gradient of scale * x + shift, which is 0 where that is not above
+        the floor; the gradient of value; and for each channel, float64, the sums of dz and of
+        dz * (x - mean). Without norm, dz is the gradient of x, and these sums are 0.
+        """
         x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
-        dx = np.empty_like(x) if len(self.phases) == self.g.s ** 2 else np.zeros_like(x)
-        by_x_value = value[self.order]
+        dz = np.empty_like(x) if len(self.phases) == self.g.s ** 2 else np.zeros_like(x)
+        norm, by_x_value = self._norm(norm, x.dtype), value[self.order]
+        mean = np.zeros(x.shape[1], x.dtype) if mean is None else mean
 
         def chunk(images):
-            dvalue = np.zeros_like(value)
+            dvalue, sums = np.zeros_like(value), np.zeros((2, x.shape[1]))
             dy_planes = np.zeros((self.shape[0], self.length), dy.dtype)
-            _backward(x[images], dy[images], by_x_value, *self.by_y, *self.by_x,
-                      *self._planes(x.dtype), dy_planes, dx[images], dvalue)
-            return dvalue
+            _backward(x[images], *norm, mean, dy[images], by_x_value, *self.by_y, *self.by_x,
+                      *self._planes(x.dtype), dy_planes, dz[images], dvalue, sums)
+            return dvalue, *sums
 
-        return dx, sum(map_chunks(chunk, len(x)))
+        return dz, *map(sum, zip(*map_chunks(chunk, len(x)), strict=True))
+
+    def _norm(self, norm, dtype):
+        """(scale, shift, floor), without which x stays as it is."""
+        C = self.shape[1]
+        scale, shift, floor = norm or (np.ones(C, dtype), np.zeros(C, dtype), -np.inf)
+        return scale, shift, dtype.type(floor)
 
     def _planes(self, dtype):
         """A thread's scratch, and how images lie in it."""
@@ -100,14 +114,16 @@ def _starts(plane, count):
 
 
 @jit
-def _forward(x, value, first, start, images, pitch, margin, phases, s, x_planes, sums, y):
+def _forward(x, scale, shift, floor, value, first, start, images, pitch, margin, phases, s,
+             x_planes, sums, y):
     N, C = x.shape[:2]
     F, cell = y.shape[1], pitch[0] * pitch[1]
     for i in range(0, N, images):
         block = x[i:i + images]
         L = len(block) * cell
         for p in range(len(phases)):
-            _fill(x_planes[p * C:(p + 1) * C], block, pitch, margin, phases[p], s)
+            _fill(x_planes[p * C:(p + 1) * C], block, scale, shift, floor, pitch, margin, phases[p],
+                  s)
         for f in range(F):
             _add_up(sums[:L], x_planes.reshape(-1), start[first[f]:first[f + 1]],
                     value[first[f]:first[f + 1]])
@@ -115,17 +131,20 @@ def _forward(x, value, first, start, images, pitch, margin, phases, s, x_planes,
 
 
 @jit
-def _backward(x, dy, value, first, start, x_first, x_start, images, pitch, margin, phases, s,
-              x_planes, sums, dy_planes, dx, dvalue):
+def _backward(x, scale, shift, floor, mean, dy, value, first, start, x_first, x_start, images,
+              pitch, margin, phases, s, x_planes, sums, dy_planes, dz, dvalue, dz_sums):
     """`value` in the order of x_start, `dvalue` in that of start."""
     N, C = x.shape[:2]
     F, cell = dy.shape[1], pitch[0] * pitch[1]
+    one, zero = np.ones(F, x.dtype), np.zeros(F, x.dtype)
     for i in range(0, N, images):
         block = x[i:i + images]
         L = len(block) * cell
-        _fill(dy_planes, dy[i:i + images], pitch, margin, (0, 0), 1)
+        _fill(dy_planes, dy[i:i + images], one, zero, x.dtype.type(-np.inf), pitch, margin, (0, 0),
+              1)
         for p in range(len(phases)):
-            _fill(x_planes[p * C:(p + 1) * C], block, pitch, margin, phases[p], s)
+            _fill(x_planes[p * C:(p + 1) * C], block, scale, shift, floor, pitch, margin, phases[p],
+                  s)
         for f in range(F):
             _dots(dvalue[first[f]:first[f + 1]], dy_planes[f, margin:margin + L],
                   x_planes.reshape(-1), start[first[f]:first[f + 1]])
@@ -133,7 +152,9 @@ def _backward(x, dy, value, first, start, x_first, x_start, images, pitch, margi
             for c in range(C):
                 j, end = x_first[p * C + c], x_first[p * C + c + 1]
                 _add_up(sums[:L], dy_planes.reshape(-1), x_start[j:end], value[j:end])
-                _copy_out(sums, dx[i:i + images, c], pitch, phases[p], s)
+                _copy_out(sums, dz[i:i + images, c], pitch, phases[p], s)
+        if floor > -np.inf:
+            _keep_above(dz[i:i + images], block, scale, shift, floor, mean, dz_sums)
 
 
 @jit
@@ -178,37 +199,58 @@ def _dots(dvalue, dy, planes, start):
 
 
 @jit
-def _fill(planes, x, pitch, margin, phase, s):
-    """Lay out the rows a, a+s, ... and columns b, b+s, ... of x (n, C, H, W), (a, b) = phase."""
+def _fill(planes, x, scale, shift, floor, pitch, margin, phase, s):
+    """Lay out the rows a, a+s, ... and columns b, b+s, ... of max(scale * x + shift, floor), for
+    x (n, C, H, W) and (a, b) = phase."""
     n, C, H, W = x.shape
-    a, b = phase[0], phase[1]
     for c in range(C):
+        m, t = scale[c], shift[c]
         for i in range(n):
             at = margin + i * pitch[0] * pitch[1]
-            for h in range(a, H, s):
-                row = planes[c, at:at + pitch[1]]
-                if s == 1:
+            for h in range(phase[0], H, s):
+                row, image = planes[c, at:at + pitch[1]], x[i, c, h]
+                if s == 1:  # a loop without strides turns into vector instructions
                     for w in range(W):
-                        row[w] = x[i, c, h, w]
+                        v = m * image[w] + t
+                        row[w] = floor if v < floor else v
                 else:
-                    for w in range((W - b + s - 1) // s):
-                        row[w] = x[i, c, h, b + w * s]
+                    for w in range(phase[1], W, s):
+                        v = m * image[w] + t
+                        row[w // s] = floor if v < floor else v
                 at += pitch[1]
 
 
 @jit
-def _copy_out(plane, x, pitch, phase, s):
-    """The reverse for one channel x (n, H, W), without a margin."""
-    n, H, W = x.shape
-    a, b = phase[0], phase[1]
+def _copy_out(plane, y, pitch, phase, s):
+    """The reverse for one channel y (n, H, W), from a plane without a margin."""
+    n, H, W = y.shape
     for i in range(n):
         at = i * pitch[0] * pitch[1]
-        for h in range(a, H, s):
-            row = plane[at:at + pitch[1]]
+        for h in range(phase[0], H, s):
+            row, image = plane[at:at + pitch[1]], y[i, h]
             if s == 1:
                 for w in range(W):
-                    x[i, h, w] = row[w]
+                    image[w] = row[w]
             else:
-                for w in range((W - b + s - 1) // s):
-                    x[i, h, b + w * s] = row[w]
+                for w in range(phase[1], W, s):
+                    image[w] = row[w // s]
             at += pitch[1]
+
+
+@jit
+def _keep_above(dz, x, scale, shift, floor, mean, sums):
+    """Set dz (n, C, H, W) to 0 where scale * x + shift is not above the floor; add to sums (2, C)
+    those of dz and of dz * (x - mean)."""
+    n, C, H, W = x.shape
+    dz, x = dz.reshape(n, C, H * W), x.reshape(n, C, H * W)
+    for i in range(n):
+        for c in range(C):
+            d, row, a, b, m = dz[i, c], x[i, c], scale[c], shift[c], mean[c]
+            total = dot = x.dtype.type(0)
+            for k in range(H * W):
+                v = d[k] if a * row[k] + b > floor else x.dtype.type(0)
+                d[k] = v
+                total += v
+                dot += v * (row[k] - m)
+            sums[0, c] += total
+            sums[1, c] += dot

@@ -19,7 +19,7 @@ import numpy as np
 from . import checkpoint, data
 from .backend import choose_device, get_xp, to_device
 from .config import Config, read_config
-from .engine import choose_engine
+from .engine import choose_engine, use
 from .environment import environment
 from .history import History
 from .invariants import InvariantError
@@ -64,7 +64,7 @@ class Trainer:
         if fresh and config.structure_from:
             self.method.structure = start_from(config, self.model, image, classes)
         self.engine = choose_engine(config.engine, self.device)
-        self.model.to(self.device).use(self.engine)
+        use(self.model.to(self.device), self.engine)
         _, structure = np.random.SeedSequence(config.seed).spawn(2)  # batches() has key 2
         self.method.setup(self.model, np.random.default_rng(structure))
         self.sgd = SGD(self.model.params(), momentum=config.momentum, nesterov=config.nesterov,
@@ -218,6 +218,7 @@ def first_not_finite(model, x):
             return y
         return watch
 
+    use(model, "im2col")  # one layer after another
     layers = dict(model.walk())
     for name, layer in layers.items():
         layer.forward = watched(name, layer.forward)

@@ -13,6 +13,7 @@ ORDER = [
     ["parallel", "parameters", "norm", "compiled"],
     ["im2col", "sparse_conv", "fast_norm", "network", "environment"],
     ["layers", "sgd", "reparam"],
+    ["fused"],
     ["engine"],
     ["trace"],
     ["invariants", "exploration", "models", "density", "schedules", "properties"],

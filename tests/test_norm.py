@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from minidsr import norm, parallel
+from minidsr.engine import use
 from minidsr.layers import BatchNorm, BatchNormReLU, ReLU, Sequential
 
 fast_norm = pytest.importorskip("minidsr.fast_norm", reason="Numba is not installed")
@@ -26,7 +27,8 @@ def test_moments(module, shape, seed, mean, dtype):
     _, (x,) = arrays(shape, seed, dtype, 1)
     x += mean
     exact = x.astype(np.float64)
-    found_mean, found_squares = module.moments(x)
+    count, found_mean, found_squares = module.moments(x)
+    assert count == shape[0] * shape[2]
     tiny = 1e-6 if dtype == np.float32 else 1e-14
     np.testing.assert_allclose(found_mean, exact.mean((0, 2)), atol=10 * tiny * (mean + 1))
     np.testing.assert_allclose(found_squares, exact.var((0, 2)) * shape[0] * shape[2],
@@ -55,7 +57,7 @@ def test_what_went_wrong_stays_visible(module):
     y, one = np.empty_like(x), np.ones(1, np.float32)
     module.normalise(x, one, one, np.float32(0), y)
     assert np.isnan(y).tolist() == np.isnan(x).tolist()
-    assert np.isnan(module.moments(x)[0]).all()
+    assert np.isnan(module.moments(x)[1]).all()
     assert np.isnan(module.gradient_sums(x, y, np.ones_like(x), one, np.float32(0))[0]).all()
 
 
@@ -68,7 +70,7 @@ def test_with_relu_it_is_batch_norm_and_then_relu(engine, shape, seed):
     results = []
     for model in (Sequential(norm=BatchNormReLU(shape[1], dtype=np.float64)),
                   Sequential(norm=BatchNorm(shape[1], dtype=np.float64), relu=ReLU())):
-        p = model.use(engine).layers["norm"]
+        p = use(model, engine).layers["norm"]
         p.weight.value[:], p.bias.value[:] = weight, bias
         y = model.forward(x, train=True)
         results.append([y, model.backward(dy), p.weight.grad, p.bias.grad, model.forward(x)])
@@ -81,7 +83,7 @@ def test_threads_do_not_change_one_bit(shape, seed):
     _, (x, dy) = arrays(shape, seed, np.float32, 2)
     results = []
     for count in (1, 2, 3):
-        layer = BatchNormReLU(shape[1]).use("sparse")
+        layer = use(BatchNormReLU(shape[1]), "sparse")
         with parallel.threads(count), pytest.MonkeyPatch.context() as patch:
             patch.setattr(parallel, "CHUNK_IMAGES", 2)
             y = layer.forward(x, train=True)

@@ -5,7 +5,7 @@ from course import course
 
 from minidsr import models
 from minidsr.config import Config
-from minidsr.engine import choose_engine
+from minidsr.engine import choose_engine, use
 from minidsr.layers import softmax_cross_entropy
 from minidsr.methods import METHODS
 from minidsr.sgd import SGD
@@ -23,8 +23,8 @@ class Ours:
         rng = np.random.default_rng(0)
         config = Config(model=model, sparsity=sparsity).for_method(method)
         self.method = METHODS[method].from_config(config, steps_per_epoch=500)
-        self.model = models.build(model, image=(3, 32, 32), classes=10, rng=rng).use(
-            choose_engine(engine, "cpu"))
+        self.model = use(models.build(model, image=(3, 32, 32), classes=10, rng=rng),
+                         choose_engine(engine, "cpu"))
         self.method.setup(self.model, rng)
         self.sgd = SGD(self.model.params(), weight_decay=5e-4)
         self.sgd.lr = 1e-3

@@ -71,10 +71,10 @@ def state(options, results):
             own, with_im2col = held["arrays"], held["arrays"] + 8 * largest * sparse
             columns = own, with_im2col, own + held["indices"], held["process"]
             rows.append([f"`{model}`, {case}", *(f"{b / 2 ** 20:.1f}" for b in columns)])
-    return ("MiB. Dense: value, gradient, velocity; masks add a byte for each position. Sparse: the "
-            "same three and the position, of the free numbers. While a layer computes, im2col adds "
-            "θ and its gradient; the sparse engine keeps its indices. Process: what it grew by, "
-            "from before these arrays to after an update, indices included:\n\n" + table(
+    return ("MiB. Dense: value, gradient, velocity; masks add a byte for each position. Sparse: "
+            "the same three and the position, of the free numbers. While a layer computes, im2col "
+            "adds θ and its gradient; the sparse engine keeps its indices. Process: what it grew "
+            "by, from before these arrays to after an update, indices included:\n\n" + table(
                 ["network, sparsity", "arrays", "with im2col's θ and gradient",
                  "with the sparse engine's indices", "process"], rows))
 

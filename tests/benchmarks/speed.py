@@ -24,11 +24,13 @@ from memory import child_memory, child_state, memory, state
 from reallocation import reallocation
 from timing import crossover, in_a_process_of_its_own, milliseconds, ratio, table, take_turns
 
+from minidsr import data
+from minidsr.engine import use
 from minidsr.environment import environment
 from minidsr.layers import Conv2d
 from minidsr.methods.base import make_sparse
 from minidsr.network import Sequential
-from minidsr.parallel import threads
+from minidsr.parallel import map_chunks, threads
 
 
 @dataclass
@@ -36,7 +38,8 @@ class Options:
     """What is measured, and how often."""
 
     sections: tuple[str, ...] = ()
-    """Some of: networks, layers, sparsity, scaling, memory, reallocation, state (default: all)."""
+    """Some of: machine, networks, sparsity, layers, scaling, memory, state, reallocation, loading
+    (all)."""
     rounds: int = 9
     """Rounds that count, after two that do not."""
     threads: int | None = None
@@ -47,6 +50,29 @@ class Options:
     """Tiny networks and one round: does the benchmark itself work?"""
     child: str | None = None
     """One measurement in a process of its own: the benchmark uses it itself."""
+
+
+def machine(options, results):
+    """The machine: what its cores multiply and move."""
+    n, size = (256, 1 << 18) if options.small else (1024, 1 << 24)
+    a, b = np.random.default_rng(0).random((2, 8, n, n), np.float32)
+    x, y = np.ones((2, 96, size // 96), np.float32)
+
+    def multiply(images):
+        for i in range(images.start, images.stop, 12):  # of 96
+            np.matmul(a[i // 12], b[i // 12])
+
+    def copy(images):
+        np.copyto(x[images], y[images])
+
+    seconds = take_turns({"multiply": lambda: map_chunks(multiply, 96),
+                          "copy": lambda: map_chunks(copy, 96)}, 3 * options.rounds, "machine")
+    results["machine"] = seconds
+    work = {"multiply": 8 * 2 * n ** 3, "copy": x.nbytes + y.nbytes}
+    rates = [[f"{work[name] / t / 1e9:.0f}" for t in (statistics.median(seconds[name]),
+              max(seconds[name]), min(seconds[name]))] for name in work]
+    return table(["", "median", "least", "most"], [
+        ["large products, GFLOP/s", *rates[0]], ["copies, read and written, GB/s", *rates[1]]])
 
 
 def networks(options, results):
@@ -89,7 +115,7 @@ def layers(options, results):
         x = rng.normal(size=(batch, c_in, size, size)).astype(np.float32)
 
         def conv(engine, density, k=k, c_in=c_in, c_out=c_out, stride=stride, x=x, rng=rng):
-            layer = Conv2d(c_in, c_out, k, stride=stride, pad=k // 2, rng=rng).use(engine)
+            layer = use(Conv2d(c_in, c_out, k, stride=stride, pad=k // 2, rng=rng), engine)
             if density:
                 make_sparse(Sequential(layer=layer), 1 - density, "uniform", rng)
             dy = rng.normal(size=layer.forward(x).shape).astype(np.float32)
@@ -214,6 +240,29 @@ def scaling(options, results):
     return "\n\n".join(text)
 
 
+def loading(options, results):
+    """Data loading: CIFAR-10's size, cropped, mirrored and normalised."""
+    rng, batch = np.random.default_rng(0), 4 if options.small else 100
+    n = 1000 if options.small else 50_000
+    images = data.Dataset(
+        name="random", classes=("0",), train_x=rng.integers(0, 256, (n, 3, 32, 32), np.uint8),
+        train_y=np.zeros(n, np.uint8), test_x=None, test_y=None, mean=(0.5,) * 3, std=(0.25,) * 3,
+        augment=True)
+    batches = data.batches(images, batch, 0, 0, augmented=True)
+    next(batches)  # draws for the whole epoch
+    seconds = take_turns({"batch": lambda: next(batches)}, 100, "loading")["batch"]
+    results["loading"] = seconds
+    text = f"A batch of {batch}: {milliseconds(seconds)} ms"
+    for model in ("wrn-28-2", "wrn-16-1"):
+        step = results.get(f"networks/{model}", {}).get("step")
+        if step:
+            shares = [100 * statistics.median(seconds) / statistics.median(
+                step[f"sparse, DSR {s}"]) for s in (0.9, 0.99)]
+            text += (f"; of a step of `{model}` with the sparse engine {shares[0]:.2f} % at "
+                     f"sparsity 0.9, {shares[1]:.2f} % at 0.99")
+    return text + "."
+
+
 def child_threads(options, model, batch):
     """Images/s of PyTorch, im2col and sparse, as a process of its own with --threads."""
     nets = torch_networks(model, batch) | {
@@ -225,7 +274,7 @@ def child_threads(options, model, batch):
 
 
 SECTIONS = {section.__name__: section for section in (
-    networks, sparsity, layers, scaling, memory, state, reallocation)}
+    machine, networks, sparsity, layers, scaling, memory, state, reallocation, loading)}
 CHILDREN = {"threads": child_threads, "memory": child_memory, "state": child_state}
 
 

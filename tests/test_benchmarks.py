@@ -1,0 +1,39 @@
+"""tests/benchmarks: the speed benchmark runs, small; nothing is asserted about time."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SPEED = Path(__file__).parent / "benchmarks" / "speed.py"
+
+
+def run(*words):
+    return subprocess.run([sys.executable, str(SPEED), *map(str, words)], capture_output=True,
+                          text=True, timeout=500)
+
+
+def test_the_speed_benchmark_writes_its_tables(tmp_path):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    done = run("--small", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    text, numbers = (tmp_path / "speed.md").read_text(), json.loads(
+        (tmp_path / "speed.json").read_text())
+    for heading in ("Whole networks", "against sparsity", "Single convolutions", "With threads",
+                    "most memory", "training state", "reallocate", "Data loading"):
+        assert heading in text
+    assert (tmp_path / "speed.png").stat().st_size > 10_000
+    assert all(seconds > 0 for times in numbers["networks/wrn-10-1"]["step"].values()
+               for seconds in times)
+    for library in ("numpy", "numba", "openblas", "threads"):
+        assert library in text
+    if "torch" not in numbers["facts"]["versions"]:
+        assert "PyTorch is not installed" in done.stderr
+
+
+def test_an_unknown_section_is_refused(tmp_path):
+    done = run("--sections", "speed", "--out", tmp_path)
+    assert done.returncode
+    assert "networks" in done.stderr

@@ -1,0 +1,99 @@
+"""minidsr.engine: what can be had, what is said where it cannot, and when loops are compiled."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from minidsr.__main__ import main
+from minidsr.config import Config
+from minidsr.engine import ENGINES, choose_engine, missed
+from minidsr.train import Trainer, train
+
+TINY = Config(epochs=1, batch=50, sparsity=0.9)
+
+
+@pytest.fixture
+def without_numba(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+
+
+def test_without_numba_im2col_does_everything(without_numba, capsys):
+    assert choose_engine("auto", "cpu") == choose_engine("im2col", "cpu") == "im2col"
+    line = missed("auto", "cpu")
+    assert "minidsr[fast]" in line
+    assert "\n" not in line
+    assert missed("im2col", "cpu") is missed("auto", "gpu") is None
+    with pytest.raises(ValueError, match="sparse: Numba is not installed"):
+        choose_engine("sparse", "cpu")
+    trainer = Trainer(TINY)
+    x, y = next(trainer.batches())
+    trainer.step(x, y)
+    assert trainer.engine == "im2col"
+
+
+def test_without_numba_the_command_line_says_so_once(without_numba, tmp_path, capsys):
+    assert main(["demo", "--epochs", "1", "--methods", "static", "dsr", "--sparsity", "0.99",
+                 "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.count("the sparse engine is off") == 1
+
+
+def test_names():
+    with pytest.raises(ValueError, match="auto, im2col, sparse"):
+        choose_engine("dense", "cpu")
+    with pytest.raises(ValueError, match="auto, im2col, sparse"):
+        Config(engine="numba")
+    assert Config().engine == ENGINES[0] == "auto"
+
+
+def test_a_gpu_has_im2col_only():
+    assert choose_engine("auto", "gpu") == "im2col"
+    with pytest.raises(ValueError, match="on a CPU only"):
+        choose_engine("sparse", "gpu")
+
+
+def test_a_run_may_go_on_with_another_engine(tmp_path):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    short = replace(TINY, engine="im2col", epochs=1)
+    train(short, out=tmp_path / "run")
+    history = train(replace(short, engine="sparse"), out=tmp_path / "run", resume=True)
+    assert len(history.epochs) == 1
+    assert '"engine": "sparse"' in (tmp_path / "run" / "env.json").read_text()
+
+
+@pytest.mark.parametrize("model", ["small-cnn", "wrn-10-1", "lenet-300-100"])
+def test_nothing_is_compiled_in_a_step(model):
+    """All of it is compiled when the engine is chosen."""
+    event = pytest.importorskip("numba.core.event", reason="Numba is not installed")
+    trainer = Trainer(replace(TINY, model=model, engine="sparse"))
+    x, y = next(trainer.batches())
+    with event.install_recorder("numba:compile") as recorder:
+        trainer.step(x, y)
+        trainer.model.forward(x)
+    assert not recorder.buffer
+
+
+def test_compilation_is_announced_once_for_a_machine(tmp_path):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    command = [sys.executable, "-c",
+               "from minidsr.engine import choose_engine; choose_engine('auto', 'cpu')"]
+    said = [subprocess.run(command, env={"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(
+        sys.path)}, check=True, capture_output=True, text=True).stderr for _ in range(2)]
+    assert said[0].count("compiling") == 1
+    assert said[1] == ""
+
+
+def test_engines_agree_on_a_training():
+    """To rounding: the same batches, the same structure, a few steps."""
+    pytest.importorskip("numba", reason="Numba is not installed")
+    losses = {}
+    for engine in ENGINES:
+        trainer = Trainer(replace(TINY, engine=engine, method="set", periods=(2,) * 4))
+        losses[engine] = []
+        for (x, y), _ in zip(trainer.batches(), range(5), strict=False):
+            trainer.step(x, y)
+            losses[engine].append(trainer.loss_sum / trainer.seen)
+    np.testing.assert_allclose(losses["sparse"], losses["im2col"], rtol=1e-3)
+    np.testing.assert_allclose(losses["auto"], losses["im2col"], rtol=1e-3)

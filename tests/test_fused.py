@@ -1,0 +1,111 @@
+"""minidsr.fused: batch norm, ReLU and convolution as one give what the three give."""
+
+import numpy as np
+import pytest
+from gradcheck import check_model
+from hypothesis import given
+from strategies import windows
+
+from minidsr.engine import use
+from minidsr.layers import BatchNormReLU, Conv2d, Residual, Sequential
+from minidsr.methods.base import make_sparse
+from minidsr.models import resnet50, small_cnn, wide_resnet
+
+fused = pytest.importorskip("minidsr.fused")
+pytest.importorskip("minidsr.sparse_conv", reason="Numba is not installed")
+
+NETWORKS = {
+    "wide resnet": lambda rng, dtype: wide_resnet(16, 0.25, rng=rng, dtype=dtype),
+    "small cnn": lambda rng, dtype: small_cnn(0.25, rng=rng, dtype=dtype),
+    "resnet50": lambda rng, dtype: resnet50(0.0625, rng=rng, classes=10, dtype=dtype)}
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+def make(name, engine, dtype=np.float64):
+    """The network, sparse, with batch norms that differ from channel to channel."""
+    rng = np.random.default_rng(5)
+    model = NETWORKS[name](rng, dtype)
+    make_sparse(model, 0.7, "uniform", rng)
+    for p in model.params():
+        p.value += (0.2 * rng.standard_normal(p.value.shape)).astype(dtype)
+    return use(model, engine), rng
+
+
+def pairs(layer):
+    """The NormReLUConv inside of a network."""
+    if isinstance(layer, fused.NormReLUConv):
+        return [layer]
+    inner = layer.units if isinstance(layer, Sequential) else (
+        [layer.before, layer.body, layer.shortcut] if isinstance(layer, Residual) else [])
+    return [pair for child in inner for pair in pairs(child)]
+
+
+def results(name, engine, dtype=np.float64):
+    model, rng = make(name, engine, dtype)
+    x = rng.standard_normal((6, 3, 32, 32)).astype(dtype)
+    y = model.forward(x, train=True)
+    dx = model.backward(np.cos(y))
+    grads = {key: p.grad for key, p in model.named_params().items()}
+    statistics = {key: a for key, a in model.state().items() if "running" in key}
+    return {"y": y, "dx": dx, "evaluated": model.forward(x), **grads, **statistics}
+
+
+@every_network
+def test_engines_agree(name):
+    expected, found = results(name, "im2col"), results(name, "sparse")
+    assert expected.keys() == found.keys()
+    for key, array in expected.items():
+        np.testing.assert_allclose(found[key], array, rtol=1e-8, atol=1e-9, err_msg=key)
+
+
+@every_network
+def test_in_float32(name):
+    for key, array in results(name, "sparse", np.float32).items():
+        assert array.dtype == np.float32, key
+
+
+@given(windows(images=(1, 20)))
+def test_a_pair_is_its_layers_one_after_the_other(q):
+    rng = q.rng()
+    x, found = rng.standard_normal(q.x_shape), []
+    weight, bias = rng.standard_normal((2, q.C))
+    theta = rng.standard_normal(q.w_shape)
+    for engine in ("im2col", "sparse"):
+        norm = BatchNormReLU(q.C, dtype=np.float64)
+        conv = Conv2d(q.C, q.F, q.k, stride=q.s, pad=q.p, rng=rng, dtype=np.float64)
+        norm.weight.value[:], norm.bias.value[:], conv.weight.value[:] = weight, bias, theta
+        model = use(Sequential(norm=norm, conv=conv), engine)
+        make_sparse(model, 0.3, "uniform", np.random.default_rng(q.seed))
+        y = model.forward(x, train=True)
+        found.append([y, model.backward(np.cos(y)), *(p.grad for p in model.params())])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["wide resnet", "small cnn"])
+def test_gradients(name):
+    model, rng = make(name, "sparse")
+    check_model(model, rng.standard_normal((4, 3, 8, 8)), rng.integers(0, 10, 4), rng)
+
+
+def test_what_is_joined():
+    """In a wide residual network all but the convolutions whose input a shortcut reads, too."""
+    model, _ = make("wide resnet", "auto")
+    assert len(pairs(model)) == 12 - 3
+
+
+def test_layer_by_layer_after_all():
+    """With the engine im2col a joined network computes what a plain one does, bit for bit."""
+    (plain, rng), (joined, _) = make("small cnn", "im2col"), make("small cnn", "sparse")
+    plain.units = list(plain.layers.values())
+    x = rng.standard_normal((2, 3, 28, 28))
+    np.testing.assert_array_equal(use(joined, "im2col").forward(x), plain.forward(x))
+
+
+def test_caches_are_taken():
+    model, rng = make("wide resnet", "sparse")
+    y = model.forward(rng.standard_normal((2, 3, 8, 8)), train=True)
+    assert all(pair.cache is not None for pair in pairs(model))
+    model.backward(y)
+    assert all(pair.cache is None for pair in pairs(model))
+    assert all(layer.cache is None for _, layer in model.walk())
