@@ -114,6 +114,7 @@ def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
         device: cpu, gpu or auto.
     """
     config = replace(_config_of(run), engine=engine, device=device)
+    _say_what_is_missed(config)
     trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config, fresh=False)
     trainer.load(run / "checkpoint.npz")
     with threads(config.threads):

@@ -11,7 +11,8 @@ import numba
 from numba.core import event
 
 # Sums may be taken in any order, a product added without rounding it first: so loops turn into
-# vector instructions. Not-a-number and infinity keep their meaning.
+# vector instructions. Not-a-number and infinity keep their meaning. (Whoever changes these options
+# deletes __pycache__: Numba looks at the text of a function only to know whether it has changed.)
 jit = numba.njit(nogil=True, cache=True, error_model="numpy",
                  fastmath={"reassoc", "contract", "nsz"})
 

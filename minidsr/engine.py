@@ -2,7 +2,8 @@
 
     im2col  matrix products over all positions, zeros included: NumPy, or CuPy on a GPU
     sparse  loops over the free numbers that exist, compiled by Numba: on a CPU only. Tensors that
-            are not Sparse, and methods that need the gradient of all of θ, stay with im2col
+            are not Sparse, and methods that need the gradient of all of θ, stay with im2col;
+            batch norm is compiled, too
     auto    sparse for the tensors where it is faster; im2col where there is no Numba, or a GPU
 """
 
@@ -10,13 +11,12 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from .fused import join
+from .fused import join, part
 from .layers import BatchNormReLU, Conv2d
 from .network import Sequential
 from .parameters import Sparse
 
 ENGINES = ("auto", "im2col", "sparse")
-MISSING = "Numba is not installed (pip install 'minidsr[fast]')"
 
 
 def choose_engine(name, device):
@@ -27,9 +27,9 @@ def choose_engine(name, device):
     """
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}; choose one of: {', '.join(ENGINES)}")
-    fault = "it runs on a CPU only" if device == "gpu" else None if find_spec("numba") else MISSING
+    fault = "it runs on a CPU, use --device cpu" if device == "gpu" else _numba_fault()
     if name == "sparse" and fault:
-        raise ValueError(f"--engine sparse: {fault}; use --engine im2col")
+        raise ValueError(f"--engine sparse: {fault}; or use --engine im2col")
     if name == "im2col" or fault:
         return "im2col"
     _compile()
@@ -38,8 +38,8 @@ def choose_engine(name, device):
 
 def missed(name, device):
     """One line about what the choice of engine `name` costs here, or None."""
-    if name == "auto" and device == "cpu" and not find_spec("numba"):
-        return f"the sparse engine is off, im2col multiplies with the zeros, too: {MISSING}"
+    if name == "auto" and device == "cpu" and _numba_fault():
+        return f"the sparse engine is off, im2col multiplies with the zeros, too: {_numba_fault()}"
     return None
 
 
@@ -48,12 +48,23 @@ def use(model, engine):
     the model."""
     for _, layer in model.walk():
         layer.engine = engine
-    join(model)
+    join(model) if engine != "im2col" else part(model)
     return model
 
 
+def _numba_fault():
+    """Why nothing can be compiled, or None."""
+    if find_spec("numba") is None:
+        return "Numba is not installed (pip install 'minidsr[fast]')"
+    try:
+        from . import compiled, fast_norm, sparse_conv  # noqa: F401
+    except Exception as error:  # a Numba of another time than NumPy, no folder for its cache
+        return f"Numba does not load ({' '.join(str(error).split())})"
+    return None
+
+
 def _compile():
-    """Train a small network, so that every function is compiled before time is taken."""
+    """Train a small network in float32, so that every function is compiled before time is taken."""
     from .compiled import announced
 
     with announced():

@@ -20,9 +20,11 @@ class Exploration:
         """Note the positions in use now."""
         for name, layer in self.layers.items():
             active = to_host(layer.weight.active())
-            byte, first = np.unique(active >> 3, return_index=True)  # sorted: a byte's bits lie
-            bits = (128 >> (active & 7)).astype(np.uint8)            # side by side
+            # sorted positions: the bits of a byte lie side by side
+            byte, first = np.unique(active >> 3, return_index=True)
+            bits = (128 >> (active & 7)).astype(np.uint8)
             if len(byte):
+                self.seen[name] = self.seen[name].copy()  # a state() may hold the old array
                 self.seen[name][byte] |= np.bitwise_or.reduceat(bits, first)
 
     def rate(self):

@@ -1,4 +1,4 @@
-"""Batch normalisation of one chunk of a batch, compiled: the four functions of norm.py.
+"""Batch normalisation of one chunk of a batch, compiled: the four functions of norm.py on chunks.
 
 Each reads its arrays once, where NumPy makes a pass for every operation.
 """
@@ -16,11 +16,11 @@ def moments(x):
     for i in range(n):
         for c in range(C):
             row = x[i, c]
-            total = row[0] - row[0]  # a zero of the type of x
+            total = 0.0
             for s in range(S):
                 total += row[s]
             row_mean = total / S
-            total -= total
+            total = 0.0
             for s in range(S):
                 total += (row[s] - row_mean) * (row[s] - row_mean)
             step = row_mean - mean[c]  # as in joined(): a row joins i others
@@ -49,7 +49,7 @@ def gradient_sums(dy, x, y, mean, floor):
     for i in range(n):
         for c in range(C):
             d, row, out, m = dy[i, c], x[i, c], y[i, c], mean[c]
-            total = dot = row[0] - row[0]
+            total = dot = x.dtype.type(0)
             for s in range(S):
                 dz = d[s] if out[s] > floor else d.dtype.type(0)
                 total += dz

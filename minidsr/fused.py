@@ -5,12 +5,14 @@ way into its planes, and the sums that the gradient of batch norm needs are take
 gradient down. The same numbers, to rounding, as one layer after the other.
 """
 
+import numpy as np
+
 from .layers import BatchNormReLU, Conv2d
 from .network import Layer, Residual, Sequential
 
 
 class NormReLUConv(Layer):
-    """The layers `norm` and `conv` of a network, as one; apart where the engine is im2col."""
+    """The layers `norm` and `conv` of a network, as one; apart where im2col convolves."""
 
     def __init__(self, norm, conv):
         self.norm, self.conv = norm, conv
@@ -30,20 +32,31 @@ class NormReLUConv(Layer):
         (sparse, x, scale, shift, mean, rstd), self.cache = self.cache, None
         dz, self.conv.weight.grad, *sums = sparse.backward(
             x, dy, self.conv.weight.value, (scale, shift, self.norm.floor), mean)
-        return self.norm.gradient(dz, x, x, mean, rstd, *sums, x.dtype.type("-inf"))
+        no_floor = x.dtype.type(-np.inf)  # dz is 0 already where y is at the floor
+        return self.norm.gradient(dz, x, x, mean, rstd, *sums, no_floor)
 
 
 def join(layer):
     """Have the layers inside of `layer` compute as one where they can."""
+    _each(layer, _pairs)
+
+
+def part(layer):
+    """Have each layer inside of `layer` compute for itself again."""
+    _each(layer, list)
+
+
+def _each(layer, units):
+    """Set the units of every Sequential, by the function `units` of its layers."""
     if isinstance(layer, Sequential):
-        layer.units = _pairs(layer.layers.values())
+        layer.units = units(layer.layers.values())
         for child in layer.layers.values():
-            join(child)
+            _each(child, units)
     elif isinstance(layer, Residual):
         for child in (layer.before, layer.body, layer.shortcut):
-            join(child)
+            _each(child, units)
         if layer.shortcut is None:  # else two convolutions read what batch norm returns
-            layer.body.units = _pairs([*layer.before.layers.values(), *layer.body.layers.values()])
+            layer.body.units = units([*layer.before.layers.values(), *layer.body.layers.values()])
             layer.before.units = []
 
 

@@ -34,7 +34,7 @@ import numpy as np
 from .backend import get_xp
 from .parallel import map_chunks
 
-BLOCK_BYTES = 2 << 20  # columns of a block of images: they stay in the cache, and calls are few
+BLOCK_BYTES = 4 << 20  # columns and products of a block: they stay in the cache, calls are few
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def forward(x, w, g):
     w = {a: w[g.taps(a)].reshape(-1, k * C) for a in g.reads}
 
     def chunk(images):
-        blocks = _blocks(images, k * C, g, x)
+        blocks = _blocks(images, k * (C + F), g, x)
         planes = {phase: Planes(C, _length(blocks[0]), g, x) for phase in g.phases}
         scratch = Scratch(x)
         for block in blocks:
@@ -145,12 +145,12 @@ def backward(x, dy, w, g):
     dx = xp.zeros_like(x) if len(g.phases) < g.s ** 2 else xp.empty_like(x)      # s > k skips x
     w = w.transpose(2, 1, 3, 0)                                          # (ky, C, kx, F)
     w = {(a, b): w[g.taps(a), :, g.taps(b)].reshape(-1, len(g.reads[b]) * F) for a, b in g.phases}
-    reach = [0, *(q for rows in g.reads.values() for q in rows.values())]
+    reach = [0, *(q for rows in g.reads.values() for q in rows.values())]   # 0: dw
     bottom = max(reach)
 
     def chunk(images):
         dw = xp.zeros((k, F, k, C), x.dtype)                             # (kx, F, ky, C)
-        blocks = _blocks(images, k * F, g, x)
+        blocks = _blocks(images, k * (C + F), g, x)
         dy_planes = Planes(F, _length(blocks[0]), g, x)
         x_planes = {phase: Planes(C, _length(blocks[0]), g, x) for phase in g.phases}
         scratch = Scratch(x)
@@ -178,11 +178,12 @@ def backward(x, dy, w, g):
         return dw
 
     dw = sum(map_chunks(chunk, len(x), xp))
-    return dx, dw.transpose(1, 3, 2, 0)
+    return dx, xp.ascontiguousarray(dw.transpose(1, 3, 2, 0))            # (F, C, ky, kx)
 
 
 class Scratch:
-    """Arrays that a thread uses again for one block after another; the first block is largest."""
+    """Arrays that a thread uses again for one block after another. Each is largest when it is first
+    asked for: in the first block, for the first taps of the kernel."""
 
     def __init__(self, like):
         """With the dtype and device of `like`."""
@@ -197,7 +198,7 @@ class Scratch:
 
 
 def _blocks(images, rows, g, x):
-    """Cut the slice `images` so that the columns of a block, `rows` high, fit BLOCK_BYTES."""
+    """Cut the slice `images` so that columns and products, `rows` planes, fit BLOCK_BYTES."""
     per_image = rows * g.cell * x.itemsize
     step = max(1, BLOCK_BYTES // per_image) if get_xp(x) is np else len(x)
     return [slice(i, min(i + step, images.stop)) for i in range(images.start, images.stop, step)]
@@ -220,7 +221,7 @@ def _rows_down(planes, rows, block, g):
 
 
 def _sum(parts, scratch):
-    """The sum of arrays (F, L)."""
+    """The sum of arrays (F, L): the array itself if there is one, else scratch."""
     total = parts[0]
     for part in parts[1:]:
         total = get_xp(part).add(total, part, out=scratch("sum", *part.shape))

@@ -35,8 +35,7 @@ class Weighted(Layer):
         if self.engine == "auto" and not pays(weight, geometry):
             return None
         if self._sparse_conv is None or not self._sparse_conv.fits(weight.index, geometry):
-            shape = weight.shape if len(weight.shape) == 4 else (*weight.shape, 1, 1)
-            self._sparse_conv = SparseConv(weight.index, shape, geometry)
+            self._sparse_conv = SparseConv(weight.index, (*weight.shape, 1, 1)[:4], geometry)
         return self._sparse_conv
 
 
@@ -138,8 +137,9 @@ class BatchNorm(Layer):
         1 / std, each (C,). In training the running statistics follow."""
         mean, var, count = self.running_mean, self.running_var, x.size // x.shape[1]
         if train:
+            rows = _rows(x)
             mean, var = norm.joined(map_chunks(
-                lambda chunk: self._norm().moments(_rows(x)[chunk]), len(x), get_xp(x)))
+                lambda chunk: self._norm().moments(rows[chunk]), len(x), get_xp(x)))
             self._follow("running_mean", mean)
             self._follow("running_var", var * (count / max(count - 1, 1)))
         mean = mean.astype(x.dtype)
@@ -249,8 +249,7 @@ class GlobalAvgPool(Layer):
 
     def backward(self, dy):
         shape, self.cache = self.cache, None
-        share = dy / (shape[2] * shape[3])
-        return get_xp(dy).zeros(shape, dy.dtype) + share[:, :, None, None]
+        return get_xp(dy).zeros(shape, dy.dtype) + (dy / (shape[2] * shape[3]))[:, :, None, None]
 
 
 class Flatten(Layer):

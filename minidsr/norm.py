@@ -3,7 +3,7 @@
     n images of the chunk   C channels   S pixels of an image
     floor  the least value of the output: 0 is ReLU, minus infinity none
 
-fast_norm.py has the same four functions, compiled.
+fast_norm.py has the four functions on chunks, compiled.
 """
 
 import numpy as np

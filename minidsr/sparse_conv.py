@@ -23,12 +23,18 @@ from .compiled import jit
 from .parallel import map_chunks
 
 BLOCK_LENGTH = 1024  # pixels: a block's plane is read from the first cache, all from the second
-BLOCK_IMAGES = 16
+BLOCK_IMAGES = 16  # at most: what a plane holds is reserved, and small images come in chunks of 12
 
 
 def pays(weight, g):
-    """Is this engine faster than im2col for `weight`, a Sparse, on images of Geometry g?"""
-    return weight.value.size < 0.3 * weight.size
+    """Is this engine faster than im2col for `weight`, a Sparse, on images of Geometry g?
+
+    Measured by tests/benchmarks/speed.py on two cores with AVX2: im2col is as fast at densities of
+    0.56 to 0.86 for images of 4x4 to 32x32, kernels of 1x1 and 3x3, strides 1 and 2. The bound
+    leaves room for processors that are better at products. Images of one pixel, of a linear layer,
+    make planes so short that im2col is as fast at 0.01 to 0.1.
+    """
+    return weight.value.size < (0.05 if g.cell == 1 else 0.4) * weight.size
 
 
 class SparseConv:
@@ -40,6 +46,7 @@ class SparseConv:
         self.images = min(max(1, BLOCK_LENGTH // g.cell), BLOCK_IMAGES)     # of a block
         F, C, k, _ = shape
         self.length = length = 2 * g.margin + self.images * g.cell          # of a plane in memory
+        assert max(len(g.phases) * C, F) * length < 2 ** 31, "planes too large for int32 offsets"
         phase, shift = np.empty((2, k, k), np.int64)                        # of each tap (ky, kx)
         for i, (a, b) in enumerate(g.phases):
             for ky, rows in g.reads[a].items():
@@ -92,7 +99,8 @@ class SparseConv:
                       *self._planes(x.dtype), dy_planes, dz[images], dvalue, sums)
             return dvalue, *sums
 
-        return dz, *map(sum, zip(*map_chunks(chunk, len(x)), strict=True))
+        dvalue, sum_dz, sum_dz_centred = map(sum, zip(*map_chunks(chunk, len(x)), strict=True))
+        return dz, dvalue, sum_dz, sum_dz_centred
 
     def _norm(self, norm, dtype):
         """(scale, shift, floor), without which x stays as it is."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SPEED = Path(__file__).parent / "benchmarks" / "speed.py"
@@ -31,6 +32,19 @@ def test_the_speed_benchmark_writes_its_tables(tmp_path):
         assert library in text
     if "torch" not in numbers["facts"]["versions"]:
         assert "PyTorch is not installed" in done.stderr
+
+
+def test_contenders_compute_the_same(monkeypatch):
+    monkeypatch.syspath_prepend(SPEED.parent)
+    from contenders import Course, Ours
+
+    nets = [Ours("wrn-10-1", 3), Course("wrn-10-1", 3, 1)]
+    for net in nets:
+        net.step()
+        net.forward()
+    ours, course = (net.model.named_params() for net in nets)
+    for name, p in ours.items():
+        np.testing.assert_allclose(course[name].grad, p.grad, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def test_an_unknown_section_is_refused(tmp_path):

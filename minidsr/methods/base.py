@@ -146,6 +146,7 @@ class Dynamic(Method):
         """Shall the tensors keep all of the gradient of θ, from the next backward on?"""
         for W in self.tensors:
             W.keep_dense_grad = keep
+            W.dense_grad = W.dense_grad if keep else None  # it is as large as θ
 
     def state(self):
         kept = [W.keep_dense_grad for W in self.tensors]

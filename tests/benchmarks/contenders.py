@@ -1,7 +1,11 @@
 """The networks that take part: ours by engine and method, a course's, PyTorch's."""
 
+from importlib import import_module
+from importlib.util import find_spec
+
 import numpy as np
 from course import course
+from threadpoolctl import threadpool_limits
 
 from minidsr import models
 from minidsr.config import Config
@@ -10,10 +14,10 @@ from minidsr.layers import softmax_cross_entropy
 from minidsr.methods import METHODS
 from minidsr.sgd import SGD
 
-try:
-    import pytorch
-except ImportError:
-    pytorch = None
+
+def pytorch():
+    """The module pytorch.py, or None without PyTorch. Loaded only where it is measured."""
+    return import_module("pytorch") if find_spec("torch") else None
 
 
 class Ours:
@@ -47,21 +51,25 @@ class Ours:
 
 
 class Course(Ours):
-    """The same as a course writes it."""
+    """The same as a course writes it: all threads are BLAS's."""
+
+    def __init__(self, model, batch, threads):
+        super().__init__(model, batch)
+        self.threads = threads
 
     def forward(self):
-        with course():
+        with course(), threadpool_limits(self.threads, "blas"):
             super().forward()
 
     def step(self):
-        with course():
+        with course(), threadpool_limits(self.threads, "blas"):
             super().step()
 
 
 def torch_networks(model, batch):
     """{name: network}, empty without PyTorch."""
-    if pytorch is None:
+    if pytorch() is None:
         return {}
     _, depth, width = model.split("-")
-    return {f"PyTorch, {layout}": pytorch.Network(int(depth), float(width), batch, layout)
-            for layout in pytorch.FORMATS}
+    return {f"PyTorch, {layout}": pytorch().Network(int(depth), float(width), batch, layout)
+            for layout in pytorch().FORMATS}

@@ -45,7 +45,9 @@ def _conv_backward(self, dy):
 
 
 def _norm_forward(self, x, train=False):
-    mean, var = x.mean((0, 2, 3), keepdims=True), x.var((0, 2, 3), keepdims=True)
+    mean, var = self.running_mean[:, None, None], self.running_var[:, None, None]
+    if train:
+        mean, var = x.mean((0, 2, 3), keepdims=True), x.var((0, 2, 3), keepdims=True)
     rstd = 1 / np.sqrt(var + self.eps)
     xhat = (x - mean) * rstd
     y = self.weight.theta()[:, None, None] * xhat + self.bias.theta()[:, None, None]

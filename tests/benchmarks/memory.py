@@ -1,7 +1,5 @@
 """Memory: of a process in training, and of the training state."""
 
-import os
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ from tqdm import tqdm
 
 from minidsr import im2col, models
 from minidsr.density import free_counts
-from minidsr.engine import choose_engine
+from minidsr.parallel import threads
 from minidsr.parameters import Dense, Sparse
 from minidsr.sgd import SGD
 
@@ -29,9 +27,10 @@ def memory(options, results):
     model, batch = ("wrn-10-1", 4) if options.small else ("wrn-28-2", 100)
     rows = []
     for name in tqdm(MEMORY, "memory", leave=False):
-        if pytorch is None and name.startswith("PyTorch"):
+        if pytorch() is None and name.startswith("PyTorch"):
             continue
-        before, peak = in_a_process_of_its_own(SPEED, "memory", model, batch, name)
+        before, peak = in_a_process_of_its_own(
+            SPEED, "memory", model, batch, name, threads=options.threads)
         results[f"memory/{name}"] = [before, peak]
         rows.append([name, *(f"{b / 2 ** 20:.0f}" for b in (peak, before, peak - before))])
     return f"`{model}`, batch {batch}, three training steps, MiB of the process:\n\n" + table(
@@ -39,21 +38,29 @@ def memory(options, results):
 
 
 def child_memory(options, model, batch, name):
-    """Bytes before the network is built, and at most."""
-    if not name.startswith("PyTorch"):
-        choose_engine(MEMORY[name].get("engine", "im2col"), "cpu")
-    before = rss()
-    net = (torch_networks(model, batch)[name] if name.startswith("PyTorch")
-           else Ours(model, batch, **MEMORY[name]))
+    """Bytes when a small network has been trained, and the most while this one is."""
+    if name.startswith("PyTorch"):  # as it comes: without threads(), which tunes the allocator
+        pytorch().torch.set_num_threads(options.threads)
+        return _before_and_peak(lambda model, batch: torch_networks(model, batch)[name], model,
+                                batch)
+    with threads(options.threads):
+        return _before_and_peak(lambda model, batch: Ours(model, batch, **MEMORY[name]), model,
+                                batch)
+
+
+def _before_and_peak(network, model, batch):
+    network("wrn-10-1", 2).step()  # loads code, compiles
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is held
+    before, net = _of_process("VmRSS"), network(model, batch)
     for _ in range(3):
         net.step()
-    return [before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]
+    return [before, _of_process("VmHWM")]
 
 
-def rss():
-    """Bytes that this process holds now."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def _of_process(name):
+    """A size of this process from /proc/self/status, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name + ":"))
 
 
 def state(options, results):
@@ -74,7 +81,8 @@ def state(options, results):
     return ("MiB. Dense: value, gradient, velocity; masks add a byte for each position. Sparse: "
             "the same three and the position, of the free numbers. While a layer computes, im2col "
             "adds θ and its gradient; the sparse engine keeps its indices. Process: what it grew "
-            "by, from before these arrays to after an update, indices included:\n\n" + table(
+            "by, from before these arrays to after an update: indices and what making them took "
+            "are included:\n\n" + table(
                 ["network, sparsity", "arrays", "with im2col's θ and gradient",
                  "with the sparse engine's indices", "process"], rows))
 
@@ -89,7 +97,7 @@ def child_state(options, shapes, case):
         positions = [np.sort(rng.choice(n, m, replace=False, shuffle=False)).astype(np.int32)
                      for n, m in zip(sizes, counts, strict=True)]
         held = sum(index.nbytes for index in positions)
-    before, tensors, masks = rss(), [], []
+    before, tensors, masks = _of_process("VmRSS"), [], []
     for i, (shape, size) in enumerate(zip(shapes, sizes, strict=True)):
         if isinstance(case, float):
             W = Sparse(shape, positions[i], np.ones(counts[i], np.float32))
@@ -108,5 +116,5 @@ def child_state(options, shapes, case):
     arrays = sum(mask.nbytes for mask in masks) + sum(
         getattr(W, name).nbytes for W in tensors
         for name in ("value", "index", "grad", "velocity") if hasattr(W, name))
-    grown = rss() - before + (held if isinstance(case, float) else 0)
+    grown = _of_process("VmRSS") - before + (held if isinstance(case, float) else 0)
     return {"arrays": arrays, "indices": indices, "process": grown}

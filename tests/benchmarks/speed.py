@@ -2,14 +2,19 @@
 
 Contenders take turns, round after round, so that all meet the same weather on the machine. A table
 gives the median and, in brackets, the least and the most. A ratio is the median over the rounds of
-PyTorch's time, of its better layout in that round, by the contender's. Without PyTorch, ours run
-alone.
+PyTorch's time, of its better layout in that round, by the contender's; where a table has medians
+only, it is their ratio. Without PyTorch, ours run alone. A training step is forward, loss, backward
+and update; `loading` measures the data beside it.
 
 Writes speed.md, speed.json and speed.png to --out.
 """
 
-import json
 import os
+
+for pin in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(pin, None)  # BLAS as it chooses itself; before NumPy loads it
+
+import json
 import statistics
 import sys
 import time
@@ -80,7 +85,7 @@ def networks(options, results):
     text, batch = [], 4 if options.small else 100
     for model in ("wrn-10-1",) if options.small else ("wrn-28-2", "wrn-16-1"):
         nets = torch_networks(model, batch)
-        nets["a course's im2col, dense"] = Course(model, batch)
+        nets["a course's im2col, dense"] = Course(model, batch, options.threads)
         nets["im2col, dense"] = Ours(model, batch)
         nets["im2col, masks on dense, 0.9"] = Ours(model, batch, masked=True)
         nets["im2col, DSR 0.9"] = Ours(model, batch, "dsr")
@@ -126,9 +131,9 @@ def layers(options, results):
 
             return work
 
-        contenders = {} if pytorch is None else {
-            f"PyTorch, {layout}": pytorch.Conv(x.shape, (c_out, c_in, k, k), stride, layout)
-            for layout in pytorch.FORMATS}
+        contenders = {} if pytorch() is None else {
+            f"PyTorch, {layout}": pytorch().Conv(x.shape, (c_out, c_in, k, k), stride, layout)
+            for layout in pytorch().FORMATS}
         contenders["im2col"] = conv("im2col", None)
         contenders |= {d: conv("sparse", d) for d in densities}
         seconds = take_turns(contenders, options.rounds, name)
@@ -150,50 +155,44 @@ def sparsity(options, results):
     model, batch = ("wrn-10-1", 4) if options.small else ("wrn-28-2", 100)
     steps = (0.0, 0.9) if options.small else (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
     contenders = {n: net.step for n, net in torch_networks(model, batch).items()}
-    for s in steps:
-        for engine in ("im2col", "sparse", "auto"):
-            contenders[f"{engine} {s}"] = Ours(model, batch, "static", s, engine).step
+    for s in steps:  # im2col takes as long at any sparsity
+        contenders[f"sparse {s}"] = Ours(model, batch, "static", s, "sparse").step
+    contenders["im2col"] = Ours(model, batch, "static", 0.9).step
     seconds = take_turns(contenders, options.rounds, "sparsity")
     results["sparsity"] = seconds
     median = {n: statistics.median(s) for n, s in seconds.items()}
     torch = min((m for n, m in median.items() if n.startswith("PyTorch")), default=None)
-    series = {e: [median[f"{e} {s}"] for s in steps] for e in ("im2col", "sparse", "auto")}
-    draw(model, batch, steps, series, torch, options.out / "speed.png")
-    rows = [[s, *(f"{1e3 * series[e][i]:.0f}" for e in series),
-             "–" if torch is None else f"{torch / series['auto'][i]:.2f}"]
-            for i, s in enumerate(steps)]
-    density, down = [1 - s for s in reversed(steps)], list(reversed(series["sparse"]))
-    cross = [crossover(density, down, level) for level in
-             (statistics.median(series["im2col"]), torch)]
+    sparse, im2col = [median[f"sparse {s}"] for s in steps], median["im2col"]
+    draw(model, batch, steps, sparse, {"im2col": im2col, "PyTorch, dense": torch},
+         options.out / "speed.png")
+    rows = [[s, f"{1e3 * t:.0f}", f"{im2col / t:.2f}", "–" if torch is None else f"{torch / t:.2f}"]
+            for s, t in zip(steps, sparse, strict=True)]
+    density, down = [1 - s for s in reversed(steps)], list(reversed(sparse))
+    cross = [crossover(density, down, level) for level in (im2col, torch)]
     return (f"`{model}`, batch {batch}, training step, medians in ms" +
+            f"; im2col: {1e3 * im2col:.0f}" +
             ("" if torch is None else f"; PyTorch, dense: {1e3 * torch:.0f}") + ":\n\n" +
-            table(["sparsity", *series, "auto × PyTorch"], rows) +
+            table(["sparsity", "sparse", "× im2col", "× PyTorch"], rows) +
             f"\n\nThe sparse engine takes as long as im2col at density {cross[0]}, as PyTorch at "
             f"density {cross[1]}.\n\n![time against sparsity](speed.png)")
 
 
-def draw(model, batch, steps, series, torch, path):
+def draw(model, batch, steps, sparse, levels, path):
     """The figure: time against sparsity, with the crossovers marked."""
     from matplotlib.figure import Figure
 
     figure = Figure((7, 4.2), layout="constrained")
     axes = figure.subplots()
-    for (name, times), marker in zip(series.items(), "so^", strict=True):
-        axes.plot(steps, [1e3 * t for t in times], marker=marker, label=name,
-                  linestyle=":" if name == "auto" else "-")
-    levels = {"im2col": statistics.median(series["im2col"])}
-    if torch is not None:
-        levels["PyTorch"] = torch
-        axes.axhline(1e3 * torch, color="black", linestyle="--", label="PyTorch, dense")
-    for name, level in levels.items():
-        times = series["sparse"]
-        for i in range(len(steps) - 1):
-            if times[i] > level >= times[i + 1]:
-                x = steps[i] + (steps[i + 1] - steps[i]) * (times[i] - level) / (
-                    times[i] - times[i + 1])
+    axes.plot(steps, [1e3 * t for t in sparse], marker="o", label="sparse")
+    for (name, level), line in zip(levels.items(), ("--", ":"), strict=True):
+        if level is None:
+            continue
+        axes.axhline(1e3 * level, color="black", linestyle=line, label=name)
+        for s, t, above, below in zip(steps, steps[1:], sparse, sparse[1:], strict=False):
+            if above > level >= below:
+                x = s + (t - s) * (above - level) / (above - below)
                 axes.plot(x, 1e3 * level, "kx", markersize=10)
-                axes.annotate(f"as {name}: {x:.2f}", (x, 1e3 * level), (6, 8),
-                              textcoords="offset points")
+                axes.annotate(f"{x:.2f}", (x, 1e3 * level), (6, 6), textcoords="offset points")
     axes.set(xlabel="sparsity", ylabel="ms", ylim=(0, None),
              title=f"Training step of {model}, batch {batch}")
     axes.legend()
@@ -265,9 +264,10 @@ def loading(options, results):
 
 def child_threads(options, model, batch):
     """Images/s of PyTorch, im2col and sparse, as a process of its own with --threads."""
-    nets = torch_networks(model, batch) | {
-        "im2col": Ours(model, batch), "sparse": Ours(model, batch, "dsr", 0.9, "sparse")}
-    seconds = take_turns({n: net.step for n, net in nets.items()}, options.rounds, "threads")
+    with equal_threads(options.threads):
+        nets = torch_networks(model, batch) | {
+            "im2col": Ours(model, batch), "sparse": Ours(model, batch, "dsr", 0.9, "sparse")}
+        seconds = take_turns({n: net.step for n, net in nets.items()}, options.rounds, "threads")
     rate = {n: batch / statistics.median(s) for n, s in seconds.items()}
     torch = max((r for n, r in rate.items() if n.startswith("PyTorch")), default=None)
     return [torch, rate["im2col"], rate["sparse"]]
@@ -282,8 +282,8 @@ CHILDREN = {"threads": child_threads, "memory": child_memory, "state": child_sta
 def equal_threads(count):
     """The same number of threads for ours and, if it is there, for PyTorch."""
     with threads(count) as count:
-        if pytorch is not None:
-            pytorch.torch.set_num_threads(count)
+        if pytorch():
+            pytorch().torch.set_num_threads(count)
         yield count
 
 
@@ -291,8 +291,7 @@ def main(options: tyro.conf.OmitArgPrefixes[Options]):
     """Measure and write the tables."""
     if options.child:
         kind, *words = json.loads(options.child)
-        with equal_threads(options.threads):
-            print(json.dumps(CHILDREN[kind](options, *words)))
+        print(json.dumps(CHILDREN[kind](options, *words)))
         return
     unknown = set(options.sections) - set(SECTIONS)
     if unknown:
@@ -301,17 +300,17 @@ def main(options: tyro.conf.OmitArgPrefixes[Options]):
     if options.small:
         options.rounds = 1
     results, parts = {}, []
-    with equal_threads(options.threads) as count:
-        facts = environment() | {"threads": count}
-        if pytorch is None:
+    with equal_threads(options.threads) as options.threads:
+        facts = environment() | {"threads": options.threads}
+        if not pytorch():
             print("PyTorch is not installed: ours run alone", file=sys.stderr)
         else:
-            facts["versions"]["torch"] = pytorch.torch.__version__
+            facts["versions"]["torch"] = pytorch().torch.__version__
         for name in options.sections or SECTIONS:
             start = time.monotonic()
             parts.append(f"## {SECTIONS[name].__doc__}\n\n{SECTIONS[name](options, results)}")
             print(f"\n{parts[-1]}\n\n({time.monotonic() - start:.0f} s)", flush=True)
-    head = f"# Speed and memory\n\n{cpu()}, {count} threads; " + ", ".join(
+    head = f"# Speed and memory\n\n{cpu()}, {options.threads} threads; " + ", ".join(
         f"{k} {v}" for k, v in facts["versions"].items()) + "; " + "; ".join(facts["blas"]) + \
         f". Python {facts['python']}, commit {facts['commit']}."
     (options.out / "speed.md").write_text("\n\n".join([head, *parts]) + "\n")

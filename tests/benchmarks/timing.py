@@ -10,10 +10,13 @@ from tqdm import tqdm
 
 
 def take_turns(contenders, rounds, title, warmup=2):
-    """{name: [seconds of each round]} of {name: function}."""
+    """{name: [seconds of each round]} of {name: function}; each round begins with another one."""
     seconds = {name: [] for name in contenders}
+    names = list(contenders)
     for r in tqdm(range(-warmup, rounds), title, leave=False):
-        for name, work in contenders.items():
+        names.append(names.pop(0))
+        for name in names:
+            work = contenders[name]
             start = time.perf_counter()
             work()
             if r >= 0:
