@@ -21,11 +21,11 @@ class Exploration:
         for name, layer in self.layers.items():
             active = to_host(layer.weight.active())
             # sorted positions: the bits of a byte lie side by side
-            byte, first = np.unique(active >> 3, return_index=True)
-            bits = (128 >> (active & 7)).astype(np.uint8)
+            byte, bits = active >> 3, (128 >> (active & 7)).astype(np.uint8)
+            first = np.flatnonzero(np.diff(byte, prepend=-1))
             if len(byte):
                 self.seen[name] = self.seen[name].copy()  # a state() may hold the old array
-                self.seen[name][byte] |= np.bitwise_or.reduceat(bits, first)
+                self.seen[name][byte[first]] |= np.bitwise_or.reduceat(bits, first)
 
     def rate(self):
         """R_s, over all these tensors."""

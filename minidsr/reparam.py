@@ -151,11 +151,12 @@ def grow_back(W, n, rng, avoid=()):
     """
     xp = get_xp(W.index)
     avoid = xp.asarray(avoid, W.index.dtype)
-    taken = xp.union1d(W.index, avoid)
+    taken = xp.sort(xp.concatenate([W.index, avoid]))
+    taken = taken[xp.flatnonzero(xp.diff(taken, prepend=-1))]    # each once; union1d would hash
     free = W.size - len(taken)
     if n > W.size - len(W.index):
         raise ValueError(f"cannot grow {n}: only {W.size - len(W.index)} positions are free")
-    ranks = xp.asarray(rng.choice(free, min(n, free), replace=False, shuffle=False))
+    ranks = xp.sort(xp.asarray(rng.choice(free, min(n, free), replace=False, shuffle=False)))
     before = taken - xp.arange(len(taken))           # how many are free below each taken position
     slots = ranks + xp.searchsorted(before, ranks, side="right")
     if n > free:

@@ -26,8 +26,7 @@ def reallocation(options, results):
         (1,) if options.small else (1, 10, 100, 500, 1000))}
     rows, periods = [], steps_of_a_reallocation()
     for name, sizes in cases.items():
-        tensors = [Sparse((size,), np.sort(rng.choice(size, size // 10, replace=False)).astype(
-            np.int32), rng.standard_normal(size // 10).astype(np.float32)) for size in sizes]
+        tensors = [random_tensor(size, rng) for size in sizes]
         N_p = round(0.138 * sum(W.value.size for W in tensors))
         H = float(np.quantile(np.abs(tensors[0].value), 0.138))
         seconds = []
@@ -36,7 +35,7 @@ def reallocation(options, results):
             reallocate(tensors, H, N_p, 0.1, rng)
             seconds.append(time.perf_counter() - start)
             for W in tensors:
-                W.value = rng.standard_normal(W.value.size).astype(np.float32)
+                W.value = rng.standard_normal(W.value.size, np.float32)
         results[f"reallocation/{name}"] = seconds
         rows.append([name, f"{sum(sizes):,}", f"{N_p:,}", milliseconds(seconds),
                      f"{1e9 * statistics.median(seconds) / sum(sizes):.1f}"])
@@ -51,6 +50,12 @@ def reallocation(options, results):
                  f"paper's periods, one reallocation in {periods[0]:.0f} steps; {shares[1]:.2f} % "
                  f"at the default ones, one in {periods[1]:.0f}.")
     return text
+
+
+def random_tensor(size, rng):
+    """A tenth of the positions, more or less, with random values."""
+    index = np.flatnonzero(rng.random(size, np.float32) < 0.1).astype(np.int32)
+    return Sparse((size,), index, rng.standard_normal(len(index), np.float32))
 
 
 def steps_of_a_reallocation(total=100_000):
