@@ -304,15 +304,18 @@ def test_rigl_takes_no_sgd_step_where_it_reallocates():
 
 @pytest.mark.parametrize("case", SPARSE)
 def test_who_keeps_the_dense_gradient(case):
+    """It is asked for where the next step needs it, and gone when it has been used."""
     training = Training(case)
-    kept = []
+    asked, kept = [], []
     for _ in range(STEPS):
         training.step()
+        asked.append(any(W.keep_dense_grad for W in training.weights()))
         kept.append(any(W.dense_grad is not None for W in training.weights()))
-    due = [training.method.due(t) for t in range(STEPS)]
     method = CASES[case][0]
-    assert kept == ([True] * STEPS if method == "snfs" else
-                    due if method == "rigl" or case == "itop rigl" else [False] * STEPS)
+    due = [training.method.due(t + 1) for t in range(STEPS)]
+    assert asked == ([True] * STEPS if method == "snfs" else
+                     due if method == "rigl" or case == "itop rigl" else [False] * STEPS)
+    assert kept == [method == "snfs"] * STEPS
 
 
 @pytest.mark.parametrize("case", MOVING)
