@@ -48,7 +48,10 @@ def use(model, engine):
     the model."""
     for _, layer in model.walk():
         layer.engine = engine
-    join(model) if engine != "im2col" else part(model)
+    if engine == "im2col":
+        part(model)
+    else:
+        join(model)
     return model
 
 
