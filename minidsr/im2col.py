@@ -145,7 +145,7 @@ def backward(x, dy, w, g):
     dx = xp.zeros_like(x) if len(g.phases) < g.s ** 2 else xp.empty_like(x)      # s > k skips x
     w = w.transpose(2, 1, 3, 0)                                          # (ky, C, kx, F)
     w = {(a, b): w[g.taps(a), :, g.taps(b)].reshape(-1, len(g.reads[b]) * F) for a, b in g.phases}
-    reach = [0, *(q for rows in g.reads.values() for q in rows.values())]   # 0: dw
+    reach = [0, *(q for rows in g.reads.values() for q in rows.values())]   # dw: dy at 0
     bottom = max(reach)
 
     def chunk(images):

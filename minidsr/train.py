@@ -235,7 +235,7 @@ def _finite(x):
 def _settle_config(config, out):
     """The config of the run in `out`: its own if it was begun earlier.
 
-    What `config` leaves at its default is the run's; what does not touch the results may differ.
+    What `config` leaves at its default is the run's; what does not touch the results, but by rounding, may differ.
     Raises CheckpointError for any other difference.
     """
     path = out / "config.json"
