@@ -235,8 +235,8 @@ def _finite(x):
 def _settle_config(config, out):
     """The config of the run in `out`: its own if it was begun earlier.
 
-    What `config` leaves at its default is the run's; what does not touch the results, but by rounding, may differ.
-    Raises CheckpointError for any other difference.
+    What `config` leaves at its default is the run's. What does not touch the results, except by
+    rounding, may differ. Raises CheckpointError for any other difference.
     """
     path = out / "config.json"
     if path.exists():
