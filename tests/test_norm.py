@@ -36,6 +36,15 @@ def test_moments(module, shape, seed, mean, dtype):
     assert found_mean.dtype == found_squares.dtype == np.float64
 
 
+@given(shape=shapes, seed=seeds, cut=st.integers(1, 4))
+def test_chunks_are_joined(shape, seed, cut):
+    _, (x,) = arrays(shape, seed, np.float64, 1)
+    x += np.arange(len(x))[:, None, None]  # the means of chunks differ
+    mean, var = norm.joined([norm.moments(x[i:i + cut]) for i in range(0, len(x), cut)])
+    np.testing.assert_allclose(mean, x.mean((0, 2)), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(var, x.var((0, 2)), rtol=1e-10, atol=1e-10)
+
+
 @given(shape=shapes, seed=seeds, floor=st.sampled_from([0.0, -np.inf]))
 def test_both_are_the_same(shape, seed, floor):
     rng, (x, dy, y) = arrays(shape, seed, np.float64, 3)
