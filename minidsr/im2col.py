@@ -2,28 +2,22 @@
 
     N batch   C channels in   F channels out   H W input size   OH OW output size
     k kernel  s stride  p pad  ky kx row and column of a tap, one weight of a kernel
-    L length of a block of images laid out as planes
+    R S rows and columns of the grid that images are laid out on
 
-A block of images is copied once into *planes*: per channel, one flat run of numbers that holds the
-rows of all images, with zeros between them. The zeros right of one row are the left padding of
-the next, the zero rows under one image the top padding of the next:
-
-    x x x 0 x x x 0 0 0 0 0 x x x 0 ...       two rows of 3, one zero row, the next image
-
-What one tap meets, at all outputs of the block, is then the whole plane, shifted: by one number for
-each column of the kernel, by one row of the plane for each of its rows.
-
-So im2col is memcpy, and only the columns of the kernel need it: `cols` has a row for each (kx, c).
-Its product with the weights, a row for each (ky, f), holds what each row of the kernel adds to an
-output channel; their sum, each shifted by its row, is y. Against columns for every tap, a k-th is
-copied, and the product has k times the rows at a k-th of the depth, which BLAS likes better where
-channels are few. Some outputs are computed at the zeros; they are not copied out.
+What one tap meets, at all outputs, is the whole image, shifted. im2col copies the image once for
+each tap, so that a convolution is one product. But a shift by rows can wait until after the
+product: only the columns of the kernel need copies. `cols` has a row for each (kx, c). Its product
+with the weights, a row for each (ky, f), holds what each row of the kernel adds to an output
+channel; their sum, each shifted by its row, is y. Against columns for every tap, a k-th is copied,
+and the product has k times the rows at a k-th of the depth, which BLAS likes better where channels
+are few.
 
 With stride s the input is dealt into s*s *phases*: phase (a, b) holds rows a, a+s, a+2s, ... and
-columns b, b+s, ... Each tap reads one phase, again as one shifted slice.
+columns b, b+s, ... Each tap reads one phase, again shifted. Images, phases and outputs all lie on
+the same grid, at its upper left.
 
-Backward, dy lies in planes of the same pitch and every shift is negated: dx is a convolution of dy
-with the transposed kernel. Its columns, times x shifted by the rows of the kernel, are dw.
+Backward, every shift is negated: dx is a convolution of dy with the transposed kernel. Its columns,
+times x shifted by the rows of the kernel, are dw.
 """
 
 import math
@@ -39,20 +33,18 @@ BLOCK_BYTES = 4 << 20  # columns and products of a block: they stay in the cache
 
 @dataclass(frozen=True)
 class Geometry:
-    """How the taps of a k x k kernel, stride s, pad p, lie in the planes of H x W images.
+    """How the taps of a k x k kernel, stride s, pad p, meet H x W images.
 
     s       the stride
     out     (OH, OW), the size of the output
-    pitch   (PH, PW), rows and columns of one image in a plane, shared zeros included
-    margin  zeros before the first image and after the last, so that no shift leaves the plane
+    grid    (R, S), the least that holds an output and every phase
     reads   {a: {i: q}}: the rows (columns) i of the kernel that read rows (columns) a, a+s, ... of
             the image, and by how many of these they are shifted
     """
 
     s: int
     out: tuple
-    pitch: tuple
-    margin: int
+    grid: tuple
     reads: dict
 
     @classmethod
@@ -60,19 +52,13 @@ class Geometry:
         """Raises ValueError where the kernel is larger than the padded image."""
         if k > min(H, W) + 2 * p:
             raise ValueError(f"a {k}x{k} kernel does not fit a {H}x{W} image padded by {p}")
-        before, after = -(-p // s), max(0, (k - 1 - p) // s)  # reach of the taps, in phase rows
         out = tuple((size + 2 * p - k) // s + 1 for size in (H, W))
-        pitch = tuple(max(-(-size // s) + before, o) for size, o in zip((H, W), out, strict=True))
+        grid = tuple(max(-(-size // s), o) for size, o in zip((H, W), out, strict=True))
         reads = {}
         for i in range(k):
             q, a = divmod(i - p, s)
             reads.setdefault(a, {})[i] = q
-        return cls(s, out, pitch, max(before, after) * (pitch[1] + 1), reads)
-
-    @property
-    def cell(self):
-        """Numbers that one image takes in a plane."""
-        return self.pitch[0] * self.pitch[1]
+        return cls(s, out, grid, reads)
 
     @property
     def phases(self):
@@ -83,31 +69,6 @@ class Geometry:
         """Which rows (columns) of the kernel read phase a: a slice."""
         return slice(min(self.reads[a]), None, self.s)
 
-    def span(self, block, shifts):
-        """Length of a plane and of what lies between the least and the largest of these shifts."""
-        return _length(block) * self.cell + (max(shifts) - min(shifts)) * self.pitch[1]
-
-
-class Planes:
-    """The planes of one block of images after another, in the same memory: one thread's scratch."""
-
-    def __init__(self, channels, images, g, like):
-        """Room for `images` images of `channels` channels, with the dtype and device of `like`."""
-        self.g = g
-        self.memory = get_xp(like).zeros((channels, 2 * g.margin + images * g.cell), like.dtype)
-
-    def fill(self, x):
-        """Lay out x (n, C, h, w); returns self."""
-        n, C, h, w = x.shape
-        self.length = n * self.g.cell
-        self.shifted(0).reshape(C, n, *self.g.pitch)[:, :, :h, :w] = x.transpose(1, 0, 2, 3)
-        return self
-
-    def shifted(self, rows, columns=0, length=None):
-        """The planes from that shift on.                                   (C, length or L)"""
-        start = self.g.margin + rows * self.g.pitch[1] + columns
-        return self.memory[:, start:start + (length or self.length)]
-
 
 def forward(x, w, g):
     """Convolution y of x (N, C, H, W) with w (F, C, k, k), g a Geometry -> (N, F, OH, OW)."""
@@ -117,23 +78,18 @@ def forward(x, w, g):
     w = {a: w[g.taps(a)].reshape(-1, k * C) for a in g.reads}
 
     def chunk(images):
-        blocks = _blocks(images, k * (C + F), g, x)
-        planes = {phase: Planes(C, _length(blocks[0]), g, x) for phase in g.phases}
         scratch = Scratch(x)
-        for block in blocks:
-            for phase, plane in planes.items():
-                plane.fill(_phase(x[block], g.s, phase))
-            parts = []
+        for block in _blocks(images, k * (C + F), g, x):
+            parts, shape = [], (_length(block), *g.grid)
             for a, rows in g.reads.items():
-                top, span = min(rows.values()), g.span(block, rows.values())
-                cols = scratch("cols", k, C, span)
+                cols = scratch("cols", k, C, *shape)
                 for b, columns in g.reads.items():
                     for kx, q in columns.items():
-                        cols[kx] = planes[a, b].shifted(top, q, span)
-                z = scratch(f"z{a}", len(rows), F, span)
-                xp.matmul(w[a], cols.reshape(k * C, span), out=z.reshape(-1, span))
-                parts += [_rows_down(z[i], q - top, block, g) for i, q in enumerate(rows.values())]
-            y[block] = _images(_sum(parts, scratch), g.out, g)
+                        _lay_out(_phase(x[block], g.s, (a, b)), cols[kx], columns=q)
+                z = scratch(f"z{a}", len(rows), F, *shape)
+                xp.matmul(w[a], cols.reshape(k * C, -1), out=z.reshape(len(rows) * F, -1))
+                parts += zip(rows.values(), z, strict=True)
+            y[block] = _images(_sum(parts), g.out)
 
     map_chunks(chunk, len(x), xp)
     return y
@@ -145,35 +101,27 @@ def backward(x, dy, w, g):
     dx = xp.zeros_like(x) if len(g.phases) < g.s ** 2 else xp.empty_like(x)      # s > k skips x
     w = w.transpose(2, 1, 3, 0)                                          # (ky, C, kx, F)
     w = {(a, b): w[g.taps(a), :, g.taps(b)].reshape(-1, len(g.reads[b]) * F) for a, b in g.phases}
-    reach = [0, *(q for rows in g.reads.values() for q in rows.values())]   # dw: dy at 0
-    bottom = max(reach)
 
     def chunk(images):
         dw = xp.zeros((k, F, k, C), x.dtype)                             # (kx, F, ky, C)
-        blocks = _blocks(images, k * (C + F), g, x)
-        dy_planes = Planes(F, _length(blocks[0]), g, x)
-        x_planes = {phase: Planes(C, _length(blocks[0]), g, x) for phase in g.phases}
         scratch = Scratch(x)
-        for block in blocks:
-            dy_planes.fill(dy[block])
-            L, span = dy_planes.length, g.span(block, reach)
+        for block in _blocks(images, k * (C + F), g, x):
+            shape = _length(block), *g.grid
             for b, columns in g.reads.items():
-                cols = scratch("cols", len(columns), F, span)
+                cols = scratch("cols", len(columns), F, *shape)
                 for i, q in enumerate(columns.values()):
-                    cols[i] = dy_planes.shifted(-bottom, -q, span)
-                cols = cols.reshape(-1, span)
-                x_rows = scratch("x_rows", k, C, L)
+                    _lay_out(dy[block], cols[i], columns=-q)
+                cols = cols.reshape(len(columns) * F, -1)
+                x_rows = scratch("x_rows", k, C, *shape)
                 for a, rows in g.reads.items():
-                    z = scratch("z", len(rows), C, span)
-                    xp.matmul(w[a, b], cols, out=z.reshape(-1, span))
-                    parts = [_rows_down(z[i], bottom - q, block, g)
-                             for i, q in enumerate(rows.values())]
+                    z = scratch("z", len(rows), C, *shape)
+                    xp.matmul(w[a, b], cols, out=z.reshape(len(rows) * C, -1))
                     part = _phase(dx[block], g.s, (a, b))
-                    part[...] = _images(_sum(parts, scratch), part.shape[2:], g)
-                    x_plane = x_planes[a, b].fill(_phase(x[block], g.s, (a, b)))
+                    part[...] = _images(_sum([(-q, z[i]) for i, q in enumerate(rows.values())]),
+                                        part.shape[2:])
                     for ky, q in rows.items():
-                        x_rows[ky] = x_plane.shifted(q)
-                product = _rows_down(cols, bottom, block, g) @ x_rows.reshape(k * C, L).T
+                        _lay_out(_phase(x[block], g.s, (a, b)), x_rows[ky], rows=q)
+                product = cols @ x_rows.reshape(k * C, -1).T
                 dw[g.taps(b)] += product.reshape(-1, F, k, C)
         return dw
 
@@ -198,8 +146,8 @@ class Scratch:
 
 
 def _blocks(images, rows, g, x):
-    """Cut the slice `images` so that columns and products, `rows` planes, fit BLOCK_BYTES."""
-    per_image = rows * g.cell * x.itemsize
+    """Cut the slice `images` so that columns and products, `rows` grids, fit BLOCK_BYTES."""
+    per_image = rows * math.prod(g.grid) * x.itemsize
     step = max(1, BLOCK_BYTES // per_image) if get_xp(x) is np else len(x)
     return [slice(i, min(i + step, images.stop)) for i in range(images.start, images.stop, step)]
 
@@ -214,21 +162,38 @@ def _phase(x, s, phase):
     return x[:, :, a::s, b::s]
 
 
-def _rows_down(planes, rows, block, g):
-    """`planes` (C, span) from that row on, for the outputs of the block.              (C, L)"""
-    start = rows * g.pitch[1]
-    return planes[:, start:start + _length(block) * g.cell]
+def _lay_out(images, out, rows=0, columns=0):
+    """Fill out (C, n, R, S) with images (n, C, h, w), by so many rows up and columns to the left.
+    What they do not cover is 0."""
+    (up, from_row), (left, from_column) = (
+        _overlap(q, to, of) for q, to, of in zip((rows, columns), out.shape[2:], images.shape[2:],
+                                                 strict=True))
+    out[:, :, up, left] = images.transpose(1, 0, 2, 3)[:, :, from_row, from_column]
+    out[:, :, :up.start] = out[:, :, up.stop:] = 0
+    out[..., :left.start] = out[..., left.stop:] = 0
 
 
-def _sum(parts, scratch):
-    """The sum of arrays (F, L): the array itself if there is one, else scratch."""
-    total = parts[0]
-    for part in parts[1:]:
-        total = get_xp(part).add(total, part, out=scratch("sum", *part.shape))
+def _overlap(q, to, of):
+    """The i in range(to) for which i + q is in range(of), and these i + q: two slices."""
+    start = min(max(0, -q), to)
+    stop = max(start, min(to, of - q))
+    return slice(start, stop), slice(start + q, stop + q)
+
+
+def _sum(parts):
+    """The sum of arrays z (F, n, R, S), each moved q rows up, for the (q, z) in parts: in the
+    memory of one that is not moved."""
+    parts = sorted(parts, key=lambda part: abs(part[0]))
+    if parts[0][0] != 0:  # the padding is as large as the kernel
+        parts.insert(0, (0, get_xp(parts[0][1]).zeros_like(parts[0][1])))
+    (_, total), *rest = parts
+    for q, z in rest:
+        to, of = _overlap(q, total.shape[2], total.shape[2])
+        total[:, :, to] += z[:, :, of]
     return total
 
 
-def _images(planes, size, g):
-    """planes (C, L), laid out by g, as images (n, C, *size)."""
+def _images(z, size):
+    """The upper left of z (C, n, R, S), as images (n, C, *size)."""
     h, w = size
-    return planes.reshape(len(planes), -1, *g.pitch)[:, :, :h, :w].transpose(1, 0, 2, 3)
+    return z[:, :, :h, :w].transpose(1, 0, 2, 3)

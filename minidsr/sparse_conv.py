@@ -3,9 +3,19 @@
     N batch   C channels in   F channels out   m free numbers (f, c, t): value
     L length of a block of images laid out as planes
 
-The planes are those of im2col.py: what one tap meets, at all outputs of a block of images, is one
-plane, shifted. So a free number adds one shifted plane, times its value, to the plane of its output
-channel, and nothing is done for weights that are not there:
+A block of images is copied once into *planes*: per channel, one flat run of numbers that holds the
+rows of all images, with zeros between them. The zeros right of one row are the left padding of
+the next, the zero rows under one image the top padding of the next:
+
+    x x x 0 x x x 0 0 0 0 0 x x x 0 ...       two rows of 3, one zero row, the next image
+
+What one tap meets, at all outputs of the block, is then the whole plane, shifted: by one number for
+each column of the kernel, by one row of the plane for each of its rows. With a stride, each phase
+of the image (im2col.py) has its planes. Some outputs are computed at the zeros; they are not copied
+out.
+
+A free number adds one shifted plane, times its value, to the plane of its output channel, and
+nothing is done for weights that are not there:
 
     y[f]       += value * x[c, shifted]            forward
     dx[c]      += value * dy[f, shifted back]      gradient of the input
@@ -34,7 +44,7 @@ def pays(weight, g):
     leaves room for processors that are better at products. Images of one pixel, of a linear layer,
     make planes so short that im2col is as fast at 0.01 to 0.1.
     """
-    return weight.value.size < (0.05 if g.cell == 1 else 0.4) * weight.size
+    return weight.value.size < (0.05 if g.grid == (1, 1) else 0.4) * weight.size
 
 
 class SparseConv:
@@ -43,15 +53,20 @@ class SparseConv:
     def __init__(self, index, shape, g):
         """index (m,) sorted, shape (F, C, k, k), g the im2col.Geometry of the images."""
         self.index, self.shape, self.g = index, shape, g
-        self.images = min(max(1, BLOCK_LENGTH // g.cell), BLOCK_IMAGES)     # of a block
         F, C, k, _ = shape
-        self.length = length = 2 * g.margin + self.images * g.cell          # of a plane in memory
+        shifts = [0, *(q for taps in g.reads.values() for q in taps.values())]
+        # rows and columns of an image in a plane, with the zeros that it shares with its neighbours
+        self.pitch = PH, PW = tuple(size - min(shifts) for size in g.grid)
+        # zeros before the first image and after the last, so that no shift leaves the plane
+        self.margin = max(-min(shifts), max(shifts)) * (PW + 1)
+        self.images = min(max(1, BLOCK_LENGTH // (PH * PW)), BLOCK_IMAGES)   # of a block
+        self.length = length = 2 * self.margin + self.images * PH * PW      # of a plane in memory
         assert max(len(g.phases) * C, F) * length < 2 ** 31, "planes too large for int32 offsets"
         phase, shift = np.empty((2, k, k), np.int64)                        # of each tap (ky, kx)
         for i, (a, b) in enumerate(g.phases):
             for ky, rows in g.reads[a].items():
                 for kx, columns in g.reads[b].items():
-                    phase[ky, kx], shift[ky, kx] = i, rows * g.pitch[1] + columns
+                    phase[ky, kx], shift[ky, kx] = i, rows * PW + columns
         phase, shift = phase.reshape(-1), shift.reshape(-1)
         f, c, t = np.unravel_index(index, (F, C, k * k))
         x_plane = phase[t] * C + c
@@ -59,9 +74,9 @@ class SparseConv:
         self.order = order.astype(np.int32)
         self.phases = np.array(g.phases)                                    # (P, 2): offsets a, b
         self.by_y = _starts(f, F), \
-            (x_plane * length + g.margin + shift[t]).astype(np.int32)
+            (x_plane * length + self.margin + shift[t]).astype(np.int32)
         self.by_x = _starts(x_plane[order], len(self.phases) * C), \
-            (f * length + g.margin - shift[t])[order].astype(np.int32)
+            (f * length + self.margin - shift[t])[order].astype(np.int32)
 
     def fits(self, index, g):
         """Is this the convolution for that structure and geometry? `index` is not copied."""
@@ -110,10 +125,9 @@ class SparseConv:
 
     def _planes(self, dtype):
         """A thread's scratch, and how images lie in it."""
-        g = self.g
         x_planes = np.zeros((len(self.phases) * self.shape[1], self.length), dtype)
-        sums = np.empty(self.images * g.cell, dtype)
-        return self.images, g.pitch, g.margin, self.phases, g.s, x_planes, sums
+        sums = np.empty(self.images * self.pitch[0] * self.pitch[1], dtype)
+        return self.images, self.pitch, self.margin, self.phases, self.g.s, x_planes, sums
 
 
 def _starts(plane, count):

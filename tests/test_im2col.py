@@ -77,7 +77,7 @@ def test_backward_is_the_adjoint_of_forward(q, how):
 @given(windows(images=(1, 9)))
 def test_blocks_of_any_size_give_the_same_result(q):
     x, w, dy, g = draw_arrays(q)
-    image = 8 * q.k * (q.C + q.F) * g.cell  # bytes of one image's columns and products
+    image = 8 * q.k * (q.C + q.F) * g.grid[0] * g.grid[1]  # bytes of an image's columns
     results = []
     for chunks, images in [(1, 100), (1, 1), (1, 2), (1, 3), (2, 2), (8, 1)]:
         with cut(chunks, image * images):
