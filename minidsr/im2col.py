@@ -28,7 +28,7 @@ import numpy as np
 from .backend import get_xp
 from .parallel import map_chunks
 
-BLOCK_BYTES = 4 << 20  # columns and products of a block: they stay in the cache, calls are few
+BLOCK_BYTES = 6 << 20  # columns and products of a block: they stay in the cache, calls are few
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,12 @@ class Scratch:
 
 
 def _blocks(images, rows, g, x):
-    """Cut the slice `images` so that columns and products, `rows` grids, fit BLOCK_BYTES."""
-    per_image = rows * math.prod(g.grid) * x.itemsize
-    step = max(1, BLOCK_BYTES // per_image) if get_xp(x) is np else len(x)
+    """Cut the slice `images` evenly, so that columns and products, `rows` grids, fit BLOCK_BYTES.
+    On a GPU it stays whole."""
+    n = _length(images)
+    size = n * rows * math.prod(g.grid) * x.itemsize
+    count = max(1, math.ceil(size / BLOCK_BYTES)) if get_xp(x) is np else 1
+    step = max(1, math.ceil(n / count))
     return [slice(i, min(i + step, images.stop)) for i in range(images.start, images.stop, step)]
 
 

@@ -165,6 +165,16 @@ def test_pixels_that_no_tap_meets_get_gradient_zero():
     assert dw.item() == pytest.approx(dy.sum())
 
 
+def test_no_images():
+    g = im2col.Geometry.of(3, 3, 3, 1, 1)
+    x, w = np.ones((0, 2, 3, 3)), np.ones((4, 2, 3, 3))
+    y = im2col.forward(x, w, g)
+    dx, dw = im2col.backward(x, y, w, g)
+    assert y.shape == (0, 4, 3, 3)
+    assert dx.shape == x.shape
+    assert not dw.any()
+
+
 def test_a_worked_example():
     x = np.arange(9.0).reshape(1, 1, 3, 3)
     w = np.array([[[[0, 0, 0], [0, 1, 0], [0, 0, -1.0]]]])  # a pixel less its lower right neighbour
