@@ -1,10 +1,11 @@
 """How fast, against what: python tests/benchmarks/speed.py
 
-Contenders take turns, round after round, so that all meet the same weather on the machine. A table
-gives the median and, in brackets, the least and the most. A ratio is the median over the rounds of
-PyTorch's time, of its better layout in that round, by the contender's; where a table has medians
-only, it is their ratio. Without PyTorch, ours run alone. A training step is forward, loss, backward
-and update; `loading` measures the data beside it.
+Contenders take turns, round after round, so that all meet the same weather on the machine; a turn
+is two calls, of which the second counts. A table gives the median and, in brackets, the least and
+the most. A ratio is the median over the rounds of PyTorch's time, of its better layout in that
+round, by the contender's; where a table has medians only, it is their ratio. Without PyTorch, ours
+run alone. A training step is forward, loss, backward and update; `loading` measures the data beside
+it.
 
 Writes speed.md, speed.json and speed.png to --out.
 """
@@ -45,8 +46,8 @@ class Options:
     sections: tuple[str, ...] = ()
     """Some of: machine, networks, sparsity, layers, scaling, memory, state, reallocation, loading
     (all)."""
-    rounds: int = 9
-    """Rounds that count, after two that do not."""
+    rounds: int = 7
+    """Rounds that count, after one that does not."""
     threads: int | None = None
     """Threads of every contender (default: all cores)."""
     out: Path = Path("runs/speed")
