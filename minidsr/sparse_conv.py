@@ -40,11 +40,13 @@ def pays(weight, g):
     """Is this engine faster than im2col for `weight`, a Sparse, on images of Geometry g?
 
     Measured by tests/benchmarks/speed.py on two cores with AVX2: im2col is as fast at densities of
-    0.56 to 0.86 for images of 4x4 to 32x32, kernels of 1x1 and 3x3, strides 1 and 2. The bound
-    leaves room for processors that are better at products. Images of one pixel, of a linear layer,
-    make planes so short that im2col is as fast at 0.01 to 0.1.
+    0.41 to 0.73 for images of 16x16 and larger, kernels of 1x1 and 3x3, strides 1 and 2, and at
+    0.27 to 0.38 for smaller ones, whose planes are short. Images of one pixel, of a linear layer,
+    make planes so short that it is at 0.01 to 0.1.
     """
-    return weight.value.size < (0.05 if g.grid == (1, 1) else 0.4) * weight.size
+    pixels = g.grid[0] * g.grid[1]
+    bound = 0.05 if pixels == 1 else 0.25 if pixels <= 64 else 0.4
+    return weight.value.size < bound * weight.size
 
 
 class SparseConv:

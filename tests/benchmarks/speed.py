@@ -82,7 +82,7 @@ def machine(options, results):
 
 
 def networks(options, results):
-    """Whole networks, forward and training step."""
+    """Whole networks, forward, and then training step."""
     text, batch = [], 4 if options.small else 100
     for model in ("wrn-10-1",) if options.small else ("wrn-28-2", "wrn-16-1"):
         nets = torch_networks(model, batch)
@@ -92,9 +92,9 @@ def networks(options, results):
         nets["im2col, DSR 0.9"] = Ours(model, batch, "dsr")
         for s in (0.8, 0.9, 0.95, 0.99):
             nets[f"sparse, DSR {s}"] = Ours(model, batch, "dsr", s, "sparse")
-        step = take_turns({n: net.step for n, net in nets.items()}, options.rounds, f"{model} step")
         forward = take_turns({n: net.forward for n, net in nets.items()}, options.rounds,
-                             f"{model} forward")
+                             f"{model} forward")  # first: steps leave the memory in pieces
+        step = take_turns({n: net.step for n, net in nets.items()}, options.rounds, f"{model} step")
         results[f"networks/{model}"] = {"step": step, "forward": forward}
         text.append(f"`{model}`, batch {batch}, ms:\n\n" + table(
             ["contender", "training step", "× PyTorch", "forward", "× PyTorch", "images/s, step"],
