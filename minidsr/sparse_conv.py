@@ -40,8 +40,8 @@ def pays(weight, g):
     """Is this engine faster than im2col for `weight`, a Sparse, on images of Geometry g?
 
     Measured by tests/benchmarks/speed.py on two cores with AVX2: im2col is as fast at densities of
-    0.41 to 0.73 for images of 16x16 and larger, kernels of 1x1 and 3x3, strides 1 and 2, and at
-    0.27 to 0.38 for smaller ones, whose planes are short. Images of one pixel, of a linear layer,
+    0.39 to 0.87 for images of 16x16 and larger, kernels of 1x1 and 3x3, strides 1 and 2, and at
+    0.27 to 0.52 for smaller ones, whose planes are short. Images of one pixel, of a linear layer,
     make planes so short that it is at 0.01 to 0.1.
     """
     pixels = g.grid[0] * g.grid[1]
