@@ -17,7 +17,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 from . import bench as benchmark
 from . import checkpoint, data, reparam, report, trace
 from . import verify as verification
-from .backend import choose_device
+from .backend import choose_device, describe_device
 from .config import Config, read_config
 from .engine import missed
 from .environment import environment
@@ -63,7 +63,7 @@ def demo(out: Out = Path("runs/demo"),
                     periods=(10, 10, 20, 20))
     configs = {method: config.for_method(method) for method in methods}
     histories = {}
-    _say_what_is_missed(config)
+    _say_what_computes(config)
     for method, config in configs.items():
         print(f"{method}:")
         histories[method] = run_training(config, progress=True)
@@ -89,7 +89,8 @@ def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = 
     """
     config = Config(**vars(flags))
     out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
-    _say_what_is_missed(config)
+    begun = resume and config.device == "auto" and (out / "config.json").exists()
+    _say_what_computes(_config_of(out) if begun else config)
     history = run_training(config, out=out, resume=resume, progress=True)
     print()
     if history.setup["network"] != config.model:
@@ -113,8 +114,8 @@ def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
         engine: im2col, sparse, or auto: sparse where it is faster.
         device: cpu, gpu or auto.
     """
-    config = replace(_config_of(run), engine=engine, device=device)
-    _say_what_is_missed(config)
+    config = replace(_config_of(run), engine=engine, device=device, tf32=False)
+    _say_what_computes(config)
     trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config, fresh=False)
     trainer.load(run / "checkpoint.npz")
     with threads(config.threads):
@@ -135,7 +136,7 @@ def plot(run: Run) -> None:
 
 
 def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: str = "dense",
-          sparsity: float = 0.9, engine: str = "auto", device: str = "auto",
+          sparsity: float = 0.9, engine: str = "auto", device: str = "auto", tf32: bool = False,
           threads: int | None = None,
           json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
     """Measure speed and memory: images per second forward and for a whole training step.
@@ -148,12 +149,13 @@ def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: st
         sparsity: For a sparse method.
         engine: im2col, sparse, or auto: sparse where it is faster.
         device: cpu, gpu or auto.
+        tf32: On a GPU, round the factors of products to TF32, 10 bits.
         threads: Threads on the CPU (default: all cores).
         json_: Print one JSON object.
     """
     config = Config(model=model, batch=batch, sparsity=sparsity, engine=engine, device=device,
-                    threads=threads).for_method(method)
-    _say_what_is_missed(config)
+                    tf32=tf32, threads=threads).for_method(method)
+    _say_what_computes(config)
     result = benchmark.measure(config, steps)
     if json_:
         print(json.dumps(result))
@@ -241,6 +243,10 @@ def main(argv=None):
     except (ValueError, TrainingError, InvariantError, OSError) as error:
         print(f"minidsr: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1  # DataError and others are ValueErrors
+    except MemoryError as error:  # NumPy's and CuPy's say how much was asked for
+        print(f"minidsr: out of memory ({' '.join(str(error).split())}); choose a smaller --batch "
+              "or --model, or --device cpu", file=sys.stderr)
+        return 1
     except Interrupted as stop:
         print(f"minidsr: {stop}", file=sys.stderr)
         return 128 + stop.signum
@@ -256,8 +262,12 @@ def _config_of(run):
     return read_config(run / "config.json")
 
 
-def _say_what_is_missed(config):
-    line = missed(config.engine, choose_device(config.device))
+def _say_what_computes(config):
+    """Which GPU `auto` has found; what an engine that is missing costs."""
+    device = choose_device(config.device)
+    if device == "gpu":
+        print(f"on {describe_device(device)}", file=sys.stderr)
+    line = missed(config.engine, device)
     if line:
         print(line, file=sys.stderr)
 

@@ -32,6 +32,21 @@ def to_host(x):
     return np.asarray(x) if get_xp(x) is np else x.get()
 
 
+def to_host_together(arrays):
+    """A list of arrays, all on one device, as NumPy arrays: the host waits for the GPU once."""
+    if not arrays or get_xp(arrays[0]) is np:
+        return [np.asarray(a) for a in arrays]
+    packed = to_host(_cupy().concatenate([a.ravel().view(np.uint8) for a in arrays]))
+    ends = np.cumsum([a.nbytes for a in arrays])
+    return [packed[end - a.nbytes:end].copy().view(a.dtype).reshape(a.shape)
+            for a, end in zip(arrays, ends, strict=True)]
+
+
+def device_of(x):
+    """Where the array `x` is: 'cpu' or 'gpu'."""
+    return "cpu" if get_xp(x) is np else "gpu"
+
+
 def choose_device(name):
     """Turn 'cpu', 'gpu' or 'auto' into 'cpu' or 'gpu'.
 
@@ -47,12 +62,40 @@ def choose_device(name):
     return "cpu" if fault else "gpu"
 
 
+def use_tf32(on, device):
+    """Shall a GPU round the factors of float32 products to TF32, 10 bits, for speed?
+
+    To be said either way, so that CuPy's environment variable CUPY_TF32 does not decide it unseen.
+    Raises DeviceError for `on` on a CPU, and on a GPU that has no TF32.
+    """
+    if device == "gpu":
+        capability = int(_cupy().cuda.Device().compute_capability) / 10
+        if on and capability < 8:
+            raise DeviceError(f"--tf32 needs compute capability 8.0, this GPU has {capability}")
+        linalg = _cupy()._core._routines_linalg  # CuPy has it nowhere public; its own tests do this
+        linalg.set_compute_type(
+            np.float32, linalg.COMPUTE_TYPE_TF32 if on else linalg.COMPUTE_TYPE_DEFAULT)
+    elif on:
+        raise DeviceError("--tf32 is for a GPU, and this is a CPU")
+
+
 def describe_device(device):
     """What `device` is, in words."""
     if device == "cpu":
         return "CPU"
-    properties = _cupy().cuda.runtime.getDeviceProperties(0)
-    return f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB"
+    runtime = _cupy().cuda.runtime
+    properties = runtime.getDeviceProperties(runtime.getDevice())
+    return (f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB, "
+            f"compute capability {properties['major']}.{properties['minor']}, "
+            f"driver for CUDA {_cuda_version(runtime.driverGetVersion())}, "
+            f"CuPy for CUDA {_cuda_version(runtime.runtimeGetVersion())}")
+
+
+def device_bytes(device):
+    """Bytes of GPU memory that this process has taken for arrays at most; None for a CPU."""
+    if device == "cpu":
+        return None
+    return _cupy().get_default_memory_pool().total_bytes()  # what is freed stays in the pool
 
 
 def _gpu_fault():
@@ -60,10 +103,19 @@ def _gpu_fault():
     if find_spec("cupy") is None:
         return "CuPy is not installed (pip install 'minidsr[cuda13]' or 'minidsr[cuda12]')"
     try:
-        usable = _cupy().cuda.is_available()
+        cupy = _cupy()
+        if not cupy.cuda.is_available():
+            return "CuPy finds no usable NVIDIA GPU or driver"
+        ones = cupy.ones((2, 2), np.float32)
+        (ones @ ones).sum().get()  # needs the driver, a compiler and cuBLAS
     except Exception as error:  # a broken installation may raise anything
-        return f"CuPy does not load ({' '.join(str(error).split())})"
-    return None if usable else "CuPy finds no usable NVIDIA GPU or driver"
+        return f"CuPy does not work ({' '.join(str(error).split())})"
+    return None
+
+
+def _cuda_version(number):
+    """13020 -> 13.2"""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def _cupy():

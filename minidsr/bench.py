@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from . import models
-from .backend import choose_device, to_device
+from .backend import choose_device, device_bytes, to_device, use_tf32
 from .engine import choose_engine, use
 from .environment import blas, environment
 from .layers import softmax_cross_entropy
@@ -25,6 +25,7 @@ def measure(config, steps):
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}")
     device, rng = choose_device(config.device), np.random.default_rng(config.seed)
+    use_tf32(config.tf32, device)
     image = (1, 28, 28) if config.model.startswith("lenet") else (3, 32, 32)
     method = METHODS[config.method].from_config(config, steps_per_epoch=500)
     network = method.network(config.model, image, 10)
@@ -49,7 +50,8 @@ def measure(config, steps):
         return {"model": network, "method": config.method, "batch": config.batch,
                 "forward_images_per_s": config.batch / forward,
                 "train_images_per_s": config.batch / train,
-                "peak_rss_bytes": peak_rss_bytes(), "free_parameters": model.free_parameters(),
+                "peak_rss_bytes": peak_rss_bytes(), "gpu_bytes": device_bytes(device),
+                "tf32": config.tf32, "free_parameters": model.free_parameters(),
                 "engine": engine, "threads": count, "blas": blas(),
                 "device": facts["device"], "versions": facts["versions"]}
 

@@ -102,6 +102,8 @@ class Config:
     """Seed of initial values, structure and data order, each with a stream of its own."""
     device: str = "auto"
     """cpu, gpu, or auto: a usable GPU if there is one."""
+    tf32: bool = False
+    """On a GPU, round the factors of products to TF32, 10 bits, for speed."""
     engine: str = "auto"
     """What multiplies: im2col (zeros, too), sparse (only the weights that exist; on a CPU, with
     Numba), or auto: sparse for the tensors where it is faster."""

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from .backend import to_host
+from .backend import to_host_together
 
 
 class Exploration:
@@ -18,8 +18,8 @@ class Exploration:
 
     def observe(self):
         """Note the positions in use now."""
-        for name, layer in self.layers.items():
-            active = to_host(layer.weight.active())
+        actives = to_host_together([layer.weight.active() for layer in self.layers.values()])
+        for name, active in zip(self.layers, actives, strict=True):
             # sorted positions: the bits of a byte lie side by side
             byte, bits = active >> 3, (128 >> (active & 7)).astype(np.uint8)
             first = np.flatnonzero(np.diff(byte, prepend=-1))

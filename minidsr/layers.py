@@ -218,7 +218,7 @@ class MaxPool2d(Layer):
         winner = xp.zeros(y.shape, np.uint8)                            # which tap: the first wins
         for t in range(1, self.kernel ** 2):
             tap = self._window(padded, t)
-            winner[tap > y] = t
+            winner = xp.where(tap > y, np.uint8(t), winner)
             xp.maximum(y, tap, out=y)
         self.cache = (x.shape, winner) if train else None
         return y

@@ -1,7 +1,8 @@
 """Networks as trees of layers: what all layers share, and the two layers that hold others."""
 
-from .backend import get_xp, to_device, to_host
+from .backend import get_xp, to_device, to_host_together
 from .parallel import map_to_array
+from .parameters import move
 
 
 class Layer:
@@ -43,8 +44,7 @@ class Layer:
 
     def to(self, device):
         """Move all arrays to `device`, 'cpu' or 'gpu'; returns self."""
-        for p in self.params():
-            p.to(device)
+        move(self.params(), device)
         for _, layer in self.walk():
             for key in layer.statistics:
                 setattr(layer, key, to_device(getattr(layer, key), device))
@@ -52,12 +52,12 @@ class Layer:
 
     def state(self):
         """{name: array on the host}, copies: values, velocities, structure, running statistics."""
-        state = {f"{name}.{key}": array for name, p in self.named_params().items()
-                 for key, array in p.state().items()}
+        arrays = {f"{name}.{key}": array for name, p in self.named_params().items()
+                  for key, array in p.state().items()}
         for name, layer in self.walk():
-            state |= {f"{name}.{key}": to_host(getattr(layer, key)).copy()
-                      for key in layer.statistics}
-        return state
+            arrays |= {f"{name}.{key}": getattr(layer, key) for key in layer.statistics}
+        hosted = to_host_together(list(arrays.values()))
+        return {name: array.copy() for name, array in zip(arrays, hosted, strict=True)}
 
     def load(self, state):
         """Take over a state(), on the host. Raises ValueError, naming the tensor, where one is

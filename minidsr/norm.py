@@ -64,13 +64,14 @@ def _above(dy, y, floor):
 
 
 def _row_sums(x):
-    """Sum over the last axis, as a product with ones: at memory speed also for short rows."""
-    return x @ get_xp(x).ones(x.shape[-1], x.dtype)
+    """Sum over the last axis. In NumPy a product with ones is at memory speed also for short rows;
+    in CuPy products are not for sums, as --tf32 would round them."""
+    return x @ np.ones(x.shape[-1], x.dtype) if get_xp(x) is np else x.sum(-1)
 
 
 def _row_dots(x, y):
-    """Sum of x * y over the last axis."""
-    return get_xp(x).einsum("ncs,ncs->nc", x, y)
+    """Sum of x * y over the last axis; einsum would be a product in CuPy."""
+    return np.einsum("ncs,ncs->nc", x, y) if get_xp(x) is np else (x * y).sum(-1)
 
 
 def _sum(rows):

@@ -68,7 +68,7 @@ def chunks(n, xp=np):
 def map_chunks(work, n, xp=np):
     """[work(s) for s in chunks(n)], in that order, on the threads of the current context."""
     pieces = chunks(n, xp)
-    if _pool is None:
+    if _pool is None or len(pieces) == 1:
         return [work(piece) for piece in pieces]
     contexts = [copy_context() for _ in pieces]  # np.errstate holds on the threads, too
     return list(_pool.map(lambda context, piece: context.run(work, piece), contexts, pieces))

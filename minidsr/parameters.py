@@ -17,16 +17,17 @@ no momentum; a grown one starts at value 0 and velocity 0, because that is what 
 """
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 
-from .backend import get_xp, to_device, to_host
+from .backend import device_of, get_xp, to_device, to_host_together
 
 
 class Parameterization:
     """Free numbers φ (`value`), their gradient (`grad`, None until pull()) and `velocity`."""
 
-    stored = ("value", "velocity")  # arrays that a checkpoint and a device move carry
+    stored = ("value", "velocity")  # arrays that a checkpoint and move() carry
 
     def __init__(self, shape, value):
         self.shape = tuple(shape)
@@ -43,15 +44,9 @@ class Parameterization:
         """The flat positions of θ (int, sorted) that are in use: all, unless some are cut out."""
         return get_xp(self.value).arange(self.size)
 
-    def to(self, device):
-        """Move every array to `device`, 'cpu' or 'gpu'."""
-        for name in self.stored:
-            setattr(self, name, to_device(getattr(self, name), device))
-        self.grad = None
-
     def state(self):
-        """{name: array on the host}, copies: all that training must find again."""
-        return {name: to_host(getattr(self, name)).copy() for name in self.stored}
+        """{name: array}, not copies: all that training must find again."""
+        return {name: getattr(self, name) for name in self.stored}
 
     def load(self, state):
         """Take over a state(), on the host. ValueError, and no change, where it does not fit."""
@@ -67,6 +62,31 @@ class Parameterization:
         for name, array in state.items():
             if array.shape != getattr(self, name).shape:
                 raise ValueError(f"{name} {array.shape} does not fit {getattr(self, name).shape}")
+
+
+def move(params, device):
+    """Move all that these parameterizations store to `device`, 'cpu' or 'gpu'."""
+    places = [(p, name) for p in params for name in p.stored]
+    arrays = [getattr(p, name) for p, name in places]
+    arrays = to_host_together(arrays) if device == "cpu" else [to_device(a, device) for a in arrays]
+    for (p, name), array in zip(places, arrays, strict=True):
+        setattr(p, name, array)
+    for p in params:
+        p.grad = None
+
+
+@contextmanager
+def on_the_host(params):
+    """In this context all that these parameterizations store is on the host."""
+    device = device_of(params[0].value)
+    if device == "cpu":
+        yield
+        return
+    move(params, "cpu")
+    try:
+        yield
+    finally:
+        move(params, device)
 
 
 class Dense(Parameterization):
@@ -200,9 +220,11 @@ class Hashed(Parameterization):
 
         Added up in float64; on a GPU in no fixed order.
         """
-        m = self.value.size
-        sums = get_xp(dtheta).bincount(self.bucket, self.sign * dtheta.reshape(-1), minlength=m)
-        self.grad = sums[:m].astype(self.value.dtype)
+        xp = get_xp(dtheta)
+        sums = xp.zeros(self.value.size, np.float64)
+        if len(sums):  # bincount would be as short; CuPy's waits for the GPU
+            xp.add.at(sums, self.bucket, (self.sign * dtheta.reshape(-1)).astype(np.float64))
+        self.grad = sums.astype(self.value.dtype)
 
 
 class Tied(Hashed):

@@ -17,7 +17,7 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 
 from . import checkpoint, data
-from .backend import choose_device, get_xp, to_device
+from .backend import choose_device, get_xp, to_device, to_host_together, use_tf32
 from .config import Config, read_config
 from .engine import choose_engine, use
 from .environment import environment
@@ -53,6 +53,7 @@ class Trainer:
         fresh: False where load() follows; then the run to start from need not be there.
         """
         self.config, self.device = config, choose_device(config.device)
+        use_tf32(config.tf32, self.device)
         self.dataset = _resident(data.load(config.data, config.data_dir), self.device)
         self.steps_per_epoch = -(-len(self.dataset.train_x) // config.batch)
         self.total_steps = config.epochs * self.steps_per_epoch
@@ -71,6 +72,7 @@ class Trainer:
                        weight_decay=config.weight_decay, l1=config.l1)
         self.t = 0
         self.loss_sum, self.correct, self.seen = 0.0, 0, 0  # over the current epoch
+        self.finite = _all_finite(self.sgd.params)  # are the weights, after the last update?
 
     def batches(self):
         """The rest of the current epoch."""
@@ -86,28 +88,42 @@ class Trainer:
         return piecewise(self.t, self.total_steps, c.lr_milestones, rates)
 
     def step(self, x, y):
-        """Train on one batch; returns the method's Report or None. Raises TrainingError where a
-        number is not finite: before the update if it is the loss, after it if a weight is."""
+        """Train on one batch; returns the method's Report or None.
+
+        A GPU is waited for once, between forward and backward. Raises TrainingError where the loss
+        is not finite, before the update; where a weight was not after the last update, then too,
+        or in check_weights().
+        """
         logits = self.model.forward(x, train=True)
         loss, dlogits = softmax_cross_entropy(logits, y)
-        loss = float(loss)
+        loss, correct, finite = to_host_together([loss, (logits.argmax(1) == y).sum(), self.finite])
+        if not finite:
+            raise self._not_finite("a weight", self.t - 1)
         if not math.isfinite(loss):
-            raise self._not_finite("the loss", x)
+            raise self._not_finite("the loss", self.t, x)
         self.model.backward(dlogits)
         self.sgd.lr = self.lr()
         try:
             report = self.method.step(self.t, self.sgd)
-        except InvariantError as error:
-            raise InvariantError(f"the reallocation at {self._where()} broke an invariant, the "
-                                 f"program is wrong: {error}") from None
-        finally:  # also where the method itself refuses such a weight
-            if not all(_finite(p.value) for p in self.sgd.params):
-                raise self._not_finite("a weight", x)
+        except (InvariantError, ValueError, ArithmeticError) as error:
+            if not _all_finite(self.sgd.params):  # which is why the method refuses it
+                raise self._not_finite("a weight", self.t) from None
+            if not isinstance(error, InvariantError):
+                raise
+            raise InvariantError(f"the reallocation at {self._where(self.t)} broke an invariant, "
+                                 f"the program is wrong: {error}") from None
+        self.finite = _all_finite(self.sgd.params)
         self.t += 1
-        self.loss_sum += loss * len(y)
-        self.correct += int((logits.argmax(1) == y).sum())
+        self.loss_sum += float(loss) * len(y)
+        self.correct += int(correct)
         self.seen += len(y)
         return report
+
+    def check_weights(self):
+        """Raises TrainingError where a weight is not finite after the last update. To be called
+        before weights are used otherwise than in step()."""
+        if not self.finite:
+            raise self._not_finite("a weight", self.t - 1)
 
     def state(self):
         """All that changes in training, for checkpoint.save()."""
@@ -126,6 +142,7 @@ class Trainer:
                               if key.startswith(part)} for part in ("model/", "method/"))
             self.model.load(model)
             self.model.to(self.device)
+            self.finite = _all_finite(self.sgd.params)
             self.method.load(method)
             self.t, self.loss_sum = state["t"], state["loss_sum"]
             self.correct, self.seen = state["correct"], state["seen"]
@@ -138,12 +155,12 @@ class Trainer:
         c = self.config
         return [c.model, c.method, c.data, f"{c.sparsity}"]
 
-    def _not_finite(self, what, x):
-        return TrainingError(f"{what} is not finite at {self._where()}: first "
+    def _not_finite(self, what, t, x=None):
+        return TrainingError(f"{what} is not finite at {self._where(t)}: first "
                              f"{first_not_finite(self.model, x)}; try a lower learning rate")
 
-    def _where(self):
-        epoch, step = divmod(self.t, self.steps_per_epoch)
+    def _where(self, t):
+        epoch, step = divmod(t, self.steps_per_epoch)
         return f"epoch {epoch + 1}, step {step + 1}"
 
 
@@ -153,9 +170,10 @@ def evaluate(model, dataset, *, batch=500):
     for i in range(0, n, batch):
         x, y = dataset.test_x[i:i + batch], dataset.test_y[i:i + batch]
         logits = model.forward(data.normalise(x, dataset))
-        loss_sum += float(softmax_cross_entropy(logits, y)[0]) * len(y)
-        correct += int((logits.argmax(1) == y).sum())
-    return loss_sum / n, 100 * correct / n
+        loss_sum += softmax_cross_entropy(logits, y)[0] * len(y)
+        correct += (logits.argmax(1) == y).sum()
+    loss_sum, correct = to_host_together([loss_sum, correct])
+    return float(loss_sum) / n, 100 * int(correct) / n
 
 
 def train(config, *, out=None, resume=False, progress=False):
@@ -193,9 +211,10 @@ def train(config, *, out=None, resume=False, progress=False):
                 pace = images / (time.perf_counter() - start)
                 _show(bar, trainer, history, pace)
                 ended = trainer.t % trainer.steps_per_epoch == 0
-                if ended:
-                    _end_epoch(bar, trainer, history, pace)
                 if ended or signals or time.monotonic() - saved >= config.checkpoint_seconds:
+                    trainer.check_weights()
+                    if ended:
+                        _end_epoch(bar, trainer, history, pace)
                     _save(trainer, out)
                     saved = time.monotonic()
                 if signals:
@@ -203,7 +222,7 @@ def train(config, *, out=None, resume=False, progress=False):
         return history
 
 
-def first_not_finite(model, x):
+def first_not_finite(model, x=None):
     """Where a number is first not finite: a weight of `model`, else a layer's output for x."""
     for name, p in model.named_params().items():
         if not _finite(p.value):
@@ -232,6 +251,12 @@ def _finite(x):
     return bool(get_xp(x).isfinite(x).all())
 
 
+def _all_finite(params):
+    """Is every value of these parameterizations finite? A 0-d array, not read from a GPU."""
+    xp = get_xp(params[0].value)
+    return xp.isfinite(xp.concatenate([p.value.reshape(-1) for p in params])).all()
+
+
 def _settle_config(config, out):
     """The config of the run in `out`: its own if it was begun earlier.
 
@@ -245,11 +270,13 @@ def _settle_config(config, out):
             asked = getattr(config, name)
             if asked not in (getattr(own, name), getattr(standard, name)):
                 changes[name] = asked
-        for name in changes.keys() - {"data_dir", "device", "engine", "threads", "check",
+        for name in changes.keys() - {"data_dir", "device", "tf32", "engine", "threads", "check",
                                       "checkpoint_seconds"}:
             raise checkpoint.CheckpointError(f"{out}: was begun with {name} {getattr(own, name)}, "
                                              f"not {changes[name]}; resume it as it is")
-        config = replace(own, **changes)
+        config, asked = replace(own, **changes), config
+        if not asked.tf32 and choose_device(config.device) == "cpu":  # begun on a GPU
+            config = replace(config, tf32=False)
     return config
 
 

@@ -11,6 +11,7 @@ import pytest
 from gradcheck import check_model
 
 from minidsr import checkpoint
+from minidsr.backend import to_device
 from minidsr.config import OPTIONS, Config
 from minidsr.layers import (
     BatchNorm,
@@ -60,7 +61,8 @@ STEPS = 15  # of 20
 class Training:
     """A network in training by one of CASES."""
 
-    def __init__(self, case, *, seed=0, sparsity=0.7, structure=None, dtype=np.float32):
+    def __init__(self, case, *, seed=0, sparsity=0.7, structure=None, dtype=np.float32,
+                 device="cpu"):
         name, options = CASES[case]
         values = {"sparsity": sparsity, "epochs": 1, "steps_per_epoch": 20}
         kind = METHODS[name]
@@ -81,6 +83,8 @@ class Training:
             b=aside(down=linear(16, 1, sparsifiable=False), one=linear(1, 1),
                     up=linear(1, 16, sparsifiable=False)),
             out=linear(16, 3, sparsifiable=False))
+        self.device = device
+        self.model.to(device)
         self.method.structure = structure
         self.method.setup(self.model, np.random.default_rng(seed))
         self.sgd, self.t, self.dtype = SGD(self.model.params(), weight_decay=1e-3), 0, dtype
@@ -88,7 +92,8 @@ class Training:
 
     def batch(self):
         rng = np.random.default_rng(self.t)
-        return rng.normal(size=(6, 2, 4, 4)).astype(self.dtype), rng.integers(0, 3, 6)
+        x, y = rng.normal(size=(6, 2, 4, 4)).astype(self.dtype), rng.integers(0, 3, 6)
+        return to_device(x, self.device), to_device(y, self.device)
 
     def step(self):
         x, y = self.batch()
@@ -111,6 +116,7 @@ class Training:
         for part, target in (("model/", self.model), ("method/", self.method)):
             target.load({key.removeprefix(part): value for key, value in state.items()
                          if key.startswith(part)})
+        self.model.to(self.device)
         self.t = t
 
 

@@ -16,6 +16,7 @@ from minidsr.parameters import (
     Thresholded,
     Tied,
     index_dtype,
+    move,
     surrogate,
 )
 
@@ -305,7 +306,7 @@ def test_a_wrong_type_is_named():
 @given(tensors())
 def test_to_the_cpu_keeps_all_but_the_gradient(W):
     before = everything(W)
-    W.to("cpu")
+    move([W], "cpu")
     assert W.grad is None
     assert all(type(getattr(W, name)) is np.ndarray for name in W.stored)
     assert (W.shape, everything(W)[2]) == (before[0], before[2])

@@ -7,11 +7,11 @@ import math
 from dataclasses import dataclass, fields
 from fractions import Fraction
 
-from ..backend import get_xp
+from ..backend import get_xp, to_host_together
 from ..density import check_sparsity, free_counts
 from ..exploration import Exploration
 from ..invariants import OF_ANY_METHOD, InvariantError, violations
-from ..parameters import Sparse
+from ..parameters import Sparse, on_the_host
 from ..reparam import Report
 from ..schedules import cosine, reallocates
 from ..trace import Reallocation, snapshot
@@ -66,21 +66,26 @@ class Method:
         return False
 
     def reallocate(self, t):
-        """Move free numbers; returns a reparam.Report."""
+        """Move free numbers, which are on the host; returns a reparam.Report."""
 
     def checked_reallocation(self, t):
-        """reallocate(), observed; InvariantError if what it did breaks an invariant."""
-        before = snapshot(self.model.named_params()) if self.check else None
-        report = self.reallocate(t)
-        self.explored.observe()
-        if self.check:
-            claims = self.claims(report)
-            this = Reallocation(before, snapshot(self.model.named_params()), claims)
-            broken = violations(this, self.last, self.invariants)
-            if broken:
-                raise InvariantError("; ".join(map(str, broken)))
-            self.last = Reallocation(this.after, this.after, claims)  # needed the next time
-        return report
+        """reallocate(), observed; InvariantError if what it did breaks an invariant.
+
+        It happens on the host, also where a GPU trains: there it is hundreds of small kernels, and
+        a wait for each number of positions. So equal values make equal structures on any device.
+        """
+        with on_the_host(self.model.params()):
+            before = snapshot(self.model.named_params()) if self.check else None
+            report = self.reallocate(t)
+            self.explored.observe()
+            if self.check:
+                claims = self.claims(report)
+                this = Reallocation(before, snapshot(self.model.named_params()), claims)
+                broken = violations(this, self.last, self.invariants)
+                if broken:
+                    raise InvariantError("; ".join(map(str, broken)))
+                self.last = Reallocation(this.after, this.after, claims)  # needed the next time
+            return report
 
     def claims(self, report):
         """What of a report the invariants can judge."""
@@ -147,6 +152,10 @@ class Dynamic(Method):
         for W in self.tensors:
             W.keep_dense_grad = keep
             W.dense_grad = W.dense_grad if keep else None  # it is as large as θ
+
+    def dense_gradients(self):
+        """The magnitude of the gradient of θ at every position, of each tensor, on the host."""
+        return to_host_together([abs(W.dense_grad) for W in self.tensors])
 
     def state(self):
         kept = [W.keep_dense_grad for W in self.tensors]

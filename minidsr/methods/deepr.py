@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import get_xp, to_host
+from ..backend import get_xp, to_host_together
 from ..reparam import grow_back
 from .base import Dynamic, check_choice, check_not_negative
 
@@ -44,13 +44,13 @@ class DeepR(Dynamic):
         check_not_negative("temperature", self.temperature)
 
     def setup(self, model, rng):
-        thetas = [to_host(layer.weight.theta()) for layer in model.sparsifiable_layers().values()]
+        thetas = to_host_together([layer.weight.theta()
+                                   for layer in model.sparsifiable_layers().values()])
         super().setup(model, rng)
-        self.negative = []  # a bit for each position
-        for theta, W in zip(thetas, self.tensors, strict=True):
+        self.negative = []  # a bit for each position, on the host
+        for theta in thetas:
             coins = rng.random(theta.shape) - 0.5
-            bits = np.packbits(np.where(theta == 0, coins, theta) < 0)
-            self.negative.append(get_xp(W.value).asarray(bits))
+            self.negative.append(np.packbits(np.where(theta == 0, coins, theta) < 0))
         self._begin_period()
 
     def _begin_period(self):
@@ -89,15 +89,18 @@ class DeepR(Dynamic):
 
     def signs(self):
         """s at the free numbers of each tensor: 1 or -1."""
-        return [1 - 2 * (bits[W.index >> 3] >> (7 - (W.index & 7)) & 1).astype(W.value.dtype)
-                for W, bits in zip(self.tensors, self.negative, strict=True)]
+        signs = []
+        for W, bits in zip(self.tensors, self.negative, strict=True):
+            bits = get_xp(W.index).asarray(bits)
+            bit = bits[W.index >> 3] >> (7 - (W.index & 7)) & 1
+            signs.append(1 - 2 * bit.astype(W.value.dtype))
+        return signs
 
     def state(self):
-        bits = {f"negative/{i}": to_host(bits) for i, bits in enumerate(self.negative)}
+        bits = {f"negative/{i}": bits for i, bits in enumerate(self.negative)}
         return {**super().state(), **bits, "pruned": self.pruned, "grown": self.grown}
 
     def load(self, state):
         super().load(state)
-        self.negative = [get_xp(bits).asarray(state[f"negative/{i}"])
-                         for i, bits in enumerate(self.negative)]
+        self.negative = [state[f"negative/{i}"] for i in range(len(self.negative))]
         self.pruned, self.grown = state["pruned"], state["grown"]

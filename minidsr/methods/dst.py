@@ -47,6 +47,7 @@ class DST(Method):
             gradient -= sgd.weight_decay * thresholds + sgd.l1 * xp.sign(thresholds)
         sgd.step()
         for W in self.tensors:
-            if len(W.active()) <= 0.01 * W.size:
-                for array in (W.value, W.velocity):
-                    W.rows(array)[1][...] = 0
+            too_few = (W.excess() > 0).sum() <= 0.01 * W.size  # 0-d: no GPU is waited for
+            for array in (W.value, W.velocity):
+                _, thresholds = W.rows(array)
+                thresholds[...] = get_xp(thresholds).where(too_few, 0, thresholds)

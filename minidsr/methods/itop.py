@@ -60,11 +60,13 @@ class ITOP(Dynamic):
     def reallocate(self, t):
         last = min(0.005, self.fraction)
         fraction, pruned = self.annealed(self.fraction, t, last), []
-        for W in self.tensors:
+        by_gradient = self.variant == "rigl"
+        gradients = self.dense_gradients() if by_gradient else [None] * len(self.tensors)
+        for W, gradient in zip(self.tensors, gradients, strict=True):
             n = prune_smallest(W, int(fraction * W.value.size))
-            if self.variant == "set":
-                grow_back(W, n, self.rng)
+            if by_gradient:
+                grow_largest(W, n, gradient)
             else:
-                grow_largest(W, n, abs(W.dense_grad))
+                grow_back(W, n, self.rng)
             pruned.append(n)
         return self.report(pruned, pruned)

@@ -38,8 +38,8 @@ class RigL(Dynamic):
 
     def reallocate(self, t):
         fraction, pruned = self.annealed(self.fraction, t), []
-        for W in self.tensors:
+        for W, gradient in zip(self.tensors, self.dense_gradients(), strict=True):
             n = prune_smallest(W, int(fraction * W.value.size))
-            grow_largest(W, n, abs(W.dense_grad))
+            grow_largest(W, n, gradient)
             pruned.append(n)
         return self.report(pruned, pruned)

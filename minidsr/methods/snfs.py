@@ -16,7 +16,7 @@ weights. Counts are exact here, where the published code lets them drift.
 
 from dataclasses import dataclass
 
-from ..backend import get_xp, to_host
+from ..backend import get_xp, to_host_together
 from ..reparam import apportion
 from .base import Dynamic, check_fraction, grow_largest, prune_smallest
 
@@ -43,7 +43,7 @@ class SNFS(Dynamic):
         return super().step(t, sgd)
 
     def reallocate(self, t):
-        magnitude = [abs(V) for V in self.V]
+        magnitude = to_host_together([abs(V) for V in self.V])
         weights = [float(a.reshape(-1)[W.index].mean()) if len(W.index) else 0.0
                    for a, W in zip(magnitude, self.tensors, strict=True)]
         fraction = self.annealed(self.fraction, t)
@@ -55,7 +55,8 @@ class SNFS(Dynamic):
         return self.report(pruned, grown)
 
     def state(self):
-        return {**super().state(), **{f"V/{i}": to_host(V) for i, V in enumerate(self.V)}}
+        V = to_host_together(self.V)
+        return {**super().state(), **{f"V/{i}": array for i, array in enumerate(V)}}
 
     def load(self, state):
         super().load(state)

@@ -8,6 +8,7 @@ from course import course
 from threadpoolctl import threadpool_limits
 
 from minidsr import models
+from minidsr.backend import to_device
 from minidsr.config import Config
 from minidsr.engine import choose_engine, use
 from minidsr.layers import softmax_cross_entropy
@@ -23,17 +24,18 @@ def pytorch():
 class Ours:
     """A network in training: step() and forward()."""
 
-    def __init__(self, model, batch, method="dense", sparsity=0.9, engine="im2col", masked=False):
+    def __init__(self, model, batch, method="dense", sparsity=0.9, engine="im2col", masked=False,
+                 device="cpu"):
         rng = np.random.default_rng(0)
         config = Config(model=model, sparsity=sparsity).for_method(method)
         self.method = METHODS[method].from_config(config, steps_per_epoch=500)
         self.model = use(models.build(model, image=(3, 32, 32), classes=10, rng=rng),
-                         choose_engine(engine, "cpu"))
+                         choose_engine(engine, device)).to(device)
         self.method.setup(self.model, rng)
         self.sgd = SGD(self.model.params(), weight_decay=5e-4)
         self.sgd.lr = 1e-3
-        self.x = rng.normal(size=(batch, 3, 32, 32)).astype(np.float32)
-        self.y = rng.integers(0, 10, batch)
+        self.x = to_device(rng.normal(size=(batch, 3, 32, 32)).astype(np.float32), device)
+        self.y = to_device(rng.integers(0, 10, batch), device)
         weights = [layer.weight for layer in self.model.sparsifiable_layers().values()]
         self.masks = [(w, rng.random(w.shape) > sparsity) for w in weights] if masked else []
 
@@ -66,10 +68,11 @@ class Course(Ours):
             super().step()
 
 
-def torch_networks(model, batch):
+def torch_networks(model, batch, device="cpu", masked=True):
     """{name: network}, empty without PyTorch."""
     if pytorch() is None:
         return {}
     _, depth, width = model.split("-")
-    return {f"PyTorch, {layout}": pytorch().Network(int(depth), float(width), batch, layout)
+    return {f"PyTorch, {layout}": pytorch().Network(
+                int(depth), float(width), batch, layout, device, density=0.1 if masked else None)
             for layout in pytorch().FORMATS}

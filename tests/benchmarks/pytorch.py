@@ -1,4 +1,4 @@
-"""The same networks and convolutions in PyTorch, eager, for comparison. Needs PyTorch (CPU)."""
+"""The same networks and convolutions in PyTorch, eager, for comparison."""
 
 import torch
 import torch.nn.functional as F
@@ -36,18 +36,21 @@ def wide_resnet(depth, width):
 
 
 class Network:
-    """A wide residual network in training: step() and forward(), with masks on dense tensors."""
+    """A wide residual network in training: step() and forward(). With masks of some `density` on
+    dense tensors, or None."""
 
-    def __init__(self, depth, width, batch, layout, density=0.1):
+    def __init__(self, depth, width, batch, layout, device="cpu", density=0.1):
         torch.manual_seed(0)
-        self.model = wide_resnet(depth, width).to(memory_format=FORMATS[layout])
-        self.x = torch.randn(batch, 3, 32, 32).to(memory_format=FORMATS[layout])
-        self.y = torch.randint(0, 10, (batch,))
+        device = {"cpu": "cpu", "gpu": "cuda"}[device]
+        self.model = wide_resnet(depth, width).to(device, memory_format=FORMATS[layout])
+        self.x = torch.randn(batch, 3, 32, 32).to(device, memory_format=FORMATS[layout])
+        self.y = torch.randint(0, 10, (batch,), device=device)
         self.sgd = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9, nesterov=True,
                                    weight_decay=5e-4)
-        self.masks = [(p, (torch.rand_like(p) < density).float())
-                      for name, p in self.model.named_parameters() if name.endswith(
-                          ("conv1.weight", "conv2.weight"))]
+        self.masks = [] if density is None else [
+            (p, (torch.rand_like(p) < density).float())
+            for name, p in self.model.named_parameters()
+            if name.endswith(("conv1.weight", "conv2.weight"))]
 
     def forward(self):
         self.model.eval()

@@ -1,0 +1,336 @@
+"""CuPy without a GPU: arrays backed by NumPy that refuse what CuPy refuses.
+
+Put in place of `cupy` in sys.modules. Names, signatures and methods are those of the real CuPy,
+which imports without a driver. Beyond what CuPy refuses, this raises where CuPy goes on in silence:
+
+    an index out of range           CuPy wraps around
+    a position named twice in x[i] = v   CuPy keeps any of the values
+    an index that is a NumPy array or a list   CuPy uploads it at each call
+    a NumPy function of a device array         CuPy takes it over; here arrays know their module
+
+It counts what costs time on a GPU, each with the place in the program that asked for it:
+
+    reads     the host waits for the device: get(), float(), bool(), results of unknown length
+    uploads   arrays that come from the host
+    launches  array operations: a kernel each, at least
+
+What it cannot see: kernels that do not compile, rounding, the order of atomic sums, memory, speed.
+"""
+
+import functools
+import inspect
+import itertools
+import re
+import sys
+import types
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import cupy as real
+import numpy as np
+
+HOME = Path(__file__).parents[1]
+SCALARS = (bool, int, float, np.generic)
+VIEWS = {"reshape", "transpose", "view", "ravel", "swapaxes", "squeeze"}
+WAITS = {"nonzero", "flatnonzero", "argwhere", "unique", "setdiff1d", "union1d", "intersect1d",
+         "setxor1d", "compress", "extract", "bincount", "repeat"}  # the result's length is read
+FROM_HOST = {"asarray", "array"}  # functions that take host arrays
+METHODS = {"add": {"at", "reduce", "accumulate", "reduceat"},  # of ufuncs, as far as CuPy has them
+           "multiply": {"reduce", "accumulate"}, "maximum": {"at"}, "minimum": {"at"}}
+REFUSED = {"casting", "subok"}  # of astype(): in its signature, and not supported
+ORDER = "C"  # memory order of results: CuPy promises none
+
+reads, uploads, launches = Counter(), Counter(), Counter()
+
+
+@contextmanager
+def counted():
+    """Yields Counters of the reads, uploads and launches in this context, by place."""
+    before = [Counter(counter) for counter in (reads, uploads, launches)]
+    found = types.SimpleNamespace(reads=Counter(), uploads=Counter(), launches=Counter())
+    yield found
+    for counter, old, new in zip((reads, uploads, launches), before,
+                                 (found.reads, found.uploads, found.launches), strict=True):
+        new.update(counter - old)
+
+
+class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array on the device. `_a` is its NumPy array, which nobody else may touch."""
+
+    __slots__ = ("_a",)
+
+    shape = property(lambda self: self._a.shape)
+    dtype = property(lambda self: self._a.dtype)
+    ndim = property(lambda self: self._a.ndim)
+    size = property(lambda self: self._a.size)
+    nbytes = property(lambda self: self._a.nbytes)
+    itemsize = property(lambda self: self._a.itemsize)
+    strides = property(lambda self: self._a.strides)
+    T = property(lambda self: _wrapped(self._a.T))
+
+    def __len__(self):
+        return len(self._a)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __getattr__(self, name):
+        if not callable(getattr(real.ndarray, name, None)):
+            raise AttributeError(f"CuPy arrays have no {name}")
+        return functools.partial(_call, getattr(np.ndarray, name), _method_signature(name), name,
+                                 self)
+
+    def get(self):
+        _note(reads)
+        return self._a.copy()
+
+    def item(self):
+        return self.get().item()
+
+    def tolist(self):
+        return self.get().tolist()
+
+    def __float__(self):
+        return float(self.get())
+
+    def __int__(self):
+        return int(self.get())
+
+    def __bool__(self):
+        return bool(self.get())
+
+    def __repr__(self):
+        return f"device {self._a!r}"
+
+    def __deepcopy__(self, memo):
+        return _result(self._a.copy())
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("implicit conversion to a NumPy array; use get()")
+
+    def __array_function__(self, func, types, args, kwargs):
+        raise TypeError(f"np.{func.__name__} of a device array; use get_xp()")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        target = __getattr__(ufunc.__name__)
+        out = kwargs.pop("out", None)
+        if out is not None:
+            kwargs["out"], = out
+        return (target if method == "__call__" else getattr(target, method))(*inputs, **kwargs)
+
+    def __getitem__(self, key):
+        key, kinds = _index(key, self.shape)
+        if "mask" in kinds:
+            _note(reads)
+        found = self._a[key]
+        return _result(found) if kinds else _wrapped(found)
+
+    def __setitem__(self, key, value):
+        key, kinds = _index(key, self.shape)
+        if not isinstance(value, (ndarray, *SCALARS)):
+            raise TypeError(f"cannot put a {type(value).__name__} into a device array")
+        if "mask" in kinds:
+            _note(reads)
+        if "positions" in kinds:
+            named = np.arange(self.size).reshape(self.shape)[key]
+            if len(np.unique(named)) < named.size:
+                raise ValueError("x[index] = value names a position twice: CuPy keeps any value")
+        if self._a[key].size:  # CuPy launches nothing for nothing
+            _note(launches)
+        self._a[key] = _plain(value)
+
+
+class ufunc:
+    """add, exp, ...: no where=, no mixing with NumPy arrays."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __call__(self, *args, out=None, **kwargs):
+        strange = kwargs.keys() - {"dtype", "casting"}
+        if strange:
+            raise TypeError(f"CuPy's {self._name} has no {', '.join(strange)}")
+        args = [_operand(x, self._name) for x in args]
+        if out is not None:
+            kwargs["out"] = _operand(out, self._name)
+        _note(launches)
+        result = getattr(np, self._name)(*args, **kwargs)
+        return _result(result) if out is None else out
+
+    def __getattr__(self, method):
+        if method not in METHODS.get(self._name, ()):
+            raise NotImplementedError(f"CuPy's {self._name} has no {method}")
+
+        def call(*args, **kwargs):
+            args = [_operand(x, self._name) for x in args]
+            if method == "at" and np.size(args[1]) and (
+                    args[1].min() < 0 or args[1].max() >= len(args[0])):
+                raise IndexError(f"{self._name}.at: an index is out of range: CuPy wraps around")
+            _note(launches)
+            result = getattr(getattr(np, self._name), method)(*args, **kwargs)
+            return None if result is None else _result(result)
+
+        return call
+
+
+def __getattr__(name):
+    """cupy.NAME."""
+    if name in ("random", "testing") or name.startswith("__"):
+        raise AttributeError(name)
+    found = getattr(real, name)  # AttributeError where CuPy has none
+    if isinstance(found, (real.ufunc, type(real.matmul))):
+        return ufunc(name)
+    if not inspect.isfunction(found) and not inspect.isbuiltin(found):
+        return found  # float32, inf, newaxis
+    return functools.partial(_call, getattr(np, name), _signature(name), name)
+
+
+def _call(function, signature, name, *args, **kwargs):
+    """function(*args, **kwargs), a function or method of NumPy, as CuPy would take it."""
+    signature.bind(*args, **kwargs)
+    if name == "astype" and REFUSED & kwargs.keys() or \
+            name in ("sort", "argsort") and kwargs.get("kind") not in (None, "stable"):
+        raise TypeError(f"CuPy's {name} does not support {', '.join(kwargs)}")
+    for x in itertools.chain(args, kwargs.values()):
+        parts = x if isinstance(x, (list, tuple)) else [x]
+        if any(isinstance(part, np.ndarray) for part in parts):
+            if name not in FROM_HOST:
+                raise TypeError(f"{name} of a NumPy array: it is not on the device")
+    if name in FROM_HOST and not isinstance(args[0], ndarray):
+        _note(uploads)
+    if name in WAITS:
+        _note(reads)
+        if name == "bincount":
+            _note(reads)
+    given = [x for x in args if isinstance(x, ndarray)]
+    result = function(*map(_plain, args), **{key: _plain(x) for key, x in kwargs.items()})
+    if name in FROM_HOST and given and np.shares_memory(result, given[0]._a):
+        return given[0]
+    if name in VIEWS and np.may_share_memory(result, given[0]._a):
+        return _wrapped(result)
+    _note(launches)
+    if isinstance(result, (tuple, list)):
+        return type(result)(_result(part) for part in result)
+    return _result(result)
+
+
+def _plain(x):
+    """x without its wrapping; also in lists and tuples."""
+    if isinstance(x, ndarray):
+        return x._a
+    return type(x)(map(_plain, x)) if isinstance(x, (list, tuple)) else x
+
+
+def _operand(x, name):
+    if isinstance(x, ndarray):
+        return x._a
+    if isinstance(x, SCALARS):
+        return x
+    raise TypeError(f"{name} of a device array and a {type(x).__name__}: not on the device")
+
+
+def _wrapped(a):
+    """A device array on the memory of `a`."""
+    array = object.__new__(ndarray)
+    array._a = a
+    return array
+
+
+def _result(a):
+    """A new device array; also of what NumPy returns as a number."""
+    return _wrapped(np.array(a, order=ORDER))
+
+
+def _index(key, shape):
+    """`key` for NumPy, and what is in it: "mask", "positions"."""
+    plain, kinds = [], set()
+    for part in key if isinstance(key, tuple) else (key,):
+        if isinstance(part, ndarray):
+            if part.dtype.kind not in "biu":
+                raise IndexError(f"an index of {part.dtype}")
+            kinds.add("mask" if part.dtype.kind == "b" else "positions")
+            plain.append(part._a)
+        elif part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice)):
+            plain.append(part)
+        else:
+            raise TypeError(f"an index that is a {type(part).__name__} on the host: "
+                            "it would be uploaded at each call")
+    return tuple(plain), kinds
+
+
+def _note(counter):
+    """Count for the innermost line of the package or of a test that asked for it."""
+    frame = sys._getframe(1)
+    while frame and (frame.f_code.co_filename == __file__
+                     or HOME not in Path(frame.f_code.co_filename).parents):
+        frame = frame.f_back
+    place = "?" if frame is None else \
+        f"{Path(frame.f_code.co_filename).relative_to(HOME)}:{frame.f_lineno}"
+    counter[place] += 1
+
+
+@functools.cache
+def _signature(name):
+    try:
+        return inspect.signature(getattr(real, name))
+    except ValueError:  # compiled, without one
+        return inspect.signature(lambda *args, **kwargs: None)
+
+
+@functools.cache
+def _method_signature(name):
+    """That of a method of CuPy's array, as the first line of its docstring gives it."""
+    line = getattr(real.ndarray, name).__doc__.partition("\n")[0]
+    parameters = re.search(r"\((.*)\)", line)[1].split(", ")
+    names = [parameter.split()[-1] if "=" not in parameter else
+             " ".join(parameter.split("=")[0].split()[-1:]) + "=" + parameter.split("=")[1]
+             for parameter in parameters]
+    return inspect.signature(eval(f"lambda {', '.join(names)}: None"))
+
+
+# What the package uses of cupy.cuda and around it
+
+
+class _Runtime:
+    @staticmethod
+    def getDevice():
+        return 0
+
+    @staticmethod
+    def getDeviceProperties(device):
+        return {"name": b"no GPU, a stand-in", "totalGlobalMem": 2 ** 30, "major": 9, "minor": 0}
+
+    @staticmethod
+    def driverGetVersion():
+        return 0
+
+    runtimeGetVersion = driverGetVersion
+
+
+class cuda:
+    runtime = _Runtime
+
+    @staticmethod
+    def is_available():
+        return True
+
+    class Device:
+        compute_capability = "90"
+
+
+class _core:
+    class _routines_linalg:
+        COMPUTE_TYPE_DEFAULT = real._core._routines_linalg.COMPUTE_TYPE_DEFAULT
+        COMPUTE_TYPE_TF32 = real._core._routines_linalg.COMPUTE_TYPE_TF32
+        compute_types = {}
+
+        @classmethod
+        def set_compute_type(cls, dtype, compute_type):
+            cls.compute_types[np.dtype(dtype)] = compute_type
+
+
+class get_default_memory_pool:
+    @staticmethod
+    def total_bytes():
+        return 0
