@@ -47,6 +47,16 @@ def test_contenders_compute_the_same(monkeypatch):
         np.testing.assert_allclose(course[name].grad, p.grad, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+def test_the_gpu_benchmark_says_where_there_is_no_gpu(tmp_path):
+    done = subprocess.run([sys.executable, SPEED.with_name("gpu.py"), "--model", "wrn-10-1",
+                           "--batches", "4", "--repeat", "1", "--out", tmp_path],
+                          capture_output=True, text=True, timeout=500)
+    if done.returncode:
+        assert done.stderr.count("\n") == 1 and done.stderr.startswith("--device gpu: ")
+    else:
+        assert "training step" in (tmp_path / "gpu.md").read_text()
+
+
 def test_an_unknown_section_is_refused(tmp_path):
     done = run("--sections", "speed", "--out", tmp_path)
     assert done.returncode
