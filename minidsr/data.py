@@ -126,7 +126,8 @@ def augment(x, shift, flip):
     """Reflect-pad each image by PAD, crop it at `shift`, mirror it where `flip` (as the paper).
 
     x (n, C, H, W), at least 5 x 5 pixels; shift int (n, 2), row and column in [0, 2 PAD]: PAD is
-    no shift; flip bool (n,). All three steps only choose pixels, so they are one gather.
+    no shift; flip bool (n,); all on one device. The three steps only choose pixels, so they are one
+    gather.
     """
     xp = get_xp(x)
     n, c, h, w = x.shape
@@ -148,10 +149,10 @@ def batches(dataset, batch, seed, epoch, *, start=0, augmented):
     assert batch > 0 and start >= 0, f"batch {batch} must be positive, start {start} not negative"
     n = len(dataset.train_y)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, epoch)))
-    to_where_the_images_are = get_xp(dataset.train_x).asarray
-    order = to_where_the_images_are(rng.permutation(n))
-    shift = to_where_the_images_are(rng.integers(0, 2 * PAD + 1, (n, 2)))
-    flip = to_where_the_images_are(rng.random(n) < 0.5)
+    asarray = get_xp(dataset.train_x).asarray  # on the images' device, once an epoch
+    order = asarray(rng.permutation(n))
+    shift = asarray(rng.integers(0, 2 * PAD + 1, (n, 2)))
+    flip = asarray(rng.random(n) < 0.5)
     for first in range(start * batch, n, batch):
         part = slice(first, first + batch)
         x = dataset.train_x[order[part]]
