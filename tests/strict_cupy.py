@@ -159,7 +159,7 @@ class ufunc:
         return _result(result) if out is None else out
 
     def __getattr__(self, method):
-        if method not in METHODS.get(self._name, ()):
+        if method not in METHODS.get(self._name, ()):  # the error is CuPy's own: it has no such one
             raise NotImplementedError(f"CuPy's {self._name} has no {method}")
 
         def call(*args, **kwargs):
