@@ -3,6 +3,7 @@
 CuPy is imported here and nowhere else, and only when a GPU is asked for.
 """
 
+import functools
 import sys
 from importlib.util import find_spec
 
@@ -40,6 +41,40 @@ def to_host_together(arrays):
     ends = np.cumsum([a.nbytes for a in arrays])
     return [packed[end - a.nbytes:end].copy().view(a.dtype).reshape(a.shape)
             for a, end in zip(arrays, ends, strict=True)]
+
+
+def fuse(function):
+    """Have a GPU compute `function` by one kernel (cupy.fuse); NumPy arrays it takes as ever.
+
+    For a function of arrays and numbers, some may be None: elementwise operations, also in place,
+    and at the end at most one sum, which may be processed further by constants. It returns arrays
+    or None. Indices, shapes and decisions about values have no place in it.
+    """
+    kernels = {}
+
+    @functools.wraps(function)
+    def fused(*args):
+        if get_xp(args[0]) is np:
+            return function(*args)
+        cupy = _cupy()
+        if cupy not in kernels:
+            kernels[cupy] = cupy.fuse(function)
+        return kernels[cupy](*args)
+
+    return fused
+
+
+def elementwise(name, in_params, out_params, operation):
+    """A kernel in CUDA: a function of device arrays, the outputs last (cupy.ElementwiseKernel).
+
+    `_ind.get()` is where in the output it is.
+    """
+
+    @functools.cache
+    def kernel(cupy):
+        return cupy.ElementwiseKernel(in_params, out_params, operation, name, reduce_dims=False)
+
+    return lambda *args: kernel(_cupy())(*args)
 
 
 def device_of(x):

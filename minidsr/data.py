@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from . import shapes
-from .backend import get_xp
+from .backend import fuse, get_xp
 
 PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
 BINARY_RECORDS = 10_000  # images in one .bin file; the python layout says so in batches.meta
@@ -116,10 +116,14 @@ def fetch(name, data_dir="data", *, url=None):
 
 def normalise(x, dataset, dtype=np.float32):
     """Pixels (n, C, H, W) uint8 -> (x/255 - mean) / std per channel, as `dtype`."""
-    xp = get_xp(x)
-    mean = 255 * xp.asarray(dataset.mean, dtype)[:, None, None]  # (C, 1, 1)
-    std = 255 * xp.asarray(dataset.std, dtype)[:, None, None]
-    return (x - mean) / std
+    mean, std = (get_xp(x).asarray(numbers, dtype)[:, None, None]  # (C, 1, 1)
+                 for numbers in (dataset.mean, dataset.std))
+    return _normalised(x, mean, std)
+
+
+@fuse
+def _normalised(x, mean, std):
+    return (x - 255 * mean) / (255 * std)
 
 
 def augment(x, shift, flip):

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .backend import get_xp
-from .parallel import map_chunks
+from .backend import elementwise, get_xp
+from .parallel import map_chunks, total
 
 BLOCK_BYTES = 6 << 20  # columns and products of a block: they stay in the cache, calls are few
 
@@ -84,12 +84,12 @@ def forward(x, w, g):
             for a, rows in g.reads.items():
                 cols = scratch("cols", k, C, *shape)
                 for b, columns in g.reads.items():
-                    for kx, q in columns.items():
-                        _lay_out(_phase(x[block], g.s, (a, b)), cols[kx], columns=q)
+                    _lay_out(_phase(x[block], g.s, (a, b)), cols[g.taps(b)],
+                            columns=list(columns.values()))
                 z = scratch(f"z{a}", len(rows), F, *shape)
                 xp.matmul(w[a], cols.reshape(k * C, -1), out=z.reshape(len(rows) * F, -1))
-                parts += zip(rows.values(), z, strict=True)
-            y[block] = _images(_sum(parts), g.out)
+                parts.append((z, list(rows.values())))
+            _shifted_sum(parts, y[block])
 
     map_chunks(chunk, len(x), xp)
     return y
@@ -109,23 +109,20 @@ def backward(x, dy, w, g):
             shape = _length(block), *g.grid
             for b, columns in g.reads.items():
                 cols = scratch("cols", len(columns), F, *shape)
-                for i, q in enumerate(columns.values()):
-                    _lay_out(dy[block], cols[i], columns=-q)
+                _lay_out(dy[block], cols, columns=[-q for q in columns.values()])
                 cols = cols.reshape(len(columns) * F, -1)
                 x_rows = scratch("x_rows", k, C, *shape)
                 for a, rows in g.reads.items():
                     z = scratch("z", len(rows), C, *shape)
                     xp.matmul(w[a, b], cols, out=z.reshape(len(rows) * C, -1))
-                    part = _phase(dx[block], g.s, (a, b))
-                    part[...] = _images(_sum([(-q, z[i]) for i, q in enumerate(rows.values())]),
-                                        part.shape[2:])
-                    for ky, q in rows.items():
-                        _lay_out(_phase(x[block], g.s, (a, b)), x_rows[ky], rows=q)
+                    _shifted_sum([(z, [-q for q in rows.values()])], _phase(dx[block], g.s, (a, b)))
+                    _lay_out(_phase(x[block], g.s, (a, b)), x_rows[g.taps(a)],
+                            rows=list(rows.values()))
                 product = cols @ x_rows.reshape(k * C, -1).T
                 dw[g.taps(b)] += product.reshape(-1, F, k, C)
         return dw
 
-    dw = sum(map_chunks(chunk, len(x), xp))
+    dw = total(map_chunks(chunk, len(x), xp))
     return dx, xp.ascontiguousarray(dw.transpose(1, 3, 2, 0))            # (F, C, ky, kx)
 
 
@@ -165,15 +162,40 @@ def _phase(x, s, phase):
     return x[:, :, a::s, b::s]
 
 
-def _lay_out(images, out, rows=0, columns=0):
-    """Fill out (C, n, R, S) with images (n, C, h, w), by so many rows up and columns to the left.
-    What they do not cover is 0."""
-    (up, from_row), (left, from_column) = (
-        _overlap(q, to, of) for q, to, of in zip((rows, columns), out.shape[2:], images.shape[2:],
-                                                 strict=True))
-    out[:, :, up, left] = images.transpose(1, 0, 2, 3)[:, :, from_row, from_column]
-    out[:, :, :up.start] = out[:, :, up.stop:] = 0
-    out[..., :left.start] = out[..., left.stop:] = 0
+def _lay_out(images, out, rows=None, columns=None):
+    """Fill out[t] (C, n, R, S) with images (n, C, h, w), for each tap t, rows[t] up and columns[t]
+    to the left; these are evenly spaced, or None for no shift. What images do not cover is 0."""
+    if get_xp(out) is not np:
+        _lay_out_kernel(images, *_start_and_step(rows), *_start_and_step(columns), out)
+        return
+    images = images.transpose(1, 0, 2, 3)
+    for t, tap in enumerate(out):
+        (up, from_row), (left, from_column) = (
+            _overlap(q[t] if q else 0, to, of)
+            for q, to, of in zip((rows, columns), tap.shape[2:], images.shape[2:], strict=True))
+        tap[:, :, up, left] = images[:, :, from_row, from_column]
+        tap[:, :, :up.start] = tap[:, :, up.stop:] = 0
+        tap[..., :left.start] = tap[..., left.stop:] = 0
+
+
+def _shifted_sum(parts, images):
+    """Fill images (n, C, h, w) with the upper left of the sum of z[t] (C, n, R, S), each rows[t]
+    up, for all t and all (z, rows) in parts. It may happen in the memory of z.
+    """
+    if get_xp(images) is not np:
+        for i, (z, rows) in enumerate(parts):
+            _shifted_sum_kernel(z, *_start_and_step(rows), i > 0, images)
+        return
+    parts = sorted(((q, z[t]) for z, rows in parts for t, q in enumerate(rows)),
+                   key=lambda part: abs(part[0]))
+    if parts[0][0] != 0:  # the padding is as large as the kernel
+        parts.insert(0, (0, get_xp(images).zeros_like(parts[0][1])))
+    (_, y), *rest = parts
+    for q, z in rest:
+        to, of = _overlap(q, y.shape[2], y.shape[2])
+        y[:, :, to] += z[:, :, of]
+    h, w = images.shape[2:]
+    images[...] = y[:, :, :h, :w].transpose(1, 0, 2, 3)
 
 
 def _overlap(q, to, of):
@@ -183,20 +205,32 @@ def _overlap(q, to, of):
     return slice(start, stop), slice(start + q, stop + q)
 
 
-def _sum(parts):
-    """The sum of arrays z (F, n, R, S), each moved q rows up, for the (q, z) in parts: in the
-    memory of one that is not moved."""
-    parts = sorted(parts, key=lambda part: abs(part[0]))
-    if parts[0][0] != 0:  # the padding is as large as the kernel
-        parts.insert(0, (0, get_xp(parts[0][1]).zeros_like(parts[0][1])))
-    (_, total), *rest = parts
-    for q, z in rest:
-        to, of = _overlap(q, total.shape[2], total.shape[2])
-        total[:, :, to] += z[:, :, of]
-    return total
+# The same two on a GPU, by one kernel each instead of one for each shift, border and sum.
+
+_lay_out_kernel = elementwise("lay_out", """
+    raw T images, int32 row, int32 row_step, int32 column, int32 column_step""", "T out", """
+    const ptrdiff_t* at = _ind.get();                                    // t, c, n, r, s
+    ptrdiff_t from[] = {at[2], at[1], at[3] + row + at[0] * row_step,
+                        at[4] + column + at[0] * column_step};
+    bool inside = 0 <= from[2] && from[2] < images.shape()[2] &&
+                  0 <= from[3] && from[3] < images.shape()[3];
+    out = inside ? images[from] : T(0);
+    """)
+
+_shifted_sum_kernel = elementwise("shifted_sum", """
+    raw T z, int32 row, int32 row_step, bool add""", "T out", """
+    const ptrdiff_t* at = _ind.get();                                    // n, c, h, w
+    T sum = add ? out : T(0);
+    for (int t = 0; t < z.shape()[0]; ++t) {
+        ptrdiff_t from[] = {t, at[1], at[0], at[2] + row + t * row_step, at[3]};
+        if (0 <= from[3] && from[3] < z.shape()[3]) sum += z[from];
+    }
+    out = sum;
+    """)
 
 
-def _images(z, size):
-    """The upper left of z (C, n, R, S), as images (n, C, *size)."""
-    h, w = size
-    return z[:, :, :h, :w].transpose(1, 0, 2, 3)
+def _start_and_step(shifts):
+    """The first of evenly spaced shifts, and by how much they grow."""
+    if not shifts:
+        return 0, 0
+    return shifts[0], shifts[1] - shifts[0] if len(shifts) > 1 else 0

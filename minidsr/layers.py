@@ -15,7 +15,7 @@ import numpy as np
 from . import im2col, norm
 from .backend import get_xp
 from .network import Layer, Residual, Sequential  # noqa: F401  part of this module's names
-from .parallel import map_chunks, map_to_array
+from .parallel import map_chunks, map_to_array, total
 from .parameters import Dense, Sparse
 
 
@@ -135,34 +135,29 @@ class BatchNorm(Layer):
     def affine(self, x, train):
         """What y = max(scale * x + shift, floor) needs, and backward: scale, shift, mean and
         1 / std, each (C,). In training the running statistics follow."""
-        mean, var, count = self.running_mean, self.running_var, x.size // x.shape[1]
+        mean, var = self.running_mean, self.running_var
         if train:
-            rows = _rows(x)
+            rows, count = _rows(x), x.size // x.shape[1]
             mean, var = norm.joined(map_chunks(
                 lambda chunk: self._norm().moments(rows[chunk]), len(x), get_xp(x)))
-            self._follow("running_mean", mean)
-            self._follow("running_var", var * (count / max(count - 1, 1)))
-        mean = mean.astype(x.dtype)
-        rstd = (1 / get_xp(x).sqrt(var + self.eps)).astype(x.dtype)
-        scale = self.weight.theta() * rstd
-        return scale, self.bias.theta() - mean * scale, mean, rstd
+            self.running_mean, self.running_var = norm.followed(
+                self.running_mean, self.running_var, mean, var, count / max(count - 1, 1),
+                self.momentum)
+        return norm.affine(self.weight.theta(), self.bias.theta(), mean, var, self.eps)
 
     def backward(self, dy):
         (x, y, mean, rstd), self.cache = self.cache, None
         arrays, floor = (_rows(dy), _rows(x), _rows(y)), x.dtype.type(self.floor)
         sums = map_chunks(lambda chunk: self._norm().gradient_sums(
             *(a[chunk] for a in arrays), mean, floor), len(x), get_xp(x))
-        return self.gradient(dy, x, y, mean, rstd, *map(sum, zip(*sums, strict=True)), floor)
+        return self.gradient(dy, x, y, mean, rstd, *map(total, zip(*sums, strict=True)), floor)
 
     def gradient(self, dy, x, y, mean, rstd, sum_dz, sum_dz_centred, floor):
         """dx, and the gradients of weight and bias, given the sums of norm.gradient_sums()."""
-        count, sum_dz_xhat = x.size // x.shape[1], rstd * sum_dz_centred
-        self.bias.pull(sum_dz.astype(x.dtype))
-        self.weight.pull(sum_dz_xhat.astype(x.dtype))
-        # dx = scale * (dz - mean(dz) - xhat * mean(dz * xhat)), sorted by dz, x and 1
-        scale = self.weight.theta() * rstd
-        slope = (-scale * rstd * sum_dz_xhat / count).astype(x.dtype)
-        shift = (-slope * mean - scale * sum_dz / count).astype(x.dtype)
+        dweight, dbias, scale, slope, shift = norm.gradient_factors(
+            self.weight.theta(), mean, rstd, sum_dz, sum_dz_centred, x.size // x.shape[1])
+        self.weight.pull(dweight)
+        self.bias.pull(dbias)
         return map_to_array(lambda dy, x, y, out: self._norm().gradient(
             dy, x, y, scale, slope, shift, floor, out), _rows(dy), _rows(x), _rows(y)
         ).reshape(x.shape)
@@ -174,10 +169,6 @@ class BatchNorm(Layer):
         from . import fast_norm
 
         return fast_norm
-
-    def _follow(self, name, batch):
-        running = getattr(self, name)
-        setattr(self, name, running + (self.momentum * (batch - running)).astype(running.dtype))
 
 
 class BatchNormReLU(BatchNorm):

@@ -1,23 +1,42 @@
-"""Batch normalisation of one chunk of a batch, in NumPy or CuPy; with ReLU where floor is 0.
+"""Batch normalisation in NumPy or CuPy; with ReLU where floor is 0.
 
-    n images of the chunk   C channels   S pixels of an image
+    n images of a chunk of a batch   C channels   S pixels of an image
     floor  the least value of the output: 0 is ReLU, minus infinity none
 
-fast_norm.py has the four functions on chunks, compiled.
+moments, normalise, gradient_sums and gradient pass over the images of a chunk; fast_norm.py has
+these four compiled. joined, followed, affine and gradient_factors compute with arrays (C,).
 """
 
 import numpy as np
 
-from .backend import get_xp
+from .backend import fuse, get_xp
 
 
 def moments(x):
     """How many numbers a channel of x (n, C, S) has, their mean, and the sum of their squared
     differences from it: an int and two arrays (C,), float64."""
     n, _, S = x.shape
-    mean = _sum(_row_sums(x)) / (n * S)
-    centred = x - mean.astype(x.dtype)[:, None]
-    return n * S, mean, _sum(_row_dots(centred, centred))
+    mean = _sum(_row_sums(x), 1 / (n * S))
+    return n * S, mean, _sum(_row_squares(x, mean[:, None]), 1)
+
+
+def normalise(x, scale, shift, floor, y):
+    """y = max(scale * x + shift, floor): x and y (n, C, S), scale and shift (C,)."""
+    _normalise(x, scale[:, None], shift[:, None], floor, y)
+
+
+def gradient_sums(dy, x, y, mean, floor):
+    """Sums over a chunk, for each channel, of dz and of dz * (x - mean): two arrays (C,), float64.
+
+    dz is dy where y is above the floor, and 0 elsewhere.
+    """
+    dz = _above(dy, y, floor)
+    return _sum(_row_sums(dz), 1), _sum(_row_dots_centred(dz, x, mean[:, None]), 1)
+
+
+def gradient(dy, x, y, scale, slope, shift, floor, dx):
+    """dx = scale * dz + slope * x + shift: all (n, C, S), except scale, slope and shift (C,)."""
+    _gradient(dy, x, y, scale[:, None], slope[:, None], shift[:, None], floor, dx)
 
 
 def joined(moments):
@@ -34,33 +53,72 @@ def joined(moments):
     return mean, squares / count
 
 
-def normalise(x, scale, shift, floor, y):
-    """y = max(scale * x + shift, floor): x and y (n, C, S), scale and shift (C,)."""
-    xp = get_xp(x)
-    xp.multiply(x, scale[:, None], out=y)
-    y += shift[:, None]
-    if floor > -np.inf:
-        xp.maximum(y, floor, out=y)
+@fuse
+def followed(running_mean, running_var, mean, var, unbiased, momentum):
+    """The running statistics after a batch's, whose variance is corrected by a factor."""
+    mean_step, var_step = mean - running_mean, var * unbiased - running_var
+    return (running_mean + (momentum * mean_step).astype(running_mean.dtype),
+            running_var + (momentum * var_step).astype(running_var.dtype))
 
 
-def gradient_sums(dy, x, y, mean, floor):
-    """Sums over a chunk, for each channel, of dz and of dz * (x - mean): two arrays (C,), float64.
+@fuse
+def affine(weight, bias, mean, var, eps):
+    """scale, shift, mean and 1 / std as numbers of the layer's type: y = scale * x + shift."""
+    mean = mean.astype(weight.dtype)
+    rstd = (1 / get_xp(var).sqrt(var + eps)).astype(weight.dtype)
+    scale = weight * rstd
+    return scale, bias - mean * scale, mean, rstd
 
-    dz is dy where y is above the floor, and 0 elsewhere.
+
+@fuse
+def gradient_factors(weight, mean, rstd, sum_dz, sum_dz_centred, count):
+    """The gradients of weight and bias, and scale, slope and shift of gradient():
+
+    dx = weight * rstd * (dz - mean(dz) - xhat * mean(dz * xhat)), sorted by dz, x and 1
     """
-    dz = _above(dy, y, floor)
-    return _sum(_row_sums(dz)), _sum(_row_dots(dz, x - mean[:, None]))
+    sum_dz_xhat = rstd * sum_dz_centred
+    scale = weight * rstd
+    slope = (-scale * rstd * sum_dz_xhat / count).astype(weight.dtype)
+    shift = (-slope * mean - scale * sum_dz / count).astype(weight.dtype)
+    return sum_dz_xhat.astype(weight.dtype), sum_dz.astype(weight.dtype), scale, slope, shift
 
 
-def gradient(dy, x, y, scale, slope, shift, floor, dx):
-    """dx = scale * dz + slope * x + shift: all (n, C, S), except scale, slope and shift (C,)."""
-    get_xp(x).multiply(_above(dy, y, floor), scale[:, None], out=dx)
-    dx += x * slope[:, None]
-    dx += shift[:, None]
+@fuse
+def _normalise(x, scale, shift, floor, y):
+    get_xp(x).multiply(x, scale, out=y)
+    y += shift
+    get_xp(x).maximum(y, floor, out=y)
 
 
+@fuse
+def _gradient(dy, x, y, scale, slope, shift, floor, dx):
+    get_xp(x).multiply(_above(dy, y, floor), scale, out=dx)
+    dx += x * slope
+    dx += shift
+
+
+@fuse
 def _above(dy, y, floor):
-    return dy if floor == -np.inf else dy * (y > floor)
+    return dy * (y > floor)
+
+
+@fuse
+def _row_squares(x, mean):
+    """Sum of (x - mean)² over the last axis."""
+    centred = x - mean.astype(x.dtype)
+    return _row_dots(centred, centred)
+
+
+@fuse
+def _row_dots_centred(dz, x, mean):
+    """Sum of dz * (x - mean) over the last axis."""
+    return _row_dots(dz, x - mean)
+
+
+def _row_dots(x, y):
+    """Sum of x * y over the last axis; einsum would be a product in CuPy."""
+    xp = get_xp(x)
+    return np.einsum("ncs,ncs->nc", x, y) if xp is np else xp.sum(x * y, axis=-1)
 
 
 def _row_sums(x):
@@ -69,10 +127,7 @@ def _row_sums(x):
     return x @ np.ones(x.shape[-1], x.dtype) if get_xp(x) is np else x.sum(-1)
 
 
-def _row_dots(x, y):
-    """Sum of x * y over the last axis; einsum would be a product in CuPy."""
-    return np.einsum("ncs,ncs->nc", x, y) if get_xp(x) is np else (x * y).sum(-1)
-
-
-def _sum(rows):
-    return rows.sum(0, dtype=np.float64)
+@fuse
+def _sum(rows, factor):
+    """factor * the sum of rows (n, C): (C,), float64."""
+    return get_xp(rows).sum(rows.astype(np.float64) * factor, axis=0)

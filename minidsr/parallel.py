@@ -8,6 +8,8 @@ the order of the chunks. So results do not depend on the number of threads.
 """
 
 import ctypes
+import functools
+import operator
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +74,11 @@ def map_chunks(work, n, xp=np):
         return [work(piece) for piece in pieces]
     contexts = [copy_context() for _ in pieces]  # np.errstate holds on the threads, too
     return list(_pool.map(lambda context, piece: context.run(work, piece), contexts, pieces))
+
+
+def total(parts):
+    """The sum of arrays, one for each chunk; it may be the first of them."""
+    return functools.reduce(operator.iadd, parts)
 
 
 def map_to_array(work, *arrays):

@@ -1,6 +1,6 @@
 """Stochastic gradient descent with momentum, weight decay and L1, on the free numbers only."""
 
-from .backend import get_xp
+from .backend import fuse, get_xp
 
 
 class SGD:
@@ -18,13 +18,24 @@ class SGD:
         self.params, self.momentum, self.nesterov = params, momentum, nesterov
         self.weight_decay, self.l1 = weight_decay, l1
         self.lr = None
+        self._update = _update(momentum, nesterov, weight_decay, l1)
 
     def step(self):
         for p in self.params:
-            g = p.grad
-            if self.weight_decay:
-                g = g + self.weight_decay * p.value
-            if self.l1:
-                g = g + self.l1 * get_xp(g).sign(p.value)
-            p.velocity = self.momentum * p.velocity + g
-            p.value -= self.lr * (g + self.momentum * p.velocity if self.nesterov else p.velocity)
+            p.velocity = self._update(p.value, p.velocity, p.grad, self.lr)
+
+
+def _update(momentum, nesterov, weight_decay, l1):
+    """What step() does with one tensor; its choices are settled here, so that it can be fused."""
+
+    @fuse
+    def update(value, velocity, g, lr):
+        if weight_decay:
+            g = g + weight_decay * value
+        if l1:
+            g = g + l1 * get_xp(g).sign(value)
+        velocity = momentum * velocity + g
+        value -= lr * (g + momentum * velocity if nesterov else velocity)
+        return velocity
+
+    return update

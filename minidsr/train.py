@@ -387,6 +387,7 @@ def _signals():
 
 
 def _resident(dataset, device):
-    """The data set with its arrays on `device`."""
-    return replace(dataset, **{name: to_device(getattr(dataset, name), device)
-                               for name in ("train_x", "train_y", "test_x", "test_y")})
+    """The data set with its arrays on `device`, mean and deviation, too."""
+    arrays = {name: getattr(dataset, name) for name in ("train_x", "train_y", "test_x", "test_y")}
+    arrays |= {name: np.float32(getattr(dataset, name)) for name in ("mean", "std")}
+    return replace(dataset, **{name: to_device(a, device) for name, a in arrays.items()})

@@ -14,14 +14,22 @@ It counts what costs time on a GPU, each with the place in the program that aske
     uploads   arrays that come from the host
     launches  array operations: a kernel each, at least
 
-What it cannot see: kernels that do not compile, rounding, the order of atomic sums, memory, speed.
+The real CuPy traces what is to be fused, which it does without a GPU: where it would not make one
+kernel of it, this raises. Kernels in CUDA are compiled for the host, and run there; they may not
+read or write outside of an array.
+
+What it cannot see: what only CUDA's compiler refuses, rounding, the order of atomic sums, memory,
+speed.
 """
 
+import ctypes
 import functools
 import inspect
 import itertools
 import re
+import subprocess
 import sys
+import tempfile
 import types
 from collections import Counter
 from contextlib import contextmanager
@@ -29,9 +37,12 @@ from pathlib import Path
 
 import cupy as real
 import numpy as np
+from cupy._core import fusion
 
 HOME = Path(__file__).parents[1]
+BACKEND = str(HOME / "minidsr" / "backend.py")
 SCALARS = (bool, int, float, np.generic)
+FREE = {"empty", "empty_like"}  # functions that launch nothing
 VIEWS = {"reshape", "transpose", "view", "ravel", "swapaxes", "squeeze"}
 WAITS = {"nonzero", "flatnonzero", "argwhere", "unique", "setdiff1d", "union1d", "intersect1d",
          "setxor1d", "compress", "extract", "bincount", "repeat"}  # the result's length is read
@@ -209,7 +220,8 @@ def _call(function, signature, name, *args, **kwargs):
         return given[0]
     if name in VIEWS and np.may_share_memory(result, given[0]._a):
         return _wrapped(result)
-    _note(launches)
+    if name not in FREE:
+        _note(launches, _concatenations(args[0]) if name == "concatenate" else 1)
     if isinstance(result, (tuple, list)):
         return type(result)(_result(part) for part in result)
     return _result(result)
@@ -259,15 +271,168 @@ def _index(key, shape):
     return tuple(plain), kinds
 
 
-def _note(counter):
-    """Count for the innermost line of the package or of a test that asked for it."""
+def _note(counter, times=1):
+    """Count for the innermost line of the package, without its backend, or of a test."""
     frame = sys._getframe(1)
-    while frame and (frame.f_code.co_filename == __file__
+    while frame and (frame.f_code.co_filename in (__file__, BACKEND)
                      or HOME not in Path(frame.f_code.co_filename).parents):
         frame = frame.f_back
     place = "?" if frame is None else \
         f"{Path(frame.f_code.co_filename).relative_to(HOME)}:{frame.f_lineno}"
-    counter[place] += 1
+    counter[place] += times
+
+
+def _concatenations(arrays):
+    """CuPy joins more than eight arrays of one type by one kernel, others by one each."""
+    return 1 if len(arrays) > 8 and len({a.dtype for a in arrays}) == 1 else len(arrays)
+
+
+# Kernels
+
+
+def fuse(function):
+    """cupy.fuse: `function` itself on the device's memory, if CuPy makes one kernel of it."""
+    traced = set()
+
+    def fused(*args):
+        kinds = tuple((x.dtype, x.ndim) if isinstance(x, ndarray) else type(x) for x in args)
+        if kinds not in traced:
+            _trace(function, args)
+            traced.add(kinds)
+        _note(launches)
+        results = function(*(_plain(x) if isinstance(x, ndarray) else x for x in args))
+        if isinstance(results, tuple):
+            return tuple(map(_result, results))
+        return None if results is None else _result(results)
+
+    return fused
+
+
+def _trace(function, args):
+    """Raises TypeError where the real CuPy does not make one kernel of function(*args)."""
+    memory = real.cuda.MemoryPointer(real.cuda.UnownedMemory(4096, 1, None, 0), 0)  # never read
+    args = [real.ndarray(x.shape, x.dtype, memory) if isinstance(x, ndarray) else x for x in args]
+    thread, history = fusion._thread_local, fusion._FusionHistory()
+    stand_in, sys.modules["cupy"] = sys.modules["cupy"], real
+    thread.history, thread.is_old_fusing = history, True
+    try:
+        history.get_fusion(function, args, function.__name__)
+    except Exception as error:
+        raise TypeError(f"CuPy does not fuse {function.__name__}: {error}") from error
+    finally:
+        thread.history, thread.is_old_fusing = None, False
+        sys.modules["cupy"] = stand_in
+
+
+class ElementwiseKernel:
+    """cupy.ElementwiseKernel with reduce_dims=False and an output that is given: in C++."""
+
+    def __init__(self, in_params, out_params, operation, name, reduce_dims):
+        self.real = real.ElementwiseKernel(in_params, out_params, operation, name, reduce_dims)
+        assert self.real.nout == 1 and not reduce_dims
+
+    def __call__(self, *args):
+        arrays, header, cuda, host, types = [], [], [], [], {}
+        for p, x in zip([*self.real.in_params, *self.real.out_params], args, strict=True):
+            a = _plain(x) if p.dtype is None else np.array(x, p.dtype)
+            assert types.setdefault(p.ctype, a.dtype) == a.dtype, f"{p.name} is {a.dtype}"
+            arrays.append(a)  # the header has only its address
+            header += [a.ctypes.data, *a.shape, *a.strides]
+            array = p.name if p.raw else f"_raw_{p.name}"
+            host.append(f"Array<{p.ctype}, {a.ndim}> {array}(header);")
+            cuda.append(f"CArray<{p.ctype}, {a.ndim}, false, true> {array}")
+            if not isinstance(x, ndarray):
+                host.append(f"{p.ctype} {p.name} = *({p.ctype}*){array}.data;")
+                cuda[-1] = f"{p.ctype} {p.name}"
+        if not a.size:  # as CuPy
+            return
+        _note(launches)
+        text = {"name": self.real.name, "T": {"float32": "float", "float64": "double"}[
+            types["T"].name], "host": " ".join(host), "cuda": ", ".join(cuda), "ndim": a.ndim,
+            "out": self.real.out_params[0].name, "operation": self.real.operation}
+        programs.add(CUDA % text)
+        if _compiled(C_PLUS_PLUS % text)(np.array(header, np.int64).ctypes):
+            raise IndexError(f"kernel {self.real.name} reads or writes outside of an array")
+
+
+programs = set()  # the kernels that have been called, for CUDA's compiler, as CuPy would put them
+
+CUDA = """
+#include <cupy/complex.cuh>
+#include <cupy/carray.cuh>
+
+typedef %(T)s T;
+
+extern "C" __global__ void %(name)s(%(cuda)s, CIndexer<%(ndim)d, true> _ind) {
+    CUPY_FOR(i, _ind.size()) {
+        _ind.set(i);
+        T& %(out)s = _raw_%(out)s[_ind.get()];
+        %(operation)s
+    }
+}
+"""
+
+C_PLUS_PLUS = """
+#include <cstddef>
+#include <cstdint>
+
+struct Outside {};
+
+template <typename T, int N> struct Array {
+    char* data;
+    const int64_t *shape_, *strides;
+
+    Array(const int64_t*& header)
+        : data((char*)header[0]), shape_(header + 1), strides(header + 1 + N) {
+        header += 1 + 2 * N;
+    }
+    const int64_t* shape() const { return shape_; }
+    T& operator[](const ptrdiff_t* at) const {
+        char* place = data;
+        for (int d = 0; d < N; place += at[d] * strides[d], ++d)
+            if (at[d] < 0 || at[d] >= shape_[d]) throw Outside();
+        return *(T*)place;
+    }
+};
+
+template <int N> struct Index {
+    ptrdiff_t at[N] = {};
+
+    const ptrdiff_t* get() const { return at; }
+    bool next(const int64_t* shape) {
+        for (int d = N; d-- > 0; at[d] = 0)
+            if (++at[d] < shape[d]) return true;
+        return false;
+    }
+};
+
+typedef %(T)s T;
+
+extern "C" bool run(const int64_t* header) {
+    %(host)s
+    Index<%(ndim)d> _ind;
+    try {
+        do {
+            T& %(out)s = _raw_%(out)s[_ind.get()];
+            %(operation)s
+        } while (_ind.next(_raw_%(out)s.shape()));
+    } catch (Outside) {
+        return true;
+    }
+    return false;
+}
+"""
+
+
+@functools.cache
+def _compiled(source):
+    """The function `run` of a program in C++."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.cpp")
+        path.write_text(source)
+        subprocess.run(["g++", "-O1", "-shared", "-fPIC", "-o", path.with_suffix(".so"), path],
+                       check=True)
+        return ctypes.CDLL(str(path.with_suffix(".so"))).run
 
 
 @functools.cache
