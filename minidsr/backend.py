@@ -44,22 +44,17 @@ def to_host_together(arrays):
 
 
 def fuse(function):
-    """Have a GPU compute `function` by one kernel (cupy.fuse); NumPy arrays it takes as ever.
+    """`function`, done on a GPU by one kernel (cupy.fuse); with NumPy arrays it is what it was.
 
-    For a function of arrays and numbers, some may be None: elementwise operations, also in place,
-    and at the end at most one sum, which may be processed further by constants. It returns arrays
-    or None. Indices, shapes and decisions about values have no place in it.
+    For elementwise operations on arrays, also in place, and numbers. The first argument is an
+    array, others may be None; it returns arrays or None. Indices, sums, and decisions about values
+    have no place in it.
     """
-    kernels = {}
+    kernel = functools.cache(lambda cupy: cupy.fuse(function))
 
     @functools.wraps(function)
     def fused(*args):
-        if get_xp(args[0]) is np:
-            return function(*args)
-        cupy = _cupy()
-        if cupy not in kernels:
-            kernels[cupy] = cupy.fuse(function)
-        return kernels[cupy](*args)
+        return function(*args) if get_xp(args[0]) is np else kernel(_cupy())(*args)
 
     return fused
 
@@ -69,11 +64,8 @@ def elementwise(name, in_params, out_params, operation):
 
     `_ind.get()` is where in the output it is.
     """
-
-    @functools.cache
-    def kernel(cupy):
-        return cupy.ElementwiseKernel(in_params, out_params, operation, name, reduce_dims=False)
-
+    kernel = functools.cache(lambda cupy: cupy.ElementwiseKernel(
+        in_params, out_params, operation, name, reduce_dims=False))
     return lambda *args: kernel(_cupy())(*args)
 
 

@@ -69,6 +69,10 @@ class Geometry:
         """Which rows (columns) of the kernel read phase a: a slice."""
         return slice(min(self.reads[a]), None, self.s)
 
+    def shifts(self, a, sign=1):
+        """The shift of the first of these taps, and what is added from one to the next."""
+        return sign * min(self.reads[a].values()), sign
+
 
 def forward(x, w, g):
     """Convolution y of x (N, C, H, W) with w (F, C, k, k), g a Geometry -> (N, F, OH, OW)."""
@@ -83,12 +87,11 @@ def forward(x, w, g):
             parts, shape = [], (_length(block), *g.grid)
             for a, rows in g.reads.items():
                 cols = scratch("cols", k, C, *shape)
-                for b, columns in g.reads.items():
-                    _lay_out(_phase(x[block], g.s, (a, b)), cols[g.taps(b)],
-                            columns=list(columns.values()))
+                for b in g.reads:
+                    _lay_out(_phase(x[block], g.s, (a, b)), cols[g.taps(b)], columns=g.shifts(b))
                 z = scratch(f"z{a}", len(rows), F, *shape)
                 xp.matmul(w[a], cols.reshape(k * C, -1), out=z.reshape(len(rows) * F, -1))
-                parts.append((z, list(rows.values())))
+                parts.append((z, g.shifts(a)))
             _shifted_sum(parts, y[block])
 
     map_chunks(chunk, len(x), xp)
@@ -109,15 +112,14 @@ def backward(x, dy, w, g):
             shape = _length(block), *g.grid
             for b, columns in g.reads.items():
                 cols = scratch("cols", len(columns), F, *shape)
-                _lay_out(dy[block], cols, columns=[-q for q in columns.values()])
+                _lay_out(dy[block], cols, columns=g.shifts(b, -1))
                 cols = cols.reshape(len(columns) * F, -1)
                 x_rows = scratch("x_rows", k, C, *shape)
                 for a, rows in g.reads.items():
                     z = scratch("z", len(rows), C, *shape)
                     xp.matmul(w[a, b], cols, out=z.reshape(len(rows) * C, -1))
-                    _shifted_sum([(z, [-q for q in rows.values()])], _phase(dx[block], g.s, (a, b)))
-                    _lay_out(_phase(x[block], g.s, (a, b)), x_rows[g.taps(a)],
-                            rows=list(rows.values()))
+                    _shifted_sum([(z, g.shifts(a, -1))], _phase(dx[block], g.s, (a, b)))
+                    _lay_out(_phase(x[block], g.s, (a, b)), x_rows[g.taps(a)], rows=g.shifts(a))
                 product = cols @ x_rows.reshape(k * C, -1).T
                 dw[g.taps(b)] += product.reshape(-1, F, k, C)
         return dw
@@ -162,32 +164,32 @@ def _phase(x, s, phase):
     return x[:, :, a::s, b::s]
 
 
-def _lay_out(images, out, rows=None, columns=None):
-    """Fill out[t] (C, n, R, S) with images (n, C, h, w), for each tap t, rows[t] up and columns[t]
-    to the left; these are evenly spaced, or None for no shift. What images do not cover is 0."""
+def _lay_out(images, out, rows=(0, 0), columns=(0, 0)):
+    """Fill out[t] (C, n, R, S) for each tap t with images (n, C, h, w), q rows up and so many
+    columns to the left, where rows = (q of the first tap, what each next one adds). What they do
+    not cover is 0."""
     if get_xp(out) is not np:
-        _lay_out_kernel(images, *_start_and_step(rows), *_start_and_step(columns), out)
+        _lay_out_kernel(images, *rows, *columns, out)
         return
     images = images.transpose(1, 0, 2, 3)
     for t, tap in enumerate(out):
         (up, from_row), (left, from_column) = (
-            _overlap(q[t] if q else 0, to, of)
-            for q, to, of in zip((rows, columns), tap.shape[2:], images.shape[2:], strict=True))
+            _overlap(first + t * step, to, of) for (first, step), to, of in zip(
+                (rows, columns), tap.shape[2:], images.shape[2:], strict=True))
         tap[:, :, up, left] = images[:, :, from_row, from_column]
         tap[:, :, :up.start] = tap[:, :, up.stop:] = 0
         tap[..., :left.start] = tap[..., left.stop:] = 0
 
 
 def _shifted_sum(parts, images):
-    """Fill images (n, C, h, w) with the upper left of the sum of z[t] (C, n, R, S), each rows[t]
-    up, for all t and all (z, rows) in parts. It may happen in the memory of z.
-    """
+    """Fill images (n, C, h, w) with the upper left of the sum of z[t] (C, n, R, S), moved up by
+    rows as in _lay_out(), for all t and all (z, rows) in parts. It may use the memory of z."""
     if get_xp(images) is not np:
         for i, (z, rows) in enumerate(parts):
-            _shifted_sum_kernel(z, *_start_and_step(rows), i > 0, images)
+            _shifted_sum_kernel(z, *rows, i > 0, images)
         return
-    parts = sorted(((q, z[t]) for z, rows in parts for t, q in enumerate(rows)),
-                   key=lambda part: abs(part[0]))
+    parts = sorted(((first + t * step, part) for z, (first, step) in parts
+                    for t, part in enumerate(z)), key=lambda part: abs(part[0]))
     if parts[0][0] != 0:  # the padding is as large as the kernel
         parts.insert(0, (0, get_xp(images).zeros_like(parts[0][1])))
     (_, y), *rest = parts
@@ -227,10 +229,3 @@ _shifted_sum_kernel = elementwise("shifted_sum", """
     }
     out = sum;
     """)
-
-
-def _start_and_step(shifts):
-    """The first of evenly spaced shifts, and by how much they grow."""
-    if not shifts:
-        return 0, 0
-    return shifts[0], shifts[1] - shifts[0] if len(shifts) > 1 else 0

@@ -16,8 +16,8 @@ def moments(x):
     """How many numbers a channel of x (n, C, S) has, their mean, and the sum of their squared
     differences from it: an int and two arrays (C,), float64."""
     n, _, S = x.shape
-    mean = _sum(_row_sums(x), 1 / (n * S))
-    return n * S, mean, _sum(_row_squares(x, mean[:, None]), 1)
+    mean = _sum(_row_sums(x)) / (n * S)
+    return n * S, mean, _sum(_row_dots_centred(x, mean))
 
 
 def normalise(x, scale, shift, floor, y):
@@ -31,7 +31,7 @@ def gradient_sums(dy, x, y, mean, floor):
     dz is dy where y is above the floor, and 0 elsewhere.
     """
     dz = _above(dy, y, floor)
-    return _sum(_row_sums(dz), 1), _sum(_row_dots_centred(dz, x, mean[:, None]), 1)
+    return _sum(_row_sums(dz)), _sum(_row_dots_centred(x, mean, dz))
 
 
 def gradient(dy, x, y, scale, slope, shift, floor, dx):
@@ -102,23 +102,19 @@ def _above(dy, y, floor):
     return dy * (y > floor)
 
 
+def _row_dots_centred(x, mean, dz=None):
+    """Sums over the last axis of (x - mean) dz, or without dz of (x - mean)²."""
+    mean = mean[:, None]
+    if get_xp(x) is np:
+        centred = x - mean.astype(x.dtype)
+        return np.einsum("ncs,ncs->nc", centred, centred if dz is None else dz)
+    return _row_sums(_times_centred(x, mean, dz))  # einsum would be a product
+
+
 @fuse
-def _row_squares(x, mean):
-    """Sum of (x - mean)² over the last axis."""
+def _times_centred(x, mean, dz):
     centred = x - mean.astype(x.dtype)
-    return _row_dots(centred, centred)
-
-
-@fuse
-def _row_dots_centred(dz, x, mean):
-    """Sum of dz * (x - mean) over the last axis."""
-    return _row_dots(dz, x - mean)
-
-
-def _row_dots(x, y):
-    """Sum of x * y over the last axis; einsum would be a product in CuPy."""
-    xp = get_xp(x)
-    return np.einsum("ncs,ncs->nc", x, y) if xp is np else xp.sum(x * y, axis=-1)
+    return centred * (centred if dz is None else dz)
 
 
 def _row_sums(x):
@@ -127,7 +123,5 @@ def _row_sums(x):
     return x @ np.ones(x.shape[-1], x.dtype) if get_xp(x) is np else x.sum(-1)
 
 
-@fuse
-def _sum(rows, factor):
-    """factor * the sum of rows (n, C): (C,), float64."""
-    return get_xp(rows).sum(rows.astype(np.float64) * factor, axis=0)
+def _sum(rows):
+    return rows.sum(0, dtype=np.float64)

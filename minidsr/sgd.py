@@ -10,8 +10,8 @@ class SGD:
         velocity = momentum * velocity + g
         value -= lr * (g + momentum * velocity  if nesterov else  velocity)
 
-    `lr` is set by the training loop before each step. A free number that does not exist is neither
-    decayed nor moved: a sparse tensor has nothing at its zeros.
+    `lr` is set by the training loop before each step; the rest stays as given. A free number that
+    does not exist is neither decayed nor moved: a sparse tensor has nothing at its zeros.
     """
 
     def __init__(self, params, *, momentum=0.9, nesterov=True, weight_decay=0.0, l1=0.0):

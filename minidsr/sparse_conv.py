@@ -30,7 +30,7 @@ ever there. im2col.py is the specification of this engine, and its test.
 import numpy as np
 
 from .compiled import jit
-from .parallel import map_chunks
+from .parallel import map_chunks, total
 
 BLOCK_LENGTH = 1024  # pixels: a block's plane is read from the first cache, all from the second
 BLOCK_IMAGES = 16  # at most: what a plane holds is reserved, and small images come in chunks of 12
@@ -116,7 +116,7 @@ class SparseConv:
                       *self._planes(x.dtype), dy_planes, dz[images], dvalue, sums)
             return dvalue, *sums
 
-        dvalue, sum_dz, sum_dz_centred = map(sum, zip(*map_chunks(chunk, len(x)), strict=True))
+        dvalue, sum_dz, sum_dz_centred = map(total, zip(*map_chunks(chunk, len(x)), strict=True))
         return dz, dvalue, sum_dz, sum_dz_centred
 
     def _norm(self, norm, dtype):

@@ -14,18 +14,17 @@ It counts what costs time on a GPU, each with the place in the program that aske
     uploads   arrays that come from the host
     launches  array operations: a kernel each, at least
 
-The real CuPy traces what is to be fused, which it does without a GPU: where it would not make one
-kernel of it, this raises. Kernels in CUDA are compiled for the host, and run there; they may not
-read or write outside of an array.
+Kernels are those of the real CuPy: without a GPU it traces what is to be fused, and writes its
+programs in CUDA. They are compiled for the host, and may not leave an array.
 
-What it cannot see: what only CUDA's compiler refuses, rounding, the order of atomic sums, memory,
-speed.
+What it cannot see: rounding, the order of atomic sums, memory, speed.
 """
 
 import ctypes
 import functools
 import inspect
 import itertools
+import math
 import re
 import subprocess
 import sys
@@ -37,7 +36,9 @@ from pathlib import Path
 
 import cupy as real
 import numpy as np
-from cupy._core import fusion
+from cupy._core import _kernel, fusion
+from cupy._core._carray import Indexer
+from cupy._core._scalar import CScalar
 
 HOME = Path(__file__).parents[1]
 BACKEND = str(HOME / "minidsr" / "backend.py")
@@ -134,8 +135,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         key, kinds = _index(key, self.shape)
         if "mask" in kinds:
             _note(reads)
-        found = self._a[key]
-        return _result(found) if kinds else _wrapped(found)
+        if kinds:
+            _note(launches)
+            return _result(self._a[key])
+        return _wrapped(self._a[key])
 
     def __setitem__(self, key, value):
         key, kinds = _index(key, self.shape)
@@ -221,7 +224,9 @@ def _call(function, signature, name, *args, **kwargs):
     if name in VIEWS and np.may_share_memory(result, given[0]._a):
         return _wrapped(result)
     if name not in FREE:
-        _note(launches, _concatenations(args[0]) if name == "concatenate" else 1)
+        joined = name == "concatenate" and _one_kernel_joins(args[0])
+        _note(uploads, 3 if joined else 0)
+        _note(launches, len(args[0]) if name == "concatenate" and not joined else 1)
     if isinstance(result, (tuple, list)):
         return type(result)(_result(part) for part in result)
     return _result(result)
@@ -274,118 +279,161 @@ def _index(key, shape):
 def _note(counter, times=1):
     """Count for the innermost line of the package, without its backend, or of a test."""
     frame = sys._getframe(1)
-    while frame and (frame.f_code.co_filename in (__file__, BACKEND)
-                     or HOME not in Path(frame.f_code.co_filename).parents):
+    while frame and _file(frame.f_code.co_filename) is None:
         frame = frame.f_back
-    place = "?" if frame is None else \
-        f"{Path(frame.f_code.co_filename).relative_to(HOME)}:{frame.f_lineno}"
+    place = "?" if frame is None else f"{_file(frame.f_code.co_filename)}:{frame.f_lineno}"
     counter[place] += times
 
 
-def _concatenations(arrays):
-    """CuPy joins more than eight arrays of one type by one kernel, others by one each."""
-    return 1 if len(arrays) > 8 and len({a.dtype for a in arrays}) == 1 else len(arrays)
+@functools.cache
+def _file(name):
+    """The path of a file in the project, if calls come from there."""
+    inside = HOME in Path(name).parents and name not in (__file__, BACKEND)
+    return Path(name).relative_to(HOME) if inside else None
+
+
+def _one_kernel_joins(arrays):
+    """CuPy concatenates many small arrays of one type by one kernel, for which it uploads where
+    they are, their lengths and their strides, without a wait. Others it copies one after another.
+    """
+    return (len(arrays) > 8 and len({a.dtype for a in arrays}) == 1
+            and sum(a.nbytes for a in arrays) < len(arrays) * 2 ** 21)
 
 
 # Kernels
 
 
 def fuse(function):
-    """cupy.fuse: `function` itself on the device's memory, if CuPy makes one kernel of it."""
-    traced = set()
+    """cupy.fuse: the kernel that the real CuPy makes of `function`."""
+    kernels = {}
 
     def fused(*args):
         kinds = tuple((x.dtype, x.ndim) if isinstance(x, ndarray) else type(x) for x in args)
-        if kinds not in traced:
-            _trace(function, args)
-            traced.add(kinds)
-        _note(launches)
-        results = function(*(_plain(x) if isinstance(x, ndarray) else x for x in args))
-        if isinstance(results, tuple):
-            return tuple(map(_result, results))
-        return None if results is None else _result(results)
+        if kinds not in kernels:
+            kernels[kinds] = _traced(function, args)
+        return _run(kernels[kinds], [x for x in args if x is not None])
 
     return fused
 
 
-def _trace(function, args):
-    """Raises TypeError where the real CuPy does not make one kernel of function(*args)."""
+class ElementwiseKernel:
+    """cupy.ElementwiseKernel."""
+
+    def __init__(self, *args, **kwargs):
+        self.real = real.ElementwiseKernel(*args, **kwargs)
+
+    def __call__(self, *args):
+        return _run(self.real, args)
+
+
+def _traced(function, args):
+    """Raises TypeError where the real CuPy does not make one elementwise kernel of function(*args).
+    """
     memory = real.cuda.MemoryPointer(real.cuda.UnownedMemory(4096, 1, None, 0), 0)  # never read
     args = [real.ndarray(x.shape, x.dtype, memory) if isinstance(x, ndarray) else x for x in args]
     thread, history = fusion._thread_local, fusion._FusionHistory()
     stand_in, sys.modules["cupy"] = sys.modules["cupy"], real
     thread.history, thread.is_old_fusing = history, True
     try:
-        history.get_fusion(function, args, function.__name__)
+        traced, _ = history.get_fusion(function, args, function.__name__)
     except Exception as error:
         raise TypeError(f"CuPy does not fuse {function.__name__}: {error}") from error
     finally:
         thread.history, thread.is_old_fusing = None, False
         sys.modules["cupy"] = stand_in
+    if not isinstance(traced, real.ElementwiseKernel):
+        raise TypeError(f"{function.__name__}: fused with a sum, CuPy reads rows out of step")
+    return traced
 
 
-class ElementwiseKernel:
-    """cupy.ElementwiseKernel with reduce_dims=False and an output that is given: in C++."""
+programs = set()  # the kernels that have been called, as CuPy writes them
 
-    def __init__(self, in_params, out_params, operation, name, reduce_dims):
-        self.real = real.ElementwiseKernel(in_params, out_params, operation, name, reduce_dims)
-        assert self.real.nout == 1 and not reduce_dims
 
-    def __call__(self, *args):
-        arrays, header, cuda, host, types = [], [], [], [], {}
-        for p, x in zip([*self.real.in_params, *self.real.out_params], args, strict=True):
-            a = _plain(x) if p.dtype is None else np.array(x, p.dtype)
-            assert types.setdefault(p.ctype, a.dtype) == a.dtype, f"{p.name} is {a.dtype}"
-            arrays.append(a)  # the header has only its address
-            header += [a.ctypes.data, *a.shape, *a.strides]
-            array = p.name if p.raw else f"_raw_{p.name}"
-            host.append(f"Array<{p.ctype}, {a.ndim}> {array}(header);")
-            cuda.append(f"CArray<{p.ctype}, {a.ndim}, false, true> {array}")
-            if not isinstance(x, ndarray):
-                host.append(f"{p.ctype} {p.name} = *({p.ctype}*){array}.data;")
-                cuda[-1] = f"{p.ctype} {p.name}"
-        if not a.size:  # as CuPy
-            return
+def _run(kernel, args):
+    """What the real ElementwiseKernel `kernel` returns for these arguments, by the program that
+    CuPy writes for them, compiled for the host."""
+    params = kernel.params[:len(args)]
+    values = [x._a if isinstance(x, ndarray) else np.array(x, p.dtype)
+              for x, p in zip(args, params, strict=True)]
+    types = [x.dtype if isinstance(x, ndarray) else None for x in args]
+    _, out_types, type_map = kernel._decide_params_type(
+        tuple(types[:kernel.nin]), tuple(types[kernel.nin:]))
+    looped = [a for a, p in zip(values, params, strict=True) if not p.raw]
+    shape = np.broadcast_shapes(*(a.shape for a in looped))
+    if len(args) == kernel.nin:
+        values += [np.empty(shape, dtype, order=ORDER) for dtype in out_types]
+    outputs = values[kernel.nin:]
+    assert all(a.shape == shape for a in outputs)
+    if 0 not in shape:  # else CuPy launches nothing
         _note(launches)
-        text = {"name": self.real.name, "T": {"float32": "float", "float64": "double"}[
-            types["T"].name], "host": " ".join(host), "cuda": ", ".join(cuda), "ndim": a.ndim,
-            "out": self.real.out_params[0].name, "operation": self.real.operation}
-        programs.add(CUDA % text)
-        if _compiled(C_PLUS_PLUS % text)(np.array(header, np.int64).ctypes):
-            raise IndexError(f"kernel {self.real.name} reads or writes outside of an array")
+        _launch(kernel, values, types, shape, type_map)
+    results = tuple(map(_wrapped, outputs))
+    if kernel.no_return:
+        return None
+    return results if kernel.return_tuple or len(results) > 1 else results[0]
 
 
-programs = set()  # the kernels that have been called, for CUDA's compiler, as CuPy would put them
+def _launch(kernel, values, types, shape, type_map):
+    if kernel.reduce_dims and all(
+            not a.ndim or a.shape == shape and a.flags.c_contiguous for a in values):  # as CuPy
+        values, shape = [a.reshape(-1) if a.ndim else a for a in values], (math.prod(shape),)
+    infos, header, places = [], [], []
+    for a, p, dtype in itertools.zip_longest(values, kernel.params[:-1], types, fillvalue=...):
+        if dtype is None:
+            infos.append(_kernel._ArgInfo(3, CScalar, a.dtype, 0, True, True))
+        else:
+            a = a if p.raw else np.broadcast_to(a, shape)
+            infos.append(_kernel._ArgInfo(1, real.ndarray, a.dtype, a.ndim, False, True))
+        places.append(len(header))
+        header += [a.ctypes.data, *a.shape, *a.strides]
+    infos.append(_kernel._ArgInfo(2, Indexer, None, len(shape), True, True))
+    places.append(len(header))
+    header += shape
+    program = _kernel._get_elementwise_kernel_code(
+        tuple(infos), type_map, kernel.params, kernel.operation, kernel.name, kernel.preamble)
+    programs.add(program)
+    arguments = ", ".join(f"Argument{{header + {place}}}" for place in places)
+    if _compiled(program, f"{kernel.name}({arguments})")(np.array(header, np.int64).ctypes):
+        raise IndexError(f"kernel {kernel.name} reads or writes outside of an array")
 
-CUDA = """
-#include <cupy/complex.cuh>
-#include <cupy/carray.cuh>
 
-typedef %(T)s T;
+@functools.cache
+def _compiled(program, call):
+    """A C function that makes this call of a kernel: does it leave an array?"""
+    program = program.replace('#include "cupy/float16.cuh"', "")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.cpp")
+        path.write_text(HOST + program + f"""
+            extern "C" bool run(const int64_t* header) {{
+                try {{ {call}; }} catch (Outside) {{ return true; }}
+                return false;
+            }}""")
+        subprocess.run(["g++", "-O3", "-w", "-shared", "-fPIC", "-o", path.with_suffix(".so"),
+                        path], check=True)
+        return ctypes.CDLL(str(path.with_suffix(".so"))).run
 
-extern "C" __global__ void %(name)s(%(cuda)s, CIndexer<%(ndim)d, true> _ind) {
-    CUPY_FOR(i, _ind.size()) {
-        _ind.set(i);
-        T& %(out)s = _raw_%(out)s[_ind.get()];
-        %(operation)s
-    }
-}
-"""
 
-C_PLUS_PLUS = """
+# What CuPy's programs use of CUDA and of cupy/carray.cuh, with checked indices.
+HOST = """
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
+#define __device__
+#define __global__
+#define CUPY_FOR(i, n) for (ptrdiff_t i = 0; i < n; ++i)
+
+using std::isnan;
+using std::max;
+using std::min;
+
 struct Outside {};
 
-template <typename T, int N> struct Array {
+template <typename T, int N, bool, bool> struct CArray {
     char* data;
     const int64_t *shape_, *strides;
 
-    Array(const int64_t*& header)
-        : data((char*)header[0]), shape_(header + 1), strides(header + 1 + N) {
-        header += 1 + 2 * N;
-    }
     const int64_t* shape() const { return shape_; }
     T& operator[](const ptrdiff_t* at) const {
         char* place = data;
@@ -395,44 +443,32 @@ template <typename T, int N> struct Array {
     }
 };
 
-template <int N> struct Index {
-    ptrdiff_t at[N] = {};
+template <int N, bool> struct CIndexer {
+    const int64_t* shape;
+    ptrdiff_t at[N];
 
     const ptrdiff_t* get() const { return at; }
-    bool next(const int64_t* shape) {
+    ptrdiff_t size() const {
+        ptrdiff_t n = 1;
+        for (int d = 0; d < N; ++d) n *= shape[d];
+        return n;
+    }
+    void set(ptrdiff_t i) {  // 0, 1, 2, ...
         for (int d = N; d-- > 0; at[d] = 0)
-            if (++at[d] < shape[d]) return true;
-        return false;
+            if (i > 0 && ++at[d] < shape[d]) return;
     }
 };
 
-typedef %(T)s T;
+struct Argument {  // becomes what the kernel asks for
+    const int64_t* header;
 
-extern "C" bool run(const int64_t* header) {
-    %(host)s
-    Index<%(ndim)d> _ind;
-    try {
-        do {
-            T& %(out)s = _raw_%(out)s[_ind.get()];
-            %(operation)s
-        } while (_ind.next(_raw_%(out)s.shape()));
-    } catch (Outside) {
-        return true;
+    template <typename T> operator T() const { return *(T*)header[0]; }
+    template <typename T, int N, bool b, bool c> operator CArray<T, N, b, c>() const {
+        return {(char*)header[0], header + 1, header + 1 + N};
     }
-    return false;
-}
+    template <int N, bool b> operator CIndexer<N, b>() const { return {header}; }
+};
 """
-
-
-@functools.cache
-def _compiled(source):
-    """The function `run` of a program in C++."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "kernel.cpp")
-        path.write_text(source)
-        subprocess.run(["g++", "-O1", "-shared", "-fPIC", "-o", path.with_suffix(".so"), path],
-                       check=True)
-        return ctypes.CDLL(str(path.with_suffix(".so"))).run
 
 
 @functools.cache
