@@ -214,6 +214,7 @@ def test_arrays_travel_together(gpu, rng):
 # --- the program
 
 
+@pytest.mark.parametrize("gpu", ["F", pytest.param("gpu", marks=pytest.mark.gpu)], indirect=True)
 @pytest.mark.parametrize("case", CASES)
 def test_every_method_makes_the_choices_of_the_cpu(gpu, case):
     """In float64: the same structure after several reallocations, and values equal to rounding."""
