@@ -207,7 +207,7 @@ def _overlap(q, to, of):
     return slice(start, stop), slice(start + q, stop + q)
 
 
-# The same two on a GPU, by one kernel each instead of one for each shift, border and sum.
+# _lay_out() and _shifted_sum() on a GPU: one kernel instead of one for each shift, border and sum.
 
 _lay_out_kernel = elementwise("lay_out", """
     raw T images, int32 row, int32 row_step, int32 column, int32 column_step""", "T out", """
