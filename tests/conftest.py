@@ -6,10 +6,13 @@ deep  by hand, for hours; README.md says how, and what came out
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from minidsr import data
 
 settings.register_profile("dev", max_examples=25, deadline=None, print_blob=True)
 settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True, derandomize=True)
@@ -20,3 +23,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def few_shapes(monkeypatch):
+    """Every data set is the drawn shapes, with 2,000 training images."""
+    whole = data.load("synthetic", "data")
+    few = replace(whole, train_x=whole.train_x[:2000], train_y=whole.train_y[:2000])
+    monkeypatch.setattr("minidsr.data.load", lambda name, folder: few)

@@ -6,12 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 from tiny import write_cifar10
 
-from minidsr import data as datasets
 from minidsr.__main__ import COMMANDS, main
 from minidsr.methods import METHODS
 
@@ -82,7 +80,7 @@ def test_resume_of_a_finished_run(run, data_dir, capsys):
     assert (run / "checkpoint.npz").read_bytes() == before
 
 
-def test_demo(tmp_path, capsys):
+def test_demo(tmp_path, capsys, few_shapes):
     assert main(["demo", "--out", str(tmp_path), "--epochs", "1", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     for word in ("dense", "static", "dsr", "free parameters", "conserved", "accuracy.png"):
@@ -91,10 +89,7 @@ def test_demo(tmp_path, capsys):
         "accuracy.png", "exploration.png", "sparsity-dsr.png", "threshold-dsr.png"}
 
 
-def test_demo_of_all_methods(tmp_path, capsys, monkeypatch):
-    whole = datasets.load("synthetic", "data")
-    few = replace(whole, train_x=whole.train_x[:2000], train_y=whole.train_y[:2000])
-    monkeypatch.setattr("minidsr.data.load", lambda name, folder: few)
+def test_demo_of_all_methods(tmp_path, capsys, few_shapes):
     assert main(["demo", "--methods", "all", "--out", str(tmp_path), "--epochs", "1", "--device",
                  "cpu"]) == 0
     out = capsys.readouterr().out

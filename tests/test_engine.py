@@ -37,7 +37,8 @@ def test_without_numba_im2col_does_everything(without_numba, capsys):
     assert trainer.engine == "im2col"
 
 
-def test_without_numba_the_command_line_says_so_once(without_numba, tmp_path, capsys):
+def test_without_numba_the_command_line_says_so_once(
+        without_numba, few_shapes, tmp_path, capsys):
     assert main(["demo", "--epochs", "1", "--methods", "static", "dsr", "--sparsity", "0.99",
                  "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().err.count("the sparse engine is off") == 1

@@ -252,8 +252,8 @@ def test_a_reallocation_of_device_arrays(gpu, rng):
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     """Five batches of images of CIFAR-10's size, for a small residual network."""
-    data_dir = write_cifar10(tmp_path_factory.mktemp("data"))
-    return Config(data="cifar10", data_dir=str(data_dir), model="wrn-10-0.5", epochs=1, batch=20,
+    data_dir = write_cifar10(tmp_path_factory.mktemp("data"), images=10)
+    return Config(data="cifar10", data_dir=str(data_dir), model="wrn-10-0.5", epochs=1, batch=10,
                   periods=(2,), period_milestones=(), sparsity=0.8, lr=0.02, device="cpu",
                   engine="im2col", threads=1)
 
