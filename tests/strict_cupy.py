@@ -327,8 +327,7 @@ class ElementwiseKernel:
 
 
 def _traced(function, args):
-    """Raises TypeError where the real CuPy does not make one elementwise kernel of function(*args).
-    """
+    """The real kernel. Raises TypeError where CuPy does not make one, elementwise, of function."""
     memory = real.cuda.MemoryPointer(real.cuda.UnownedMemory(4096, 1, None, 0), 0)  # never read
     args = [real.ndarray(x.shape, x.dtype, memory) if isinstance(x, ndarray) else x for x in args]
     thread, history = fusion._thread_local, fusion._FusionHistory()
@@ -353,6 +352,9 @@ def _run(kernel, args):
     """What the real ElementwiseKernel `kernel` returns for these arguments, by the program that
     CuPy writes for them, compiled for the host."""
     params = kernel.params[:len(args)]
+    for x in args:
+        if not isinstance(x, (ndarray, *SCALARS)):
+            raise TypeError(f"{kernel.name} of a {type(x).__name__}: it is not on the device")
     values = [x._a if isinstance(x, ndarray) else np.array(x, p.dtype)
               for x, p in zip(args, params, strict=True)]
     types = [x.dtype if isinstance(x, ndarray) else None for x in args]

@@ -130,6 +130,9 @@ def test_a_mistake_is_found_with_its_line(mistake, check, message, tmp_path):
     (lambda x, h: get_xp(x).random.default_rng(0), AttributeError, "random"),
     (lambda x, h: get_xp(x).maximum.reduce(x), NotImplementedError, "no reduce"),
     (lambda x, h: x.astype(np.float32, casting="safe"), TypeError, "casting"),
+    (lambda x, h: backend.elementwise("copy", "T a", "T b", "b = a;")(h, x), TypeError,
+     "copy of a ndarray: it is not on the device"),
+    (lambda x, h: backend.fuse(np.add)(x, h), TypeError, "CuPy does not fuse add"),
     (lambda x, h: get_xp(x).argsort(x, kind="quicksort"), TypeError, "kind"),
 ])
 def test_the_stand_in_refuses(strict, mistake, error, message):
