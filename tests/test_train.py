@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import random
 import signal
@@ -181,6 +182,17 @@ def test_records_name_what_happened(tiny, tmp_path):
     env = json.loads((tmp_path / "env.json").read_text())
     assert env["threads"] == 1
     assert env["versions"]["numpy"] == np.__version__
+
+
+def test_a_weight_that_is_not_finite_is_named_with_its_step(tiny, monkeypatch):
+    """At the next step, where the host waits anyway; not as the loss that comes of it."""
+    trainer = Trainer(tiny.for_method("dense"))
+    monkeypatch.setattr(trainer, "lr", lambda: math.inf)
+    first, second, *_ = trainer.batches()
+    with np.errstate(all="ignore"):
+        trainer.step(*first)
+        with pytest.raises(TrainingError, match="a weight is not finite at epoch 1, step 1:"):
+            trainer.step(*second)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path):
