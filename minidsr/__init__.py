@@ -1,10 +1,10 @@
 """minidsr: dynamic sparse reparameterization (Mostafa & Wang, ICML 2019) from scratch.
 
-Start reading at reparam.py, which is Algorithm 1. Training is minidsr.train.train(Config(...)).
+Start reading at reparam.py, which is Algorithm 1. Training is minidsr.run.train.train(Config(...)).
 """
 
 from .methods import DSR, METHODS, Method, Static
-from .models import lenet_300_100, resnet50, small_cnn, wide_resnet
+from .nn.models import lenet_300_100, resnet50, small_cnn, wide_resnet
 from .parameters import Dense, Hashed, Sparse, Thresholded
 from .reparam import reallocate
 

@@ -14,20 +14,23 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from . import bench as benchmark
-from . import checkpoint, data, reparam, report, trace
-from . import verify as verification
+from . import reparam
 from .backend import choose_device, describe_device
-from .config import Config, read_config
-from .engine import missed
-from .environment import environment
-from .history import History
-from .invariants import InvariantError
+from .data import files
+from .fast.engine import missed
+from .fast.parallel import threads
 from .methods import METHODS
 from .methods.base import Dynamic
-from .parallel import threads
-from .train import Interrupted, Trainer, TrainingError, evaluate
-from .train import train as run_training
+from .proof import trace
+from .proof.invariants import InvariantError
+from .run import bench as benchmark
+from .run import directory, report
+from .run import verify as verification
+from .run.config import Config, read_config
+from .run.environment import environment
+from .run.history import History
+from .run.train import Interrupted, Trainer, TrainingError, evaluate
+from .run.train import train as run_training
 
 
 class Flags(Config):
@@ -131,7 +134,7 @@ def plot(run: Run) -> None:
     config = _config_of(run)
     history = History.load(run / "metrics.jsonl")
     if not history.epochs:
-        raise checkpoint.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
+        raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
     _print_figures(report.plot({config.method: history}, run / "figures"))
 
 
@@ -177,11 +180,11 @@ def info(data_dir: str = "data", device: str = "auto") -> None:
             value = ", ".join(f"{key} {v}" for key, v in value.items())
         for line in value if isinstance(value, list) else [value]:
             print(f"{name:>12}  {line}")
-    for name in data.DATASETS:
+    for name in files.DATASETS:
         try:
-            found = data.load(name, data_dir)
+            found = files.load(name, data_dir)
             state = f"{len(found.train_y):,} training images, {len(found.test_y):,} test images"
-        except data.DataError as error:
+        except files.DataError as error:
             state = str(error)
         print(f"{name:>12}  {state}")
 
@@ -196,7 +199,7 @@ def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir:
         data_dir: Folder to put it in.
         url: Another address of the published files, such as a mirror's.
     """
-    print(f"{name}: {data.fetch(name, data_dir, url=url)}")
+    print(f"{name}: {files.fetch(name, data_dir, url=url)}")
 
 
 def verify(path: Trace = None, cases: int = 2000) -> None:
@@ -258,7 +261,7 @@ def main(argv=None):
 
 def _config_of(run):
     if not (run / "config.json").exists():
-        raise checkpoint.CheckpointError(f"{run}: not a run directory, it has no config.json")
+        raise directory.CheckpointError(f"{run}: not a run directory, it has no config.json")
     return read_config(run / "config.json")
 
 

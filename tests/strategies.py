@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from minidsr.properties import seeds
+from minidsr.proof.cases import seeds
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minidsr import checkpoint
-from minidsr.checkpoint import CheckpointError
+from minidsr.run import directory
+from minidsr.run.directory import CheckpointError
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -26,25 +26,25 @@ arrays = hnp.arrays(st.sampled_from([np.float32, np.float64, np.int32]),
        st.dictionaries(names, json_values, max_size=3))
 def test_round_trip(tmp_path_factory, arrays, rest):
     folder = tmp_path_factory.mktemp("checkpoint")
-    checkpoint.save(folder / "a.npz", arrays | rest)
-    back = checkpoint.load(folder / "a.npz")
+    directory.save(folder / "a.npz", arrays | rest)
+    back = directory.load(folder / "a.npz")
     assert back.keys() == (arrays | rest).keys()
     for key, array in arrays.items():
         assert back[key].dtype == array.dtype
         assert back[key].tobytes() == array.tobytes()
     assert {key: back[key] for key in rest} == rest
-    checkpoint.save(folder / "b.npz", back)
+    directory.save(folder / "b.npz", back)
     assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes()
 
 
 def test_every_truncation_is_refused_in_one_line(tmp_path):
     path = tmp_path / "c.npz"
-    checkpoint.save(path, {"t": 3, "w": np.arange(5.0)})
+    directory.save(path, {"t": 3, "w": np.arange(5.0)})
     whole = path.read_bytes()
     for length in range(0, len(whole), 37):
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointError, match="not a whole minidsr checkpoint") as error:
-            checkpoint.load(path)
+            directory.load(path)
         assert "\n" not in str(error.value)
         assert path.read_bytes() == whole[:length]
 
@@ -90,7 +90,7 @@ def test_foreign_files_are_refused(tmp_path, capsys, write):
     write(path)
     content = path.read_bytes()
     with pytest.raises(CheckpointError) as error:
-        checkpoint.load(path)
+        directory.load(path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
     assert path.read_bytes() == content
@@ -99,44 +99,44 @@ def test_foreign_files_are_refused(tmp_path, capsys, write):
 
 def test_missing_file(tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint there"):
-        checkpoint.load(tmp_path / "c.npz")
+        directory.load(tmp_path / "c.npz")
 
 
 def test_full_disk_leaves_the_old_checkpoint(tmp_path):
     """A limit on the size of files stands for the disk: writing fails in the middle."""
     path = tmp_path / "c.npz"
-    checkpoint.save(path, {"t": 1})
+    directory.save(path, {"t": 1})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
     try:
         with pytest.raises(OSError, match="[Ff]ile too large|No space"):
-            checkpoint.save(path, {"t": 2, "w": np.zeros(10_000)})
+            directory.save(path, {"t": 2, "w": np.zeros(10_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert checkpoint.load(path) == {"t": 1}
+    assert directory.load(path) == {"t": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["c.npz"]
 
 
 def test_a_run_directory_has_one_process(tmp_path):
-    hold = ("import sys\nfrom minidsr.checkpoint import claimed\n"
+    hold = ("import sys\nfrom minidsr.run.directory import claimed\n"
             "with claimed(sys.argv[1], resume=True): print('held', flush=True); input()")
     other = subprocess.Popen([sys.executable, "-c", hold, tmp_path], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
     try:
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(CheckpointError, match="another process"), \
-                checkpoint.claimed(tmp_path, resume=True):
+                directory.claimed(tmp_path, resume=True):
             pass
     finally:
         other.kill()
         other.communicate()
-    with checkpoint.claimed(tmp_path, resume=True):  # the lock went with the process
+    with directory.claimed(tmp_path, resume=True):  # the lock went with the process
         pass
 
 
 def test_a_directory_in_use_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(CheckpointError, match="--resume"), \
-            checkpoint.claimed(tmp_path, resume=False):
+            directory.claimed(tmp_path, resume=False):
         pass
     assert (tmp_path / "thesis.txt").read_text() == "precious"

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from gradcheck import check_model
 
-from minidsr import checkpoint
 from minidsr.backend import to_device
-from minidsr.config import OPTIONS, Config
-from minidsr.layers import (
+from minidsr.methods import METHODS
+from minidsr.methods.base import Dynamic
+from minidsr.nn.layers import (
     BatchNorm,
     Conv2d,
     Flatten,
@@ -23,10 +23,10 @@ from minidsr.layers import (
     Sequential,
     softmax_cross_entropy,
 )
-from minidsr.methods import METHODS
-from minidsr.methods.base import Dynamic
+from minidsr.nn.sgd import SGD
 from minidsr.parameters import Hashed, Sparse, Thresholded
-from minidsr.sgd import SGD
+from minidsr.run import directory
+from minidsr.run.config import OPTIONS, Config
 
 OFTEN = {"periods": (2,), "period_milestones": ()}
 CASES = {
@@ -173,8 +173,8 @@ def test_resumed_anywhere(case, t, tmp_path):
     whole, parts, resumed = Training(case), Training(case), Training(case, seed=1)
     expected = whole.run()
     reports = parts.run(t)
-    checkpoint.save(tmp_path / "a.npz", parts.state())
-    resumed.load(checkpoint.load(tmp_path / "a.npz"), t)
+    directory.save(tmp_path / "a.npz", parts.state())
+    resumed.load(directory.load(tmp_path / "a.npz"), t)
     assert reports + resumed.run(STEPS - t) == expected
     assert same(whole.state(), resumed.state())
 

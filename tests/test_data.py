@@ -1,4 +1,4 @@
-"""minidsr.data: augmentation, batch order, the data sets, and every way a file can be bad."""
+"""minidsr.data.files: augmentation, batch order, the data sets, and every way a file can be bad."""
 
 import gzip
 import hashlib
@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minidsr import data, shapes
-from minidsr.data import DataError
+from minidsr.data import files, synthetic
+from minidsr.data.files import DataError
 
 REAL_MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist"
 COUNT = 20  # images in one fake CIFAR-10 batch
@@ -54,7 +54,7 @@ def test_augment_is_pad_crop_flip(seed, n, c, h, w):
     x = rng.integers(0, 256, (n, c, h, w), dtype=np.uint8)
     shift, flip = rng.integers(0, 9, (n, 2)), rng.random(n) < 0.5
     before = x.copy()
-    y = data.augment(x, shift, flip)
+    y = files.augment(x, shift, flip)
     assert y.dtype == np.uint8
     np.testing.assert_array_equal(y, naive_augment(x, shift, flip))
     np.testing.assert_array_equal(x, before)
@@ -62,17 +62,17 @@ def test_augment_is_pad_crop_flip(seed, n, c, h, w):
 
 def test_augment_without_shift_or_flip_changes_nothing():
     x = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
-    same = data.augment(x, np.full((3, 2), 4), np.zeros(3, bool))
+    same = files.augment(x, np.full((3, 2), 4), np.zeros(3, bool))
     np.testing.assert_array_equal(same, x)
-    mirrored = data.augment(x, np.full((3, 2), 4), np.ones(3, bool))
+    mirrored = files.augment(x, np.full((3, 2), 4), np.ones(3, bool))
     np.testing.assert_array_equal(mirrored, x[..., ::-1])
 
 
 def test_augment_by_hand():
     x = np.arange(25, dtype=np.uint8).reshape(1, 1, 5, 5)
-    left_top = data.augment(x, np.array([[0, 4]]), np.array([False]))  # up by four rows
+    left_top = files.augment(x, np.array([[0, 4]]), np.array([False]))  # up by four rows
     np.testing.assert_array_equal(left_top[0, 0], x[0, 0, ::-1])  # reflected about row 0
-    right = data.augment(x, np.array([[4, 6]]), np.array([False]))
+    right = files.augment(x, np.array([[4, 6]]), np.array([False]))
     assert right[0, 0, 0].tolist() == [2, 3, 4, 3, 2]  # the edge is not repeated
 
 
@@ -81,7 +81,7 @@ def test_normalise(dtype):
     dataset = tiny(10)
     x = dataset.train_x
     mean, std = (np.reshape(v, (1, 3, 1, 1)) for v in (dataset.mean, dataset.std))
-    y = data.normalise(x, dataset, dtype)
+    y = files.normalise(x, dataset, dtype)
     assert y.dtype == dtype
     np.testing.assert_allclose(y, (x / 255 - mean) / std, rtol=1e-5, atol=1e-5)
 
@@ -93,12 +93,12 @@ def tiny(n, side=6):
     """A Dataset of n images; the first pixel and the label of image i tell i."""
     x = np.random.default_rng(n).integers(0, 256, (n, 3, side, side), dtype=np.uint8)
     y = np.arange(n, dtype=np.uint8)
-    return data.Dataset("tiny", (), x, y, x, y, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), True)
+    return files.Dataset("tiny", (), x, y, x, y, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), True)
 
 
 def epoch_of(dataset, batch, seed=0, epoch=0, **options):
     options = {"augmented": False} | options
-    return list(data.batches(dataset, batch, seed, epoch, **options))
+    return list(files.batches(dataset, batch, seed, epoch, **options))
 
 
 @given(
@@ -148,7 +148,7 @@ def test_augmenting_changes_pixels_but_not_the_order():
     dataset = tiny(30)
     (plain, y), (moved, moved_y) = (epoch_of(dataset, 30, augmented=a)[0] for a in (False, True))
     np.testing.assert_array_equal(y, moved_y)
-    np.testing.assert_array_equal(plain, data.normalise(dataset.train_x[y], dataset))
+    np.testing.assert_array_equal(plain, files.normalise(dataset.train_x[y], dataset))
     assert (plain != moved).any()
 
 
@@ -171,7 +171,7 @@ def test_shifts_and_flips_are_uniform():
     row, column = np.indices((16, 16), np.uint8)
     x = np.broadcast_to(np.stack([row, column, column]), (n, 3, 16, 16))
     y = np.zeros(n, np.uint8)
-    dataset = data.Dataset("ramp", (), x, y, x, y, (0.0,) * 3, (1 / 255,) * 3, True)
+    dataset = files.Dataset("ramp", (), x, y, x, y, (0.0,) * 3, (1 / 255,) * 3, True)
     moved = epoch_of(dataset, n, augmented=True)[0][0].round().astype(int)
     flipped = moved[:, 1, 8, 8] < moved[:, 1, 8, 7]
     assert 0.45 < flipped.mean() < 0.55
@@ -229,7 +229,7 @@ def fake_batch(name):
 def fields_of(name, label=None):
     images, labels = fake_batch(name)
     return {
-        b"batch_label": (label or data.BATCH_LABELS[name]).encode(),
+        b"batch_label": (label or files.BATCH_LABELS[name]).encode(),
         b"labels": labels.tolist(),
         b"data": images,
         b"filenames": [b"x.png"] * COUNT,
@@ -264,7 +264,7 @@ def write_binary(root):
 
 @pytest.fixture(autouse=True)
 def small_binary_batches(monkeypatch):
-    monkeypatch.setattr(data, "BINARY_RECORDS", COUNT)
+    monkeypatch.setattr(files, "BINARY_RECORDS", COUNT)
 
 
 def assert_same(a, b):
@@ -276,7 +276,7 @@ def assert_same(a, b):
 def refuses(name, folder, *words):
     """load() must raise DataError, on one line that has all `words`; returns the line."""
     with pytest.raises(DataError) as caught:
-        data.load(name, folder)
+        files.load(name, folder)
     line = str(caught.value)
     assert "\n" not in line and all(str(word) in line for word in words), line
     return line
@@ -284,7 +284,7 @@ def refuses(name, folder, *words):
 
 def test_cifar10_python_layout(tmp_path):
     write_python(tmp_path)
-    d = data.load("cifar10", tmp_path)
+    d = files.load("cifar10", tmp_path)
     assert d.name == "cifar10" and d.classes == tuple(NAMES) and d.augment
     parts = [fake_batch(name) for name in BATCHES]
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts[:5], strict=True))
@@ -300,22 +300,22 @@ def test_cifar10_python_layout(tmp_path):
 def test_cifar10_layouts_agree(tmp_path):
     folders = write_python(tmp_path / "a"), write_binary(tmp_path / "b")
     write_python(tmp_path / "c", python3_pickle)
-    first = data.load("cifar10", tmp_path / "a")
+    first = files.load("cifar10", tmp_path / "a")
     for root in (tmp_path / "b", tmp_path / "c", *folders):
-        assert_same(first, data.load("cifar10", root))
+        assert_same(first, files.load("cifar10", root))
 
 
 def test_cifar10_accepts_file_names_as_batch_labels(tmp_path):
     folder = write_python(tmp_path)
     for name in BATCHES:
         (folder / name).write_bytes(python2_pickle(fields_of(name, label=name)))
-    data.load("cifar10", str(tmp_path))
+    files.load("cifar10", str(tmp_path))
 
 
 def test_cifar10_complete_layout_wins_over_a_partial_one(tmp_path):
     (write_python(tmp_path) / "test_batch").unlink()
     write_binary(tmp_path)
-    assert len(data.load("cifar10", tmp_path).test_y) == COUNT
+    assert len(files.load("cifar10", tmp_path).test_y) == COUNT
 
 
 def changed(name="data_batch_3", without=None, **new):
@@ -388,7 +388,7 @@ def test_cifar10_damage_raises_data_error_or_nothing(tmp_path_factory, cut, byte
     raw[cut:] = b"" if truncate else bytes([byte]) + raw[cut + 1 :]
     path.write_bytes(raw)
     try:
-        data.load("cifar10", root)
+        files.load("cifar10", root)
     except DataError as error:
         assert "data_batch_1" in str(error) and "\n" not in str(error)
     else:
@@ -503,7 +503,7 @@ def test_cifar10_one_file_missing(tmp_path, missing):
 def test_unknown_name():
     refuses("cifar", "data", "'cifar'", "synthetic", "cifar10", "mnist")
     with pytest.raises(DataError, match="'cifar'.*cifar10, mnist"):
-        data.fetch("cifar")
+        files.fetch("cifar")
 
 
 # MNIST
@@ -520,7 +520,7 @@ def fake_mnist(train=12, test=5):
     for n in (train, test):
         raws.append(idx(rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)))
         raws.append(idx(np.arange(n, dtype=np.uint8) % 10))
-    return dict(zip(data.MNIST_FILES, raws, strict=True))
+    return dict(zip(files.MNIST_FILES, raws, strict=True))
 
 
 def write_mnist(folder, compress=()):
@@ -534,25 +534,25 @@ def write_mnist(folder, compress=()):
 
 def test_mnist_plain_equals_compressed_equals_mixed(tmp_path):
     write_mnist(tmp_path / "plain")
-    write_mnist(tmp_path / "gz", data.MNIST_FILES)
-    write_mnist(tmp_path / "mixed", data.MNIST_FILES[1:3])
-    d = data.load("mnist", tmp_path / "plain")
+    write_mnist(tmp_path / "gz", files.MNIST_FILES)
+    write_mnist(tmp_path / "mixed", files.MNIST_FILES[1:3])
+    d = files.load("mnist", tmp_path / "plain")
     assert d.train_x.shape == (12, 1, 28, 28) and d.test_x.shape == (5, 1, 28, 28)
     assert d.train_y.tolist() == [*range(10), 0, 1] and d.test_y.dtype == np.uint8
     assert d.train_x.tobytes() == fake_mnist()["train-images-idx3-ubyte"][16:]
     assert not d.augment and d.classes == tuple("0123456789")
-    assert_same(d, data.load("mnist", tmp_path / "gz"))
-    assert_same(d, data.load("mnist", tmp_path / "mixed"))
+    assert_same(d, files.load("mnist", tmp_path / "gz"))
+    assert_same(d, files.load("mnist", tmp_path / "mixed"))
 
 
 @pytest.mark.parametrize("folder", ["", "mnist", "MNIST/raw", "MNIST"])
 def test_mnist_folders(tmp_path, folder):
-    write_mnist(tmp_path / folder, data.MNIST_FILES)
-    assert len(data.load("mnist", tmp_path).train_y) == 12
+    write_mnist(tmp_path / folder, files.MNIST_FILES)
+    assert len(files.load("mnist", tmp_path).train_y) == 12
 
 
 FAKE = fake_mnist()
-TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = data.MNIST_FILES
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = files.MNIST_FILES
 BAD_IDX = {
     "empty": (TRAIN_IMAGES, b""),
     "header cut": (TEST_LABELS, FAKE[TEST_LABELS][:6]),
@@ -574,7 +574,7 @@ BAD_IDX = {
 @pytest.mark.parametrize("case", BAD_IDX)
 def test_mnist_bad_file(tmp_path, case, compress):
     name, raw = BAD_IDX[case]
-    write_mnist(tmp_path, data.MNIST_FILES if compress else ())
+    write_mnist(tmp_path, files.MNIST_FILES if compress else ())
     path = tmp_path / (f"{name}.gz" if compress else name)
     path.write_bytes(gzip.compress(raw) if compress else raw)
     refuses("mnist", tmp_path, path)
@@ -587,7 +587,7 @@ def test_mnist_bad_file(tmp_path, case, compress):
     gzip.compress(FAKE[TRAIN_IMAGES])[:-8] + b"wrongcrc",
 ])
 def test_mnist_bad_gzip(tmp_path, raw):
-    write_mnist(tmp_path, data.MNIST_FILES)
+    write_mnist(tmp_path, files.MNIST_FILES)
     (tmp_path / f"{TRAIN_IMAGES}.gz").write_bytes(raw)
     refuses("mnist", tmp_path, tmp_path / f"{TRAIN_IMAGES}.gz")
 
@@ -608,7 +608,7 @@ def test_mnist_test_set_copied_over_training_set(tmp_path):
 def test_real_mnist():
     if not REAL_MNIST.is_dir():
         pytest.skip(f"no MNIST in {REAL_MNIST}")
-    d = data.load("mnist", REAL_MNIST)
+    d = files.load("mnist", REAL_MNIST)
     assert d.train_x.shape == (60_000, 1, 28, 28) and d.test_x.shape == (10_000, 1, 28, 28)
     test_counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert np.bincount(d.test_y).tolist() == test_counts
@@ -648,7 +648,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch):
     """start(name, files, fault) -> the address; SOURCES[name] then expects `files`."""
     pytest.importorskip("pooch")
-    monkeypatch.setattr(data, "RETRIES", 0)
+    monkeypatch.setattr(files, "RETRIES", 0)
     http_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=http_server.serve_forever, args=(0.02,))
     thread.start()
@@ -659,7 +659,7 @@ def server(monkeypatch):
         monkeypatch.setattr(Server, "fault", fault)
         monkeypatch.setattr(Server, "requests", [])
         md5 = {file: hashlib.md5(raw).hexdigest() for file, raw in files.items()}
-        monkeypatch.setitem(data.SOURCES, name, (address, data.SOURCES[name][1], md5))
+        monkeypatch.setitem(files.SOURCES, name, (address, files.SOURCES[name][1], md5))
         return address
 
     yield start
@@ -689,13 +689,13 @@ def files_under(root):
 
 def test_fetch_mnist(tmp_path, server):
     server("mnist", mnist_download())
-    folder = data.fetch("mnist", tmp_path / "new")
+    folder = files.fetch("mnist", tmp_path / "new")
     assert folder == tmp_path / "new" / "MNIST" / "raw"
     assert sorted(path.name for path in folder.iterdir()) == sorted(mnist_download())
-    assert len(data.load("mnist", tmp_path / "new").train_y) == 12
+    assert len(files.load("mnist", tmp_path / "new").train_y) == 12
     assert os.listdir(tmp_path / "new") == ["MNIST"]  # nothing temporary is left
     Server.requests.clear()
-    assert data.fetch("mnist", tmp_path / "new") == folder
+    assert files.fetch("mnist", tmp_path / "new") == folder
     assert Server.requests == []
 
 
@@ -703,20 +703,20 @@ def test_fetch_mnist(tmp_path, server):
 def test_fetch_cifar10_from_a_mirror(tmp_path, server, monkeypatch, form):
     files = cifar_download(tmp_path / "made")
     mirror = server("cifar10", files)
-    _, folder, md5 = data.SOURCES["cifar10"]
-    monkeypatch.setitem(data.SOURCES, "cifar10", ("http://127.0.0.1:1/", folder, md5))
+    _, folder, md5 = files.SOURCES["cifar10"]
+    monkeypatch.setitem(files.SOURCES, "cifar10", ("http://127.0.0.1:1/", folder, md5))
     url = form.replace("http://x/", mirror).replace("http://x", mirror.rstrip("/"))
     url = url.replace("file.tar.gz", "cifar-10-python.tar.gz")
     root = tmp_path / "root"
-    assert data.fetch("cifar10", root, url=url) == root / "cifar-10-batches-py"
-    assert files_under(root) == sorted(f"cifar-10-batches-py/{n}" for n in data.PYTHON_FILES)
-    assert_same(data.load("cifar10", root), data.load("cifar10", tmp_path / "made"))
+    assert files.fetch("cifar10", root, url=url) == root / "cifar-10-batches-py"
+    assert files_under(root) == sorted(f"cifar-10-batches-py/{n}" for n in files.PYTHON_FILES)
+    assert_same(files.load("cifar10", root), files.load("cifar10", tmp_path / "made"))
 
 
 def test_fetch_leaves_any_sound_layout_alone(tmp_path, server):
     folder = write_binary(tmp_path)
     server("cifar10", {})
-    assert data.fetch("cifar10", tmp_path) == folder
+    assert files.fetch("cifar10", tmp_path) == folder
     assert Server.requests == []
 
 
@@ -724,10 +724,10 @@ def test_fetch_leaves_any_sound_layout_alone(tmp_path, server):
 @pytest.mark.parametrize("folder", ["MNIST/raw", "MNIST", "mnist", ""])
 def test_fetch_mends_damaged_files(tmp_path, server, folder, suffix):
     server("mnist", mnist_download())
-    write_mnist(tmp_path / folder, data.MNIST_FILES)
+    write_mnist(tmp_path / folder, files.MNIST_FILES)
     (tmp_path / folder / f"{TRAIN_IMAGES}{suffix}").write_bytes(b"damaged")
-    data.fetch("mnist", tmp_path)
-    assert len(data.load("mnist", tmp_path).train_y) == 12
+    files.fetch("mnist", tmp_path)
+    assert len(files.load("mnist", tmp_path).train_y) == 12
 
 
 # pooch leaves the socket of a broken download to the garbage collector
@@ -759,15 +759,15 @@ def test_fetch_disk_error(tmp_path, server):
 
 def test_fetch_tries_again(tmp_path, server, monkeypatch):
     server("mnist", mnist_download(), "500")
-    monkeypatch.setattr(data, "RETRIES", 2)
+    monkeypatch.setattr(files, "RETRIES", 2)
     monkeypatch.setattr(time, "sleep", lambda _: setattr(Server, "fault", None))
-    data.fetch("mnist", tmp_path)
+    files.fetch("mnist", tmp_path)
     assert len(Server.requests) == 5
 
 
 def refuses_to_fetch(name, root, *words, **options):
     with pytest.raises(DataError) as caught:
-        data.fetch(name, root, **options)
+        files.fetch(name, root, **options)
     line = str(caught.value)
     assert "\n" not in line and all(word in line for word in (name, *words)), line
     assert not root.exists() or list(root.iterdir()) == []
@@ -776,12 +776,12 @@ def refuses_to_fetch(name, root, *words, **options):
 def test_fetch_without_pooch(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(DataError, match="pip install pooch"):
-        data.fetch("mnist", tmp_path)
+        files.fetch("mnist", tmp_path)
 
 
 def test_fetch_synthetic_needs_no_download():
     with pytest.raises(DataError, match="'synthetic' needs no download"):
-        data.fetch("synthetic")
+        files.fetch("synthetic")
 
 
 # Synthetic
@@ -789,12 +789,12 @@ def test_fetch_synthetic_needs_no_download():
 
 @pytest.fixture(scope="module")
 def drawn():
-    return data.load("synthetic", "no such folder")
+    return files.load("synthetic", "no such folder")
 
 
 def test_synthetic_is_whole_and_balanced(drawn):
-    assert drawn.train_x.shape == (shapes.TRAIN_IMAGES, 3, 32, 32)
-    assert drawn.test_x.shape == (shapes.TEST_IMAGES, 3, 32, 32)
+    assert drawn.train_x.shape == (synthetic.TRAIN_IMAGES, 3, 32, 32)
+    assert drawn.test_x.shape == (synthetic.TEST_IMAGES, 3, 32, 32)
     assert drawn.train_x.dtype == drawn.test_y.dtype == np.uint8
     assert len(drawn.classes) == 10 and not drawn.augment
     for y in (drawn.train_y, drawn.test_y):
@@ -805,14 +805,14 @@ def test_synthetic_is_whole_and_balanced(drawn):
 def test_synthetic_is_the_same_every_time(drawn):
     np.random.seed(1)  # noqa: NPY002 - the global stream must not matter
     start = time.perf_counter()
-    again = data.load("synthetic")
+    again = files.load("synthetic")
     assert time.perf_counter() - start < 8
     assert_same(drawn, again)
 
 
 def test_synthetic_is_the_same_everywhere():
-    """Change the constants of shapes.py, and this sum and figures in the README change, too."""
-    digest = hashlib.sha256(b"".join(array.tobytes() for array in shapes.draw()))
+    """Change the constants of synthetic.py, and this sum and figures in the README change, too."""
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in synthetic.draw()))
     assert digest.hexdigest() == \
         "b87a57ad8149da256046962fe33275e5e96be1bbb25f4a6e3b466e69eeca4da1"
 
@@ -836,12 +836,12 @@ def test_synthetic_is_not_solved_by_neighbours(drawn):
     assert (drawn.train_y[distance.argmin(1)] == drawn.test_y[:300]).mean() < 0.4
 
 
-@pytest.mark.parametrize("name", shapes.SHAPES)
+@pytest.mark.parametrize("name", synthetic.SHAPES)
 def test_shapes_fit_their_radius_and_differ(name):
     axis = np.linspace(-1.5, 1.5, 121)
     u, v = np.meshgrid(axis, axis)
-    inside = {other: shape(u, v) < 0 for other, shape in shapes.SHAPES.items()}
+    inside = {other: shape(u, v) < 0 for other, shape in synthetic.SHAPES.items()}
     assert 0.05 < inside[name].mean() < 0.3
     assert np.hypot(u, v)[inside[name]].max() < 1.2
-    for other in set(shapes.SHAPES) - {name}:
+    for other in set(synthetic.SHAPES) - {name}:
         assert (inside[name] ^ inside[other]).sum() > 0.15 * inside[name].sum()

@@ -1,4 +1,4 @@
-"""minidsr.engine: what can be had, what is said where it cannot, and when loops are compiled."""
+"""minidsr.fast.engine: what can be had, what is said where not, when loops are compiled."""
 
 import importlib.machinery
 import signal
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from minidsr.__main__ import main
-from minidsr.config import Config
-from minidsr.engine import ENGINES, choose_engine, missed
-from minidsr.train import Interrupted, Trainer, train
+from minidsr.fast.engine import ENGINES, choose_engine, missed
+from minidsr.run.config import Config
+from minidsr.run.train import Interrupted, Trainer, train
 
 TINY = Config(epochs=1, batch=50, sparsity=0.9)
 
@@ -60,9 +60,9 @@ def test_a_gpu_has_im2col_only():
 
 def test_a_numba_that_does_not_load_is_none(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", types.ModuleType("numba"))  # found, and unusable
-    for name in ("compiled", "fast_norm", "sparse_conv"):
-        monkeypatch.delitem(sys.modules, f"minidsr.{name}", raising=False)
-        monkeypatch.delattr(f"minidsr.{name}", raising=False)
+    for name in ("compiled", "norm_loops", "sparse_conv"):
+        monkeypatch.delitem(sys.modules, f"minidsr.fast.{name}", raising=False)
+        monkeypatch.delattr(f"minidsr.fast.{name}", raising=False)
     sys.modules["numba"].__spec__ = importlib.machinery.ModuleSpec("numba", None)
     assert choose_engine("auto", "cpu") == "im2col"
     with pytest.raises(ValueError, match="Numba does not load"):
@@ -101,8 +101,8 @@ def test_the_dense_gradient_goes_when_it_is_not_needed():
 COUNT = """
 import sys
 from numba.core import event
-from minidsr.config import Config
-from minidsr.train import Trainer
+from minidsr.run.config import Config
+from minidsr.run.train import Trainer
 for model in ("small-cnn", "wrn-10-1", "lenet-300-100"):
     trainer = Trainer(Config(model=model, engine="sparse", epochs=1, batch=50, sparsity=0.9))
     x, y = next(trainer.batches())
@@ -126,7 +126,7 @@ def test_nothing_is_compiled_in_a_step(tmp_path):
 def test_compilation_is_announced_once_for_a_machine(tmp_path):
     pytest.importorskip("numba", reason="Numba is not installed")
     command = [sys.executable, "-c",
-               "from minidsr.engine import choose_engine; choose_engine('auto', 'cpu')"]
+               "from minidsr.fast.engine import choose_engine; choose_engine('auto', 'cpu')"]
     said = [subprocess.run(command, env={"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(
         sys.path)}, check=True, capture_output=True, text=True).stderr for _ in range(2)]
     assert said[0].count("compiling") == 1

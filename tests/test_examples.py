@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minidsr import models
-from minidsr.layers import Conv2d, Linear, Sequential
 from minidsr.methods import DSR, DST, ITOP, METHODS, SET, SNFS, DeepR, Gradual, RigL, ThinDense
-from minidsr.models import wide_resnet
+from minidsr.nn import models
+from minidsr.nn.layers import Conv2d, Linear, Sequential
+from minidsr.nn.models import wide_resnet
+from minidsr.nn.sgd import SGD
 from minidsr.parameters import Hashed, Thresholded, surrogate
 from minidsr.reparam import shares
 from minidsr.schedules import cosine, cubic
-from minidsr.sgd import SGD
 
 SOMETIMES = {"epochs": 1, "steps_per_epoch": 100, "periods": (1,), "period_milestones": ()}
 

@@ -1,4 +1,4 @@
-"""minidsr.fused: batch norm, ReLU and convolution as one give what the three give."""
+"""minidsr.fast.units: batch norm, ReLU and convolution as one give what the three give."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,13 @@ from gradcheck import check_model
 from hypothesis import given
 from strategies import windows
 
-from minidsr import fused
-from minidsr.engine import use
-from minidsr.layers import BatchNormReLU, Conv2d, Residual, Sequential
+from minidsr.fast import units
+from minidsr.fast.engine import use
 from minidsr.methods.base import make_sparse
-from minidsr.models import resnet50, small_cnn, wide_resnet
+from minidsr.nn.layers import BatchNormReLU, Conv2d, Residual, Sequential
+from minidsr.nn.models import resnet50, small_cnn, wide_resnet
 
-pytest.importorskip("minidsr.sparse_conv", reason="Numba is not installed")
+pytest.importorskip("minidsr.fast.sparse_conv", reason="Numba is not installed")
 
 NETWORKS = {
     "wide resnet": lambda rng, dtype: wide_resnet(16, 0.25, rng=rng, dtype=dtype),
@@ -33,7 +33,7 @@ def make(name, engine, dtype=np.float64):
 
 def pairs(layer):
     """The NormReLUConv inside of a network."""
-    if isinstance(layer, fused.NormReLUConv):
+    if isinstance(layer, units.NormReLUConv):
         return [layer]
     inner = layer.units if isinstance(layer, Sequential) else (
         [layer.before, layer.body, layer.shortcut] if isinstance(layer, Residual) else [])

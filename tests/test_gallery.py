@@ -1,15 +1,15 @@
 """The checker names the faults of published code, and nothing else; see gallery/__init__.py."""
 
-import gallery
 import numpy as np
 import pytest
-from gallery import masked
 
-from minidsr.invariants import OF_ONE, OF_TWO_RUNS
+from lessons import gallery
+from lessons.gallery import masked
 from minidsr.parameters import Sparse
-from minidsr.properties import VALUES, Case, distinct_patterns, small_cases
+from minidsr.proof.cases import VALUES, Case, distinct_patterns, small_cases
+from minidsr.proof.invariants import OF_ONE, OF_TWO_RUNS
 from minidsr.reparam import LARGEST_H, SMALLEST_H, reallocate
-from minidsr.verify import Tally, try_case
+from minidsr.run.verify import Tally, try_case
 
 THRESHOLDS = [SMALLEST_H, 1e-4, 1e-3, 0.5, 1.0, 3.0, LARGEST_H]
 

@@ -9,27 +9,28 @@ PACKAGE = Path(__file__).parents[1] / "minidsr"
 
 # A module may import from the rows above its own.
 ORDER = [
+    ["data", "fast", "nn", "proof", "run"],  # rooms: what stands in their __init__.py
     ["backend"],
-    ["parallel", "parameters", "norm", "compiled"],
-    ["im2col", "sparse_conv", "fast_norm", "network", "environment"],
-    ["layers", "sgd", "reparam"],
-    ["fused"],
-    ["engine"],
-    ["trace"],
-    ["invariants", "exploration", "models", "density", "schedules", "properties"],
-    ["slices"],
+    ["fast.parallel", "parameters", "fast.norm", "fast.compiled"],
+    ["fast.blocked", "fast.sparse_conv", "fast.norm_loops", "nn.base", "run.environment"],
+    ["nn.layers", "nn.sgd", "reparam"],
+    ["fast.units"],
+    ["fast.engine"],
+    ["proof.trace"],
+    ["proof.invariants", "methods.exploration", "nn.models", "density", "schedules", "proof.cases"],
+    ["methods.dsr_slices"],
     ["methods.base"],
     ["methods.deepr", "methods.dsr", "methods.dst", "methods.gradual", "methods.hashed",
      "methods.itop", "methods.rigl", "methods.set", "methods.snfs", "methods.static",
      "methods.thin_dense"],
     ["methods"],
-    ["shapes", "checkpoint"],
-    ["data", "history"],
-    ["config"],
-    ["structure"],
-    ["train"],
-    ["report", "bench"],
-    ["verify"],
+    ["data.synthetic", "run.directory"],
+    ["data.files", "run.history"],
+    ["run.config"],
+    ["run.start"],
+    ["run.train"],
+    ["run.report", "run.bench"],
+    ["run.verify"],
     [""],  # minidsr itself
     ["__main__"],
 ]
@@ -97,18 +98,18 @@ def test_there_is_no_circle():
 
 
 def test_the_walk_finds_imports():
-    assert {"im2col", "norm", "backend", "network", "parallel", "parameters", "sparse_conv",
-            "fast_norm"} == set(imported("layers"))
+    assert {"fast.blocked", "fast.norm", "backend", "nn.base", "fast.parallel", "parameters",
+            "fast.sparse_conv", "fast.norm_loops"} == set(imported("nn.layers"))
     assert {"backend", "reparam", "methods.base"} == set(imported("methods.set"))
     assert {"methods.base", "methods.dsr", "methods.static"} < set(imported("methods"))
-    assert {"methods", "models", "parameters", "reparam"} <= set(imported(""))
+    assert {"methods", "nn.models", "parameters", "reparam"} <= set(imported(""))
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_methods_do_not_import_each_other(name):
     if name.startswith("methods.") and name != "methods.base":
         others = {other for other in imported(name) if other.startswith("methods")}
-        assert others <= {"methods.base"}
+        assert others <= {"methods.base", "methods.dsr_slices", "methods.exploration"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -119,11 +120,11 @@ def test_cupy_is_imported_in_backend_alone_and_on_demand(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_numba_is_imported_in_compiled_alone(name):
-    assert ("numba" in set(outside(name, top_level=False))) == (name == "compiled")
+    assert ("numba" in set(outside(name, top_level=False))) == (name == "fast.compiled")
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES
-                                  if name not in ("__main__", "properties", "compiled")])
+                                  if name not in ("__main__", "proof.cases", "fast.compiled")])
 def test_the_core_needs_numpy_alone(name):
     """What only some commands need is imported where they need it."""
     heavy = {"matplotlib", "pooch", "requests", "scipy", "threadpoolctl", "tqdm", "tyro", "numba",
@@ -133,9 +134,9 @@ def test_the_core_needs_numpy_alone(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_what_needs_an_extra_is_loaded_on_demand(name):
-    """minidsr.properties needs hypothesis, the compiled modules need Numba."""
-    compiled = {"compiled", "sparse_conv", "fast_norm"}
-    special = {"properties"} | (set() if name in compiled else compiled)
+    """minidsr.proof.cases needs hypothesis, the compiled modules need Numba."""
+    compiled = {"fast.compiled", "fast.sparse_conv", "fast.norm_loops"}
+    special = {"proof.cases"} | (set() if name in compiled else compiled)
     top = [node for node in ast.parse(MODULES[name].read_text()).body
            if isinstance(node, ast.ImportFrom)]
     assert not any(alias.name in special or node.module in special

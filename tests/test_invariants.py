@@ -1,5 +1,5 @@
-"""minidsr.invariants and what it looks at, in minidsr.trace: what holds is held, what breaks is
-named, by its own name and with its numbers."""
+"""minidsr.proof.invariants and trace: what holds is held, what breaks is named,
+by its own name and with its numbers."""
 
 import math
 from dataclasses import replace
@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy import inf, nan
 
-from minidsr.invariants import (
+from minidsr.parameters import Dense, Sparse
+from minidsr.proof.cases import cases, seeds
+from minidsr.proof.invariants import (
     OF_ONE,
     OF_TWO_IN_A_ROW,
     OF_TWO_RUNS,
@@ -43,10 +45,8 @@ from minidsr.invariants import (
     threshold_rule,
     violations,
 )
-from minidsr.parameters import Dense, Sparse
-from minidsr.properties import cases, seeds
+from minidsr.proof.trace import Change, NotCheckable, Reallocation, Tensor, snapshot
 from minidsr.reparam import LARGEST_H, SMALLEST_H, Report, reallocate
-from minidsr.trace import Change, NotCheckable, Reallocation, Tensor, snapshot
 
 NEW = (0.0, 0.0)  # value and velocity of a weight just grown
 TINY = float(np.float32(1e-45))  # the smallest float32

@@ -1,4 +1,4 @@
-"""minidsr.layers: gradients by differences, results against loops, and what all layers keep."""
+"""minidsr.nn.layers: gradients by differences, results against loops, and what all layers keep."""
 
 import naive
 import numpy as np
@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 from strategies import seeds, spread, windows
 
-from minidsr import parallel
-from minidsr.layers import (
+from minidsr.fast import parallel
+from minidsr.methods.base import make_sparse
+from minidsr.nn.layers import (
     BatchNorm,
     Conv2d,
     Flatten,
@@ -22,10 +23,9 @@ from minidsr.layers import (
     Sequential,
     softmax_cross_entropy,
 )
-from minidsr.methods.base import make_sparse
-from minidsr.models import small_cnn, wide_resnet
+from minidsr.nn.models import small_cnn, wide_resnet
+from minidsr.nn.sgd import SGD
 from minidsr.parameters import Sparse
-from minidsr.sgd import SGD
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 IMAGES, ROWS = (3, 4, 6, 5), (5, 4)  # shapes of the input: (N, C, H, W) and (N, C)

@@ -8,15 +8,15 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from minidsr import checkpoint
 from minidsr.backend import DeviceError, choose_device, to_device, to_host
-from minidsr.invariants import check
-from minidsr.layers import BatchNorm, Conv2d, Flatten, Linear, ReLU, Sequential
 from minidsr.methods import DSR
+from minidsr.nn.layers import BatchNorm, Conv2d, Flatten, Linear, ReLU, Sequential
+from minidsr.nn.sgd import SGD
 from minidsr.parameters import Sparse
-from minidsr.properties import seeds
-from minidsr.sgd import SGD
-from minidsr.trace import snapshot
+from minidsr.proof.cases import seeds
+from minidsr.proof.invariants import check
+from minidsr.proof.trace import snapshot
+from minidsr.run import directory
 
 
 def devices():
@@ -80,8 +80,8 @@ class Training(RuleBasedStateMachine):
         old = self.model.state()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.npz"
-            checkpoint.save(path, self.method.state() | {f"model/{k}": a for k, a in old.items()})
-            state = checkpoint.load(path)
+            directory.save(path, self.method.state() | {f"model/{k}": a for k, a in old.items()})
+            state = directory.load(path)
         self.model, self.method = network(seed), DSR(**self.arguments)
         self.method.setup(self.model, np.random.default_rng(seed))
         self.method.load(state)

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from tiny import write_cifar10
 
-from minidsr import data, report
-from minidsr.config import Config
-from minidsr.history import History
-from minidsr.invariants import InvariantError
+from minidsr.data import files
 from minidsr.methods import DSR, METHODS
-from minidsr.models import small_cnn, wide_resnet
+from minidsr.nn.models import small_cnn, wide_resnet
 from minidsr.parameters import Dense, Hashed, Sparse, Thresholded
+from minidsr.proof.invariants import InvariantError
 from minidsr.reparam import adjust_pruning_threshold, reallocate
+from minidsr.run import report
+from minidsr.run.config import Config
+from minidsr.run.history import History
+from minidsr.run.train import Trainer, evaluate, train
 from minidsr.schedules import piecewise, reallocates
-from minidsr.train import Trainer, evaluate, train
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +94,14 @@ def test_the_learning_rate_drops_at_the_milestones(tiny):
 def test_augmentation_is_as_configured(tiny, augment):
     trainer = Trainer(dataclasses.replace(tiny, augment=augment))
     ours, _ = next(iter(trainer.batches()))
-    theirs, _ = next(data.batches(trainer.dataset, 10, 0, 0, augmented=augment is not False))
+    theirs, _ = next(files.batches(trainer.dataset, 10, 0, 0, augmented=augment is not False))
     assert (ours == theirs).all()
 
 
 def test_evaluation_is_on_the_test_images(tiny):
     trainer = Trainer(tiny)
     dataset = trainer.dataset
-    logits = trainer.model.forward(data.normalise(dataset.test_x, dataset))
+    logits = trainer.model.forward(files.normalise(dataset.test_x, dataset))
     right = 100 * (logits.argmax(1) == dataset.test_y).mean()
     for batch in (7, 500):
         loss, accuracy = evaluate(trainer.model, dataset, batch=batch)

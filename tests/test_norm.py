@@ -1,4 +1,4 @@
-"""minidsr.norm and minidsr.fast_norm: both against float64, and one against the other."""
+"""minidsr.fast.norm and norm_loops: both against float64, and one against the other."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
 
-from minidsr import norm, parallel
-from minidsr.engine import use
-from minidsr.layers import BatchNorm, BatchNormReLU, ReLU, Sequential
+from minidsr.fast import norm, parallel
+from minidsr.fast.engine import use
+from minidsr.nn.layers import BatchNorm, BatchNormReLU, ReLU, Sequential
 
-fast_norm = pytest.importorskip("minidsr.fast_norm", reason="Numba is not installed")
+fast_norm = pytest.importorskip("minidsr.fast.norm_loops", reason="Numba is not installed")
 modules = pytest.mark.parametrize("module", [norm, fast_norm], ids=["norm", "fast_norm"])
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 40))
 

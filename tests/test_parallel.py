@@ -1,4 +1,4 @@
-"""minidsr.parallel: batches are cut without loss, worked on in threads, put together in order."""
+"""minidsr.fast.parallel: batches are cut without loss, threaded, put together in order."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from minidsr import parallel
+from minidsr.fast import parallel
 
 DEVICE = object()  # an array module that is not NumPy
 

@@ -27,19 +27,22 @@ import portability  # noqa: E402
 import strict_cupy  # noqa: E402
 from test_imports import MODULES  # noqa: E402
 
-from minidsr import backend, checkpoint, im2col, parallel  # noqa: E402
+from minidsr import backend  # noqa: E402
 from minidsr.__main__ import main  # noqa: E402
 from minidsr.backend import DeviceError, choose_device, get_xp, to_device, to_host  # noqa: E402
-from minidsr.config import Config  # noqa: E402
-from minidsr.layers import MaxPool2d  # noqa: E402
+from minidsr.fast import blocked, parallel  # noqa: E402
 from minidsr.methods import METHODS  # noqa: E402
+from minidsr.nn.layers import MaxPool2d  # noqa: E402
 from minidsr.parameters import Sparse  # noqa: E402
 from minidsr.reparam import reallocate  # noqa: E402
-from minidsr.train import Trainer, evaluate, train  # noqa: E402
+from minidsr.run import directory  # noqa: E402
+from minidsr.run.config import Config  # noqa: E402
+from minidsr.run.train import Trainer, evaluate, train  # noqa: E402
 
-# Modules whose arrays may be on a GPU; of data.py, three functions.
-ON_A_GPU = ["im2col", "layers", "network", "norm", "parallel", "parameters", "reparam", "sgd",
-            "slices", "train", "bench", *(name for name in MODULES if name.startswith("methods."))]
+# Modules whose arrays may be on a GPU; of data/files.py, three functions.
+ON_A_GPU = ["fast.blocked", "fast.norm", "fast.parallel", "methods.dsr_slices", "nn.base",
+            "nn.layers", "nn.sgd", "parameters", "reparam", "run.bench", "run.train",
+            *(name for name in MODULES if name.startswith("methods."))]
 
 
 @pytest.fixture(params=["C", "F", pytest.param("gpu", marks=pytest.mark.gpu)])
@@ -82,7 +85,7 @@ def test_names_and_calls_are_cupys(name):
 
 
 def test_numpy_is_not_called_on_batches():
-    text = MODULES["data"].read_text()
+    text = MODULES["data.files"].read_text()
     assert not list(portability.direct_calls(text, ["normalise", "augment", "batches"]))
 
 
@@ -275,7 +278,7 @@ def test_every_method_trains_a_residual_network(gpu, method, config, tmp_path):
         assert a["free_parameters"] == b["free_parameters"]
     resumed = Trainer(dataclasses.replace(config, device=gpu))
     resumed.load(tmp_path / "checkpoint.npz")
-    state = checkpoint.load(tmp_path / "checkpoint.npz")
+    state = directory.load(tmp_path / "checkpoint.npz")
     close(resumed.state(), state, rtol=0, atol=0)
     loss, _ = evaluate(resumed.model, resumed.dataset)
     assert loss == pytest.approx(there.epochs[-1]["test_loss"], rel=1e-4)
@@ -347,9 +350,9 @@ def test_a_convolution_is_that_of_the_cpu(gpu, q):
     """The kernels in CUDA against what they stand for: loops over taps, borders and sums."""
     x, w, dy, g = draw_arrays(q)
     x_there, w_there, dy_there = (to_device(a, gpu) for a in (x, w, dy))
-    y = im2col.forward(x_there, w_there, g)
-    dx, dw = im2col.backward(x_there, dy_there, w_there, g)
-    for a, b in zip((y, dx, dw), (im2col.forward(x, w, g), *im2col.backward(x, dy, w, g)),
+    y = blocked.forward(x_there, w_there, g)
+    dx, dw = blocked.backward(x_there, dy_there, w_there, g)
+    for a, b in zip((y, dx, dw), (blocked.forward(x, w, g), *blocked.backward(x, dy, w, g)),
                     strict=True):
         np.testing.assert_allclose(to_host(a), b, rtol=1e-10, atol=1e-10)
 
@@ -374,15 +377,15 @@ def test_kernels_compile(strict, config, tmp_path):
 
 
 def test_a_whole_batch_is_one_block(strict, monkeypatch):
-    monkeypatch.setattr(im2col, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(blocked, "BLOCK_BYTES", 1)
     monkeypatch.setattr(parallel, "CHUNK_IMAGES", 1)
     x, w = np.ones((9, 2, 5, 5)), np.ones((3, 2, 3, 3))
-    g = im2col.Geometry.of(5, 5, 3, 1, 1)
+    g = blocked.Geometry.of(5, 5, 3, 1, 1)
     with strict.counted() as found:
-        im2col.forward(to_device(x, "gpu"), to_device(w, "gpu"), g)
+        blocked.forward(to_device(x, "gpu"), to_device(w, "gpu"), g)
     few = found.launches.total()
     with strict.counted() as found:
-        im2col.forward(to_device(x[:1], "gpu"), to_device(w, "gpu"), g)
+        blocked.forward(to_device(x[:1], "gpu"), to_device(w, "gpu"), g)
     assert found.launches.total() == few < 20
 
 
@@ -428,7 +431,7 @@ def test_no_memory_left_is_one_line(capsys, monkeypatch):
     def measure(config, steps):
         raise cupy.cuda.memory.OutOfMemoryError(2 ** 30, 2 ** 20)
 
-    monkeypatch.setattr("minidsr.bench.measure", measure)
+    monkeypatch.setattr("minidsr.run.bench.measure", measure)
     assert main(["bench", "--device", "cpu"]) == 1
     _, err = capsys.readouterr()
     assert err.count("\n") == 1

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minidsr import trace
-from minidsr.invariants import OF_ONE, OF_TWO_IN_A_ROW
+from minidsr.proof import trace
+from minidsr.proof.invariants import OF_ONE, OF_TWO_IN_A_ROW
 from minidsr.reparam import Report
-from minidsr.verify import verify_trace
+from minidsr.run.verify import verify_trace
 
 torch = pytest.importorskip("torch", reason="the recorder is for PyTorch, which is not installed")
 

@@ -13,15 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import chi2, chisquare
 
-from minidsr.invariants import (
-    OF_ONE,
-    fair_shares,
-    order_does_not_matter,
-    same_seed_same_result,
-    violations,
-)
 from minidsr.parameters import Sparse
-from minidsr.properties import (
+from minidsr.proof.cases import (
     all_patterns,
     cases,
     deltas,
@@ -31,6 +24,13 @@ from minidsr.properties import (
     small_cases,
     sparse_tensors,
     thresholds,
+)
+from minidsr.proof.invariants import (
+    OF_ONE,
+    fair_shares,
+    order_does_not_matter,
+    same_seed_same_result,
+    violations,
 )
 from minidsr.reparam import (
     LARGEST_H,

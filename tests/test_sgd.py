@@ -1,4 +1,4 @@
-"""minidsr.sgd: one number at a time, and sparse tensors against masked dense ones."""
+"""minidsr.nn.sgd: one number at a time, and sparse tensors against masked dense ones."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
 
+from minidsr.nn.sgd import SGD
 from minidsr.parameters import Dense, Sparse
-from minidsr.sgd import SGD
 
 options = st.fixed_dictionaries({
     "momentum": st.sampled_from([0.0, 0.5, 0.9]), "nesterov": st.booleans(),

@@ -1,4 +1,4 @@
-"""minidsr.sparse_conv: the same convolution as im2col, without the zeros."""
+"""minidsr.fast.sparse_conv: the same convolution as im2col, without the zeros."""
 
 import tracemalloc
 from contextlib import contextmanager
@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import windows
 
-from minidsr import im2col, parallel
-from minidsr.config import Config
-from minidsr.engine import use
-from minidsr.layers import BatchNormReLU, Conv2d, Flatten, Linear, Sequential
+from minidsr.fast import blocked, parallel
+from minidsr.fast.engine import use
 from minidsr.methods import METHODS
 from minidsr.methods.base import make_sparse
+from minidsr.nn.layers import BatchNormReLU, Conv2d, Flatten, Linear, Sequential
+from minidsr.nn.sgd import SGD
 from minidsr.parameters import Sparse
-from minidsr.sgd import SGD
+from minidsr.run.config import Config
 
-sparse_conv = pytest.importorskip("minidsr.sparse_conv", reason="Numba is not installed")
+sparse_conv = pytest.importorskip("minidsr.fast.sparse_conv", reason="Numba is not installed")
 
 CLOSE = {"rtol": 1e-11, "atol": 1e-11}
 densities = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1))
@@ -37,7 +37,7 @@ def cut(chunks, length):
 
 def draw_arrays(q, density, dtype=np.float64):
     """x, dy, the weights as a Sparse, and the geometry. The arrays cannot be written to."""
-    rng, g = q.rng(), im2col.Geometry.of(q.H, q.W, q.k, q.s, q.p)
+    rng, g = q.rng(), blocked.Geometry.of(q.H, q.W, q.k, q.s, q.p)
     x, dy = (rng.standard_normal(shape).astype(dtype)
              for shape in (q.x_shape, (q.N, q.F, *g.out)))
     theta = rng.standard_normal(q.w_shape).astype(dtype)
@@ -52,8 +52,8 @@ def by_sparse_conv(x, dy, W, g):
 
 
 def by_im2col(x, dy, W, g):
-    dx, dw = im2col.backward(x, dy, W.theta(), g)
-    return [im2col.forward(x, W.theta(), g), dx, dw.reshape(-1)[W.index]]
+    dx, dw = blocked.backward(x, dy, W.theta(), g)
+    return [blocked.forward(x, W.theta(), g), dx, dw.reshape(-1)[W.index]]
 
 
 @given(windows(images=(1, 9), size=12), densities, cuts)
@@ -135,9 +135,9 @@ def test_memory_order_does_not_matter(q, density):
 @pytest.mark.parametrize(("density", "fast"), [(0, True), (0.3, True), (0.5, False), (1, False)])
 def test_auto_takes_what_is_faster(density, fast):
     W = Sparse.random(np.ones((8, 8, 3, 3)), round(density * 576), np.random.default_rng(0))
-    assert sparse_conv.pays(W, im2col.Geometry.of(16, 16, 3, 1, 1)) == fast
-    assert sparse_conv.pays(W, im2col.Geometry.of(8, 8, 3, 1, 1)) == (density < 0.25)
-    assert sparse_conv.pays(W, im2col.Geometry.of(1, 1, 1, 1, 0)) == (density < 0.05)
+    assert sparse_conv.pays(W, blocked.Geometry.of(16, 16, 3, 1, 1)) == fast
+    assert sparse_conv.pays(W, blocked.Geometry.of(8, 8, 3, 1, 1)) == (density < 0.25)
+    assert sparse_conv.pays(W, blocked.Geometry.of(1, 1, 1, 1, 0)) == (density < 0.05)
 
 
 # In a network
@@ -175,7 +175,7 @@ def test_indices_are_rebuilt_only_when_the_structure_changes(rng):
     sgd.lr, seen = 0.1, []
     for t in range(4):
         y = layer.forward(x, train=True)
-        np.testing.assert_allclose(y, im2col.forward(x, W.theta(), im2col.Geometry.of(
+        np.testing.assert_allclose(y, blocked.forward(x, W.theta(), blocked.Geometry.of(
             6, 6, 3, 1, 0)), rtol=1e-4, atol=1e-4)
         layer.backward(y)
         sgd.step()

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tiny import write_cifar10
 
-from minidsr import checkpoint
-from minidsr.checkpoint import CheckpointError
-from minidsr.config import Config
-from minidsr.train import Trainer, train
+from minidsr.run import directory
+from minidsr.run.config import Config
+from minidsr.run.directory import CheckpointError
+from minidsr.run.train import Trainer, train
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def runs(folder, tiny):
 
 
 def model_of(run):
-    state = checkpoint.load(f"{run}/checkpoint.npz")
+    state = directory.load(f"{run}/checkpoint.npz")
     return {key: array for key, array in state.items() if key.startswith("model/")}
 
 
@@ -142,7 +142,7 @@ def test_resumes_without_the_other_run(tiny, runs, tmp_path, monkeypatch):
     monkeypatch.undo()
     (tmp_path / "moved").unlink()
     train(gone, out=tmp_path / "parts", resume=True)
-    a, b = (checkpoint.load(tmp_path / name / "checkpoint.npz") for name in ("whole", "parts"))
+    a, b = (directory.load(tmp_path / name / "checkpoint.npz") for name in ("whole", "parts"))
     assert all(np.array_equal(a[key], b[key]) for key in a if key != "method/rng")
 
 
@@ -179,8 +179,8 @@ def test_gradual_needs_all_positions(tiny, runs):
     ("bn.weight.index", np.array([5]), "bn.weight has no structure that fits"),
     ("extra.weight.value", np.zeros(3), "tensors differ, such as extra.weight")])
 def test_a_tensor_of_another_shape_is_refused(tiny, runs, tmp_path, key, array, said):
-    state = checkpoint.load(f"{runs['dsr']}/checkpoint.npz")
-    checkpoint.save(tmp_path / "checkpoint.npz", state | {f"model/{key}": array})
+    state = directory.load(f"{runs['dsr']}/checkpoint.npz")
+    directory.save(tmp_path / "checkpoint.npz", state | {f"model/{key}": array})
     shutil.copy(f"{runs['dsr']}/config.json", tmp_path)
     with pytest.raises(CheckpointError, match=said):
         Trainer(dataclasses.replace(tiny, structure_from=str(tmp_path)))

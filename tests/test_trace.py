@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidsr.parameters import Sparse
-from minidsr.properties import cases, seeds
+from minidsr.proof.cases import cases, seeds
+from minidsr.proof.trace import Reallocation, Tensor, TraceError, load
 from minidsr.reparam import Report
-from minidsr.trace import Reallocation, Tensor, TraceError, load
-from minidsr.verify import verify_trace
+from minidsr.run.verify import verify_trace
 
 SCALARS = "H", "next_H", "N_p", "delta", "keep_one"
 CLAIMS = "pruned", "grown"

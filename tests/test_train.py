@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from tiny import with_moves, write_cifar10
 
-from minidsr import checkpoint, parallel, report
-from minidsr.config import Config
-from minidsr.history import History
+from minidsr.fast import parallel
 from minidsr.methods import METHODS
 from minidsr.methods.base import Dynamic
-from minidsr.train import Interrupted, Trainer, TrainingError, train
+from minidsr.run import directory, report
+from minidsr.run.config import Config
+from minidsr.run.history import History
+from minidsr.run.train import Interrupted, Trainer, TrainingError, train
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_methods_start_from_equal_values_and_equal_structure(tiny):
 def test_dsr_that_stops_at_once_is_static(tiny, tmp_path):
     train(tiny.for_method("static"), out=tmp_path / "static")
     train(dataclasses.replace(tiny, stop_epoch=0), out=tmp_path / "dsr")
-    a, b = (checkpoint.load(tmp_path / m / "checkpoint.npz") for m in ("static", "dsr"))
+    a, b = (directory.load(tmp_path / m / "checkpoint.npz") for m in ("static", "dsr"))
     assert all((a[key] == b[key]).all() for key in a if key.startswith("model/"))
 
 
@@ -156,7 +157,7 @@ def test_resuming_what_is_done_changes_nothing(tiny, tmp_path):
 def test_resume_takes_the_settings_of_the_run(tiny, tmp_path):
     train(tiny, out=tmp_path)
     assert train(Config(data_dir=tiny.data_dir), out=tmp_path, resume=True).epochs[-1]["epoch"] == 2
-    with pytest.raises(checkpoint.CheckpointError, match="was begun with epochs 2, not 5"):
+    with pytest.raises(directory.CheckpointError, match="was begun with epochs 2, not 5"):
         train(dataclasses.replace(tiny, epochs=5), out=tmp_path, resume=True)
 
 
@@ -167,7 +168,7 @@ def test_a_checkpoint_of_another_model_is_refused(tiny, tmp_path):
                    {"model": "wrn-10-2"}, {"sparsity": 0.5}):
         other = tiny.for_method(change.pop("method", "dsr"))
         trainer = Trainer(dataclasses.replace(other, **change))
-        with pytest.raises(checkpoint.CheckpointError, match="not a checkpoint of") as error:
+        with pytest.raises(directory.CheckpointError, match="not a checkpoint of") as error:
             trainer.load(tmp_path / "checkpoint.npz")
         assert "\n" not in str(error.value)
     assert bytes_of(tmp_path) == content
@@ -201,7 +202,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path):
     with pytest.raises(TrainingError, match=r"not finite at epoch 1, step \d+: ") as error:
         train(config, out=tmp_path)
     assert "\n" not in str(error.value)
-    for key, array in checkpoint.load(tmp_path / "checkpoint.npz").items():
+    for key, array in directory.load(tmp_path / "checkpoint.npz").items():
         if key.startswith("model/"):
             assert np.isfinite(array).all()
 
@@ -228,7 +229,7 @@ def test_metrics_without_a_checkpoint_are_not_cut(tiny, tmp_path):
     train(tiny, out=tmp_path)
     before = (tmp_path / "metrics.jsonl").read_text()
     (tmp_path / "checkpoint.npz").unlink()
-    with pytest.raises(checkpoint.CheckpointError, match="no checkpoint"):
+    with pytest.raises(directory.CheckpointError, match="no checkpoint"):
         train(tiny, out=tmp_path, resume=True)
     assert (tmp_path / "metrics.jsonl").read_text() == before
 
@@ -245,7 +246,7 @@ def test_an_output_that_is_not_finite_is_named(tiny):
 
 
 def test_a_full_disk_stops_the_run_and_keeps_the_checkpoint(tiny, tmp_path, monkeypatch):
-    calls, save = [], checkpoint.save
+    calls, save = [], directory.save
 
     def failing(path, state):
         calls.append(path)
@@ -253,7 +254,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_checkpoint(tiny, tmp_path, monk
             raise OSError(28, "No space left on device")
         save(path, state)
 
-    monkeypatch.setattr(checkpoint, "save", failing)
+    monkeypatch.setattr(directory, "save", failing)
     with pytest.raises(TrainingError, match="No space left on device.*--resume"):
         train(tiny, out=tmp_path)
     monkeypatch.undo()

@@ -5,13 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from minidsr import properties, reparam
+from minidsr import reparam
 from minidsr.__main__ import main
-from minidsr.invariants import OF_ONE, OF_TWO_IN_A_ROW, OF_TWO_RUNS
 from minidsr.parameters import Sparse
-from minidsr.properties import Case, small_cases
-from minidsr.trace import NotCheckable, load
-from minidsr.verify import Tally, try_case, verify_package, verify_trace
+from minidsr.proof import cases
+from minidsr.proof.cases import Case, small_cases
+from minidsr.proof.invariants import OF_ONE, OF_TWO_IN_A_ROW, OF_TWO_RUNS
+from minidsr.proof.trace import NotCheckable, load
+from minidsr.run.verify import Tally, try_case, verify_package, verify_trace
 
 NAMES = [i.__name__ for i in OF_ONE + OF_TWO_IN_A_ROW + OF_TWO_RUNS]
 GOOD = {"a/before/value": [3, 0.1, 0, 2], "a/before/mask": [1, 1, 0, 1],
@@ -23,7 +24,7 @@ PATTERNS = [(1,), (2,), (0, 1), (0, 0, 1, 2)]
 @pytest.fixture
 def few(monkeypatch):
     """Small networks of four patterns: 4 + 16 + 64 of them."""
-    monkeypatch.setattr(properties, "distinct_patterns", lambda: PATTERNS)
+    monkeypatch.setattr(cases, "distinct_patterns", lambda: PATTERNS)
     return 4 + 16 + 64
 
 
@@ -393,10 +394,10 @@ def test_progress_covers_all(few):
 
 def test_small_networks_are_all_of_them():
     """What the command says of them: up to three tensors with up to four positions each."""
-    patterns = properties.distinct_patterns()
+    patterns = cases.distinct_patterns()
     assert len(patterns) == 3 + 6 + 10 + 15
     assert {len(p) for p in patterns} == {1, 2, 3, 4}
-    assert {tuple(sorted(p)) for p in properties.all_patterns()} == set(patterns)
+    assert {tuple(sorted(p)) for p in cases.all_patterns()} == set(patterns)
 
 
 def break_cases(monkeypatch, fault):

@@ -9,12 +9,12 @@ from fractions import Fraction
 
 from ..backend import get_xp, to_host_together
 from ..density import check_sparsity, free_counts
-from ..exploration import Exploration
-from ..invariants import OF_ANY_METHOD, InvariantError, violations
 from ..parameters import Sparse, on_the_host
+from ..proof.invariants import OF_ANY_METHOD, InvariantError, violations
+from ..proof.trace import Reallocation, snapshot
 from ..reparam import Report
 from ..schedules import cosine, reallocates
-from ..trace import Reallocation, snapshot
+from .exploration import Exploration
 
 
 @dataclass(kw_only=True, eq=False)

@@ -14,10 +14,10 @@ The algorithm itself is reparam.reallocate(). Static sparse training is the same
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..invariants import OF_ANY_METHOD, OF_ONE
+from ..proof.invariants import OF_ANY_METHOD, OF_ONE
 from ..reparam import GROWTHS, check_arguments, reallocate
-from ..slices import check_whole, random_slices, reallocate_slices, slice_size
 from .base import Dynamic, check_choice
+from .dsr_slices import check_whole, random_slices, reallocate_slices, slice_size
 
 PAPER_FRACTION = 20_000 / 145_139  # N_p for WRN-28-2 at sparsity 0.9, of its sparse weights
 

@@ -16,7 +16,7 @@ goes on from a trained dense network with --structure-from RUN --values final.
 from dataclasses import dataclass
 
 from ..density import free_counts
-from ..invariants import OF_ANY_METHOD
+from ..proof.invariants import OF_ANY_METHOD
 from ..schedules import cubic
 from .base import Dynamic, Method, make_sparse, prune_smallest
 

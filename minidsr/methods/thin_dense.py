@@ -16,8 +16,8 @@ from functools import cache
 
 import numpy as np
 
-from .. import models
 from ..density import check_sparsity, free_counts
+from ..nn import models
 from .base import Method
 
 

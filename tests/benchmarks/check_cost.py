@@ -10,16 +10,16 @@ import time
 
 import numpy as np
 
-from minidsr import models
-from minidsr.config import Config
-from minidsr.environment import blas
-from minidsr.invariants import violations
-from minidsr.layers import softmax_cross_entropy
+from minidsr.fast.parallel import threads
 from minidsr.methods import DSR
-from minidsr.parallel import threads
+from minidsr.nn import models
+from minidsr.nn.layers import softmax_cross_entropy
+from minidsr.nn.sgd import SGD
+from minidsr.proof.invariants import violations
+from minidsr.proof.trace import Reallocation, snapshot
+from minidsr.run.config import Config
+from minidsr.run.environment import blas
 from minidsr.schedules import reallocates
-from minidsr.sgd import SGD
-from minidsr.trace import Reallocation, snapshot
 
 NETWORKS = {"small-cnn": (1, 28, 28), "lenet-300-100": (1, 28, 28), "wrn-16-1": (3, 32, 32),
             "wrn-28-2": (3, 32, 32)}

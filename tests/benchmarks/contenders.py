@@ -7,13 +7,13 @@ import numpy as np
 from course import course
 from threadpoolctl import threadpool_limits
 
-from minidsr import models
 from minidsr.backend import to_device
-from minidsr.config import Config
-from minidsr.engine import choose_engine, use
-from minidsr.layers import softmax_cross_entropy
+from minidsr.fast.engine import choose_engine, use
 from minidsr.methods import METHODS
-from minidsr.sgd import SGD
+from minidsr.nn import models
+from minidsr.nn.layers import softmax_cross_entropy
+from minidsr.nn.sgd import SGD
+from minidsr.run.config import Config
 
 
 def pytorch():

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from minidsr.layers import BatchNorm, Conv2d
+from minidsr.nn.layers import BatchNorm, Conv2d
 
 
 def _indices(C, k, s, OH, OW):

@@ -16,7 +16,7 @@ from contenders import Ours, pytorch, torch_networks
 from timing import table
 
 from minidsr.backend import DeviceError, choose_device, use_tf32
-from minidsr.environment import environment
+from minidsr.run.environment import environment
 
 
 @dataclass

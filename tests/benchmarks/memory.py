@@ -7,11 +7,12 @@ from contenders import Ours, pytorch, torch_networks
 from timing import in_a_process_of_its_own, table
 from tqdm import tqdm
 
-from minidsr import im2col, models
 from minidsr.density import free_counts
-from minidsr.parallel import threads
+from minidsr.fast import blocked
+from minidsr.fast.parallel import threads
+from minidsr.nn import models
+from minidsr.nn.sgd import SGD
 from minidsr.parameters import Dense, Sparse
-from minidsr.sgd import SGD
 
 SPEED = Path(__file__).with_name("speed.py")
 SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.99)
@@ -89,7 +90,7 @@ def state(options, results):
 
 def child_state(options, shapes, case):
     """The bytes that tensors of these shapes hold, `case` as in state()."""
-    from minidsr.sparse_conv import SparseConv
+    from minidsr.fast.sparse_conv import SparseConv
 
     rng, sizes, indices = np.random.default_rng(0), [int(np.prod(s)) for s in shapes], 0
     if isinstance(case, float):
@@ -103,7 +104,7 @@ def child_state(options, shapes, case):
             W = Sparse(shape, positions[i], np.ones(counts[i], np.float32))
             k = shape[2] if len(shape) == 4 else 1
             W.conv = SparseConv(W.index, (*shape, 1, 1)[:4],
-                                im2col.Geometry.of(8, 8, k, 1, k // 2))
+                                blocked.Geometry.of(8, 8, k, 1, k // 2))
             indices += sum(a.nbytes for a in (W.conv.order, *W.conv.by_x, *W.conv.by_y))
         else:
             W = Dense(np.ones(shape, np.float32))

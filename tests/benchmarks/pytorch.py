@@ -25,7 +25,7 @@ class Block(nn.Module):
 
 
 def wide_resnet(depth, width):
-    """As minidsr.models.wide_resnet."""
+    """As minidsr.nn.models.wide_resnet."""
     widths = [16, *(round(c * width) for c in (16, 32, 64))]
     layers = [nn.Conv2d(3, 16, 3, 1, 1, bias=False)]
     for group, (c_in, c_out) in enumerate(zip(widths, widths[1:], strict=False)):

@@ -7,11 +7,11 @@ import numpy as np
 from timing import milliseconds, table
 from tqdm import tqdm
 
-from minidsr import models
-from minidsr.config import Config
 from minidsr.methods import DSR
+from minidsr.nn import models
 from minidsr.parameters import Sparse
 from minidsr.reparam import reallocate
+from minidsr.run.config import Config
 from minidsr.schedules import reallocates
 
 

@@ -30,13 +30,13 @@ from memory import child_memory, child_state, memory, state
 from reallocation import reallocation
 from timing import crossover, in_a_process_of_its_own, milliseconds, ratio, table, take_turns
 
-from minidsr import data
-from minidsr.engine import use
-from minidsr.environment import environment
-from minidsr.layers import Conv2d
+from minidsr.data import files
+from minidsr.fast.engine import use
+from minidsr.fast.parallel import map_chunks, threads
 from minidsr.methods.base import make_sparse
-from minidsr.network import Sequential
-from minidsr.parallel import map_chunks, threads
+from minidsr.nn.base import Sequential
+from minidsr.nn.layers import Conv2d
+from minidsr.run.environment import environment
 
 
 @dataclass
@@ -244,11 +244,11 @@ def loading(options, results):
     """Data loading: CIFAR-10's size, cropped, mirrored and normalised."""
     rng, batch = np.random.default_rng(0), 4 if options.small else 100
     n = 1000 if options.small else 50_000
-    images = data.Dataset(
+    images = files.Dataset(
         name="random", classes=("0",), train_x=rng.integers(0, 256, (n, 3, 32, 32), np.uint8),
         train_y=np.zeros(n, np.uint8), test_x=None, test_y=None, mean=(0.5,) * 3, std=(0.25,) * 3,
         augment=True)
-    batches = data.batches(images, batch, 0, 0, augmented=True)
+    batches = files.batches(images, batch, 0, 0, augmented=True)
     next(batches)  # draws for the whole epoch
     seconds = take_turns({"batch": lambda: next(batches)}, 100, "loading")["batch"]
     results["loading"] = seconds

@@ -9,8 +9,8 @@ import numpy as np
 
 from minidsr.methods import METHODS
 from minidsr.methods.base import Dynamic
-from minidsr.models import build
-from minidsr.sgd import SGD
+from minidsr.nn.models import build
+from minidsr.nn.sgd import SGD
 
 CASES = {method: (method, {}) for method in METHODS} | {
     "hashed, balanced": ("hashed", {"variant": "balanced"}),

@@ -16,19 +16,20 @@ from dataclasses import asdict, fields, replace
 
 import numpy as np
 
-from . import checkpoint, data
-from .backend import choose_device, get_xp, to_device, to_host_together, use_tf32
+from ..backend import choose_device, get_xp, to_device, to_host_together, use_tf32
+from ..data import files
+from ..fast.engine import choose_engine, use
+from ..fast.parallel import threads
+from ..methods import METHODS
+from ..nn.layers import softmax_cross_entropy
+from ..nn.sgd import SGD
+from ..proof.invariants import InvariantError
+from ..schedules import piecewise
+from . import directory
 from .config import Config, read_config
-from .engine import choose_engine, use
 from .environment import environment
 from .history import History
-from .invariants import InvariantError
-from .layers import softmax_cross_entropy
-from .methods import METHODS
-from .parallel import threads
-from .schedules import piecewise
-from .sgd import SGD
-from .structure import initial_model, start_from
+from .start import initial_model, start_from
 
 
 class TrainingError(RuntimeError):
@@ -54,7 +55,7 @@ class Trainer:
         """
         self.config, self.device = config, choose_device(config.device)
         use_tf32(config.tf32, self.device)
-        self.dataset = _resident(data.load(config.data, config.data_dir), self.device)
+        self.dataset = _resident(files.load(config.data, config.data_dir), self.device)
         self.steps_per_epoch = -(-len(self.dataset.train_x) // config.batch)
         self.total_steps = config.epochs * self.steps_per_epoch
         image, classes = self.dataset.train_x.shape[1:], len(self.dataset.classes)
@@ -78,7 +79,7 @@ class Trainer:
         """The rest of the current epoch."""
         epoch, start = divmod(self.t, self.steps_per_epoch)
         augmented = self.dataset.augment if self.config.augment is None else self.config.augment
-        return data.batches(self.dataset, self.config.batch, self.config.seed, epoch, start=start,
+        return files.batches(self.dataset, self.config.batch, self.config.seed, epoch, start=start,
                             augmented=augmented)
 
     def lr(self):
@@ -126,7 +127,7 @@ class Trainer:
             raise self._not_finite("a weight", self.t - 1)
 
     def state(self):
-        """All that changes in training, for checkpoint.save()."""
+        """All that changes in training, for directory.save()."""
         return {"run": self._identity(), "t": self.t, "loss_sum": self.loss_sum,
                 "correct": self.correct, "seen": self.seen,
                 **{f"method/{key}": value for key, value in self.method.state().items()},
@@ -134,7 +135,7 @@ class Trainer:
 
     def load(self, path):
         """Take over the checkpoint at `path`. CheckpointError where it is of another model."""
-        state = checkpoint.load(path)
+        state = directory.load(path)
         try:
             if state["run"] != self._identity():
                 raise ValueError(f"it is of {' '.join(state['run'])}")
@@ -147,7 +148,7 @@ class Trainer:
             self.t, self.loss_sum = state["t"], state["loss_sum"]
             self.correct, self.seen = state["correct"], state["seen"]
         except (ValueError, KeyError, TypeError) as error:
-            raise checkpoint.CheckpointError(
+            raise directory.CheckpointError(
                 f"{path}: not a checkpoint of {' '.join(self._identity())} ({error})") from None
 
     def _identity(self):
@@ -169,7 +170,7 @@ def evaluate(model, dataset, *, batch=500):
     loss_sum, correct, n = 0.0, 0, len(dataset.test_y)
     for i in range(0, n, batch):
         x, y = dataset.test_x[i:i + batch], dataset.test_y[i:i + batch]
-        logits = model.forward(data.normalise(x, dataset))
+        logits = model.forward(files.normalise(x, dataset))
         loss_sum += softmax_cross_entropy(logits, y)[0] * len(y)
         correct += (logits.argmax(1) == y).sum()
     loss_sum, correct = to_host_together([loss_sum, correct])
@@ -190,7 +191,7 @@ def train(config, *, out=None, resume=False, progress=False):
     """
     with ExitStack() as stack:
         if out is not None:
-            out = stack.enter_context(checkpoint.claimed(out, resume=resume))
+            out = stack.enter_context(directory.claimed(out, resume=resume))
             config = _settle_config(config, out)
         stack.enter_context(np.errstate(all="ignore"))  # Trainer.step looks for what is not finite
         resumed = out is not None and (out / "checkpoint.npz").exists()
@@ -272,7 +273,7 @@ def _settle_config(config, out):
                 changes[name] = asked
         for name in changes.keys() - {"data_dir", "device", "tf32", "engine", "threads", "check",
                                       "checkpoint_seconds"}:
-            raise checkpoint.CheckpointError(f"{out}: was begun with {name} {getattr(own, name)}, "
+            raise directory.CheckpointError(f"{out}: was begun with {name} {getattr(own, name)}, "
                                              f"not {changes[name]}; resume it as it is")
         config, asked = replace(own, **changes), config
         if not asked.tf32 and choose_device(config.device) == "cpu":  # begun on a GPU
@@ -286,10 +287,10 @@ def _begin(trainer, out, count):
         history = History()
     else:
         if not (out / "checkpoint.npz").exists() and History.load(out / "metrics.jsonl").epochs:
-            raise checkpoint.CheckpointError(f"{out}: has metrics but no checkpoint.npz; move it "
+            raise directory.CheckpointError(f"{out}: has metrics but no checkpoint.npz; move it "
                                              "there, or choose another --out")
-        checkpoint.write_json(out / "config.json", asdict(trainer.config))
-        checkpoint.write_json(out / "env.json", environment(trainer.device) | {
+        directory.write_json(out / "config.json", asdict(trainer.config))
+        directory.write_json(out / "env.json", environment(trainer.device) | {
             "threads": count, "engine": trainer.engine, "seed": trainer.config.seed})
         if (out / "checkpoint.npz").exists():
             trainer.load(out / "checkpoint.npz")
@@ -313,7 +314,7 @@ def _counts(trainer):
 
 def _save(trainer, out):
     if out is not None:
-        checkpoint.save(out / "checkpoint.npz", trainer.state())
+        directory.save(out / "checkpoint.npz", trainer.state())
 
 
 def _end_epoch(bar, trainer, history, pace):

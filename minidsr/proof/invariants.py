@@ -22,7 +22,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .reparam import LARGEST_H, SMALLEST_H, Report
+from ..reparam import LARGEST_H, SMALLEST_H, Report
 from .trace import NotCheckable, Reallocation, snapshot
 
 

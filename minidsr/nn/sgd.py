@@ -1,6 +1,6 @@
 """Stochastic gradient descent with momentum, weight decay and L1, on the free numbers only."""
 
-from .backend import fuse, get_xp
+from ..backend import fuse, get_xp
 
 
 class SGD:

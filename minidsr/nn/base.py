@@ -1,8 +1,8 @@
 """Networks as trees of layers: what all layers share, and the two layers that hold others."""
 
-from .backend import get_xp, to_device, to_host_together
-from .parallel import map_to_array
-from .parameters import move
+from ..backend import get_xp, to_device, to_host_together
+from ..fast.parallel import map_to_array
+from ..parameters import move
 
 
 class Layer:

@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from . import checkpoint
+from . import directory
 
 
 class History:
@@ -48,7 +48,7 @@ class History:
     def rewrite(self):
         """Replace the file by the records held."""
         if self.path:
-            with checkpoint.replacing(self.path) as file:
+            with directory.replacing(self.path) as file:
                 file.writelines((json.dumps(record) + "\n").encode() for record in self.records)
 
     def _of(self, kind):

@@ -5,12 +5,14 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import data, density, models
-from .backend import DEVICES
-from .engine import ENGINES
-from .methods import METHODS
-from .methods.base import check_choice
-from .reparam import LARGEST_H, SMALLEST_H
+from .. import density
+from ..backend import DEVICES
+from ..data import files
+from ..fast.engine import ENGINES
+from ..methods import METHODS
+from ..methods.base import check_choice
+from ..nn import models
+from ..reparam import LARGEST_H, SMALLEST_H
 
 VALUES = ("original", "random", "final")
 
@@ -115,7 +117,7 @@ class Config:
     """Save at least this often; also after each epoch and when interrupted."""
 
     def __post_init__(self):
-        for name, choices in (("data", data.DATASETS), ("method", METHODS), ("device", DEVICES),
+        for name, choices in (("data", files.DATASETS), ("method", METHODS), ("device", DEVICES),
                               ("engine", ENGINES), ("distribution", density.DISTRIBUTIONS),
                               ("values", VALUES)):
             if getattr(self, name) is not None:

@@ -5,7 +5,10 @@ from inspect import getdoc
 
 import numpy as np
 
-from .invariants import (
+from ..methods import DSR
+from ..nn.models import small_cnn
+from ..nn.sgd import SGD
+from ..proof.invariants import (
     OF_ONE,
     OF_TWO_IN_A_ROW,
     OF_TWO_RUNS,
@@ -14,11 +17,8 @@ from .invariants import (
     order_does_not_matter,
     same_seed_same_result,
 )
-from .methods import DSR
-from .models import small_cnn
+from ..proof.trace import NotCheckable, Reallocation, snapshot
 from .report import table
-from .sgd import SGD
-from .trace import NotCheckable, Reallocation, snapshot
 
 ALL = OF_ONE + OF_TWO_IN_A_ROW + OF_TWO_RUNS
 
@@ -130,10 +130,10 @@ def try_case(tally, case, *, reruns=True, **run):
 
 def _try_small_cases(tally, progress):
     """Of patterns that differ in their order only, one."""
-    from . import properties
+    from ..proof import cases
 
-    patterns = properties.distinct_patterns()
-    cases = [case for tensors in (1, 2, 3) for case in properties.small_cases(tensors, patterns)]
+    patterns = cases.distinct_patterns()
+    cases = [case for tensors in (1, 2, 3) for case in cases.small_cases(tensors, patterns)]
     for case in progress(cases, desc="small networks", unit=" cases"):
         try_case(tally, case, reruns=False)
     return len(cases)
@@ -142,7 +142,7 @@ def _try_small_cases(tally, progress):
 def _try_random_cases(tally, count, progress):
     from hypothesis import HealthCheck, given, settings
 
-    from .properties import cases
+    from ..proof.cases import cases
 
     bar = iter(progress(range(count), desc="random networks", unit=" cases"))
 

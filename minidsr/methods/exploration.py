@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from .backend import to_host_together
+from ..backend import to_host_together
 
 
 class Exploration:

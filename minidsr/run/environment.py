@@ -5,8 +5,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .backend import describe_device
-from .parallel import available_cores
+from ..backend import describe_device
+from ..fast.parallel import available_cores
 
 LIBRARIES = ("minidsr", "numpy", "scipy", "threadpoolctl", "numba", "cupy-cuda12x", "cupy-cuda13x")
 

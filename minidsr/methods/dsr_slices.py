@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .backend import get_xp
-from .density import uniform
-from .parameters import Sparse
-from .reparam import reallocate
+from ..backend import get_xp
+from ..density import uniform
+from ..parameters import Sparse
+from ..reparam import reallocate
 
 
 def reallocate_slices(tensors, H, N_p, delta, rng, *, size, **options):

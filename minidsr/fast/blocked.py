@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .backend import elementwise, get_xp
+from ..backend import elementwise, get_xp
 from .parallel import map_chunks, total
 
 BLOCK_BYTES = 6 << 20  # columns and products of a block: they stay in the cache, calls are few

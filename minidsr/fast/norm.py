@@ -9,7 +9,7 @@ these four compiled. joined, followed, affine and gradient_factors compute with 
 
 import numpy as np
 
-from .backend import fuse, get_xp
+from ..backend import fuse, get_xp
 
 
 def moments(x):

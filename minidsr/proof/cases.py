@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from .parameters import Sparse
-from .reparam import LARGEST_H, SMALLEST_H, Report, reallocate
+from ..parameters import Sparse
+from ..reparam import LARGEST_H, SMALLEST_H, Report, reallocate
 from .trace import Reallocation, snapshot
 
 seeds = st.integers(0, 2**32 - 1)

@@ -7,8 +7,8 @@ gradient down. The same numbers, to rounding, as one layer after the other.
 
 import numpy as np
 
-from .layers import BatchNormReLU, Conv2d
-from .network import Layer, Residual, Sequential
+from ..nn.base import Layer, Residual, Sequential
+from ..nn.layers import BatchNormReLU, Conv2d
 
 
 class NormReLUConv(Layer):

@@ -6,14 +6,14 @@ import time
 
 import numpy as np
 
-from . import models
-from .backend import choose_device, device_bytes, to_device, use_tf32
-from .engine import choose_engine, use
+from ..backend import choose_device, device_bytes, to_device, use_tf32
+from ..fast.engine import choose_engine, use
+from ..fast.parallel import threads
+from ..methods import METHODS
+from ..nn import models
+from ..nn.layers import softmax_cross_entropy
+from ..nn.sgd import SGD
 from .environment import blas, environment
-from .layers import softmax_cross_entropy
-from .methods import METHODS
-from .parallel import threads
-from .sgd import SGD
 
 
 def measure(config, steps):

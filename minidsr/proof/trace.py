@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .backend import to_host
-from .reparam import Report
+from ..backend import to_host
+from ..reparam import Report
 
 
 class TraceError(ValueError):

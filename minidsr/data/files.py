@@ -20,8 +20,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from . import shapes
-from .backend import fuse, get_xp
+from ..backend import fuse, get_xp
+from . import synthetic as shapes
 
 PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
 BINARY_RECORDS = 10_000  # images in one .bin file; the python layout says so in batches.meta
@@ -200,7 +200,7 @@ def mnist(data_dir):
 
 
 def synthetic(data_dir=None):
-    """Drawn shapes, one of ten classes per image (shapes.py). The training seed plays no part."""
+    """Drawn shapes, one of ten classes per image (synthetic.py). The seed plays no part."""
     return Dataset("synthetic", tuple(shapes.SHAPES), *shapes.draw(),
                    mean=(0.5, 0.5, 0.5), std=(0.264, 0.264, 0.264), augment=False)
 

@@ -11,10 +11,10 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from .fused import join, part
-from .layers import BatchNormReLU, Conv2d
-from .network import Sequential
-from .parameters import Sparse
+from ..nn.base import Sequential
+from ..nn.layers import BatchNormReLU, Conv2d
+from ..parameters import Sparse
+from .units import join, part
 
 ENGINES = ("auto", "im2col", "sparse")
 
@@ -60,7 +60,7 @@ def _numba_fault():
     if find_spec("numba") is None:
         return "Numba is not installed (pip install 'minidsr[fast]')"
     try:
-        from . import compiled, fast_norm, sparse_conv  # noqa: F401
+        from . import sparse_conv  # noqa: F401
     except Exception as error:  # a Numba of another time than NumPy, no folder for its cache
         return f"Numba does not load ({' '.join(str(error).split())})"
     return None

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import models
-from .checkpoint import CheckpointError
-from .checkpoint import load as load_checkpoint
+from ..density import free_counts
+from ..methods import METHODS
+from ..nn import models
 from .config import read_config
-from .density import free_counts
-from .methods import METHODS
+from .directory import CheckpointError
+from .directory import load as load_checkpoint
 
 
 def initial_model(config, network, image, classes):

@@ -12,11 +12,11 @@ Columns are not cached but built again: they are k*k times the activations.
 
 import numpy as np
 
-from . import im2col, norm
-from .backend import get_xp
-from .network import Layer, Residual, Sequential  # noqa: F401  part of this module's names
-from .parallel import map_chunks, map_to_array, total
-from .parameters import Dense, Sparse
+from ..backend import get_xp
+from ..fast import blocked, norm
+from ..fast.parallel import map_chunks, map_to_array, total
+from ..parameters import Dense, Sparse
+from .base import Layer, Residual, Sequential  # noqa: F401  part of this module's names
 
 
 class Weighted(Layer):
@@ -30,7 +30,7 @@ class Weighted(Layer):
         weight = self.weight
         if self.engine == "im2col" or not isinstance(weight, Sparse) or weight.keep_dense_grad:
             return None
-        from .sparse_conv import SparseConv, pays
+        from ..fast.sparse_conv import SparseConv, pays
 
         if self.engine == "auto" and not pays(weight, geometry):
             return None
@@ -57,18 +57,18 @@ class Conv2d(Weighted):
         self.cache = (x, geometry, sparse) if train else None
         if sparse:
             return sparse.forward(x, self.weight.value)                 # (N, F, OH, OW)
-        return im2col.forward(x, self.weight.theta(), geometry)
+        return blocked.forward(x, self.weight.theta(), geometry)
 
     def geometry(self, x):
         """How the taps lie in images like x."""
-        return im2col.Geometry.of(*x.shape[2:], self.kernel, self.stride, self.pad)
+        return blocked.Geometry.of(*x.shape[2:], self.kernel, self.stride, self.pad)
 
     def backward(self, dy):
         (x, geometry, sparse), self.cache = self.cache, None
         if sparse:
             dx, self.weight.grad, *_ = sparse.backward(x, dy, self.weight.value)
             return dx
-        dx, dw = im2col.backward(x, dy, self.weight.theta(), geometry)
+        dx, dw = blocked.backward(x, dy, self.weight.theta(), geometry)
         self.weight.pull(dw)
         return dx
 
@@ -85,7 +85,7 @@ class Linear(Weighted):
         self.bias = Dense(np.zeros(c_out, dtype)) if bias else None
 
     def forward(self, x, train=False):
-        sparse = self.sparse_conv(im2col.Geometry.of(1, 1, 1, 1, 0))
+        sparse = self.sparse_conv(blocked.Geometry.of(1, 1, 1, 1, 0))
         self.cache = (x, sparse) if train else None
         if sparse:
             y = sparse.forward(x[:, :, None, None], self.weight.value)[:, :, 0, 0]
@@ -163,12 +163,12 @@ class BatchNorm(Layer):
         ).reshape(x.shape)
 
     def _norm(self):
-        """The module that computes: norm, or fast_norm, which is compiled."""
+        """The module that computes: norm, or norm_loops, which is compiled."""
         if self.engine == "im2col":
             return norm
-        from . import fast_norm
+        from ..fast import norm_loops
 
-        return fast_norm
+        return norm_loops
 
 
 class BatchNormReLU(BatchNorm):

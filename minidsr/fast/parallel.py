@@ -18,7 +18,7 @@ from contextvars import copy_context
 
 import numpy as np
 
-from .backend import get_xp
+from ..backend import get_xp
 
 CHUNKS = 8  # enough to keep eight cores busy; a partial weight gradient is held for each
 CHUNK_IMAGES = 12  # at least: smaller chunks cost more calls than they bring work

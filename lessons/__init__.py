@@ -1,0 +1,1 @@
+"""Lessons to read along with the package; README.md names the doors."""

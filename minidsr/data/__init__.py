@@ -1,0 +1,1 @@
+"""Data sets as plain arrays: CIFAR-10, MNIST, and drawn shapes that need no download."""

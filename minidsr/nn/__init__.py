@@ -1,0 +1,1 @@
+"""The textbook: layers, networks and SGD, each formula as it stands on the board."""

@@ -1,0 +1,1 @@
+"""What must hold whenever weights move, cases to try it on, and what others recorded."""

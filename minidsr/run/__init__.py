@@ -1,0 +1,1 @@
+"""Training runs: configuration, the loop, a run on disk, tables and figures, verify."""
