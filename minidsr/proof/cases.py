@@ -143,3 +143,62 @@ def cases(draw):
     budget = sum(W.value.size for W in tensors)
     return Case(tensors, draw(thresholds()), draw(st.integers(1, budget)), draw(deltas()),
                 draw(seeds), draw(st.booleans()))
+
+
+# --- layers
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Sizes of a batch (N, C, H, W), F channels out, and windows of k pixels, stride s, pad p."""
+
+    N: int
+    C: int
+    F: int
+    H: int
+    W: int
+    k: int
+    s: int
+    p: int
+    seed: int
+
+    def rng(self):
+        return np.random.default_rng(self.seed)
+
+    @property
+    def x_shape(self):
+        return self.N, self.C, self.H, self.W
+
+    @property
+    def w_shape(self):
+        return self.F, self.C, self.k, self.k
+
+    @property
+    def y_shape(self):
+        OH, OW = ((size + 2 * self.p - self.k) // self.s + 1 for size in (self.H, self.W))
+        return self.N, self.F, OH, OW
+
+    def arrays(self, dtype=np.float64):
+        """x, w and dy of a convolution; they cannot be written to: a write raises."""
+        rng, arrays = self.rng(), []
+        for shape in (self.x_shape, self.w_shape, self.y_shape):
+            arrays.append(rng.standard_normal(shape).astype(dtype))
+            arrays[-1].setflags(write=False)
+        return arrays
+
+
+@st.composite
+def windows(draw, *, images=(1, 4), size=8, pads=3, kernels=5):
+    """Windows that fit. The pad may be larger than the kernel, the stride too."""
+    H, W, p = draw(st.integers(1, size)), draw(st.integers(1, size)), draw(st.integers(0, pads))
+    return Windows(
+        N=draw(st.integers(*images)), C=draw(st.integers(1, 4)), F=draw(st.integers(1, 4)),
+        H=H, W=W, k=draw(st.integers(1, min(kernels, min(H, W) + 2 * p))),
+        s=draw(st.integers(1, 3)), p=p, seed=draw(seeds))
+
+
+def spread(shape, rng):
+    """Distinct numbers of both signs in random order, none near another or near 0."""
+    size = int(np.prod(shape))
+    ranks = rng.permutation(size) - size // 2 + 0.5
+    return (ranks * (4 / size)).reshape(shape)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import seeds
 
 from minidsr.nn.sgd import SGD
 from minidsr.parameters import Dense, Sparse
+from minidsr.proof.cases import seeds
 
 options = st.fixed_dictionaries({
     "momentum": st.sampled_from([0.0, 0.5, 0.9]), "nesterov": st.booleans(),

@@ -8,7 +8,7 @@ steps do not agree, and the coordinate is left out. That test never sees the gra
 
 import numpy as np
 
-from minidsr.nn.layers import softmax_cross_entropy
+from ..nn.layers import softmax_cross_entropy
 
 STEP = 2e-5
 RTOL = 1e-6

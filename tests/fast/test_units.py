@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from gradcheck import check_model
 from hypothesis import given
-from strategies import windows
 
 from minidsr.fast import units
 from minidsr.fast.engine import use
 from minidsr.methods.base import make_sparse
 from minidsr.nn.layers import BatchNormReLU, Conv2d, Residual, Sequential
 from minidsr.nn.models import resnet50, small_cnn, wide_resnet
+from minidsr.proof.cases import windows
+from minidsr.proof.gradcheck import check_model
 
 pytest.importorskip("minidsr.fast.sparse_conv", reason="Numba is not installed")
 

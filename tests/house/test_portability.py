@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from strategies import windows
-from test_contract import CASES, STEPS, Training
-from test_im2col import draw_arrays
 from tiny import with_moves, write_cifar10
+from training import CASES, STEPS, Training
+
+from minidsr.proof.cases import windows
 
 cupy = pytest.importorskip("cupy", reason="needs CuPy: pip install cupy-cuda13x; no GPU needed")
 
 import portability  # noqa: E402
 import strict_cupy  # noqa: E402
-from test_imports import MODULES  # noqa: E402
+from rooms import MODULES  # noqa: E402
 
 from minidsr import backend  # noqa: E402
 from minidsr.__main__ import main  # noqa: E402
@@ -156,7 +156,7 @@ def test_the_stand_in_counts_reads(strict, work, count):
     with strict.counted() as found:
         work(x)
     assert found.reads.total() == count
-    assert all(place.startswith(("tests/test_portability.py:", "minidsr/backend.py:"))
+    assert all(place.startswith(("tests/house/test_portability.py:", "minidsr/backend.py:"))
                for place in found.reads)
 
 
@@ -348,7 +348,7 @@ def test_uploads_and_launches_of_a_step(strict, config, method, launches):
 @given(q=windows(images=(1, 5), size=12))
 def test_a_convolution_is_that_of_the_cpu(gpu, q):
     """The kernels in CUDA against what they stand for: loops over taps, borders and sums."""
-    x, w, dy, g = draw_arrays(q)
+    (x, w, dy), g = q.arrays(), blocked.Geometry.of(q.H, q.W, q.k, q.s, q.p)
     x_there, w_there, dy_there = (to_device(a, gpu) for a in (x, w, dy))
     y = blocked.forward(x_there, w_there, g)
     dx, dw = blocked.backward(x_there, dy_there, w_there, g)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from strategies import seeds, spread
 
 from minidsr.parameters import (
     Dense,
@@ -19,6 +18,7 @@ from minidsr.parameters import (
     move,
     surrogate,
 )
+from minidsr.proof.cases import seeds, spread
 
 dtypes = st.sampled_from([np.float32, np.float64])
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import seeds
 
 from minidsr.fast import norm, parallel
 from minidsr.fast.engine import use
 from minidsr.nn.layers import BatchNorm, BatchNormReLU, ReLU, Sequential
+from minidsr.proof.cases import seeds
 
 fast_norm = pytest.importorskip("minidsr.fast.norm_loops", reason="Numba is not installed")
 modules = pytest.mark.parametrize("module", [norm, fast_norm], ids=["norm", "fast_norm"])

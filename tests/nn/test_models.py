@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import seeds
 
 from minidsr import density
 from minidsr.methods import DSR
 from minidsr.nn import models
 from minidsr.nn.layers import BatchNorm, Conv2d, Linear, softmax_cross_entropy
+from minidsr.proof.cases import seeds
 
 # Parameters of WRN-28-2 at each sparsity, from the paper's table of CIFAR-10 results.
 PUBLISHED = {0.9: 161_229, 0.8: 306_384, 0.7: 451_532, 0.6: 596_687, 0.5: 741_850}

@@ -14,7 +14,7 @@ from minidsr.run.verify import verify_trace
 torch = pytest.importorskip("torch", reason="the recorder is for PyTorch, which is not installed")
 
 torch.set_num_threads(1)
-SHOWN_IN = Path(__file__).parents[1] / "README.md"
+SHOWN_IN = Path(__file__).parents[2] / "README.md"
 H, DELTA, STEPS = 0.01, 0.1, 3
 UNCHECKED = {"balance": "pruned is not known",
              "largest_kept": "no tensor was wholly below H",

@@ -1,13 +1,10 @@
 """minidsr.nn.layers: gradients by differences, results against loops, and what all layers keep."""
 
-import naive
 import numpy as np
 import pytest
-from gradcheck import check_gradient, check_layer, check_model
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
-from strategies import seeds, spread, windows
 
 from minidsr.fast import parallel
 from minidsr.methods.base import make_sparse
@@ -26,6 +23,9 @@ from minidsr.nn.layers import (
 from minidsr.nn.models import small_cnn, wide_resnet
 from minidsr.nn.sgd import SGD
 from minidsr.parameters import Sparse
+from minidsr.proof import naive
+from minidsr.proof.cases import seeds, spread, windows
+from minidsr.proof.gradcheck import check_gradient, check_layer, check_model
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 IMAGES, ROWS = (3, 4, 6, 5), (5, 4)  # shapes of the input: (N, C, H, W) and (N, C)

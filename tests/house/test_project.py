@@ -9,7 +9,7 @@ import pytest
 
 from minidsr.methods import METHODS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
 import state_memory  # noqa: E402
 

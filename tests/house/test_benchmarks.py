@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SPEED = Path(__file__).parent / "benchmarks" / "speed.py"
+SPEED = Path(__file__).parents[1] / "benchmarks" / "speed.py"
 
 
 def run(*words):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import windows
 
 from minidsr.fast import blocked, parallel
 from minidsr.fast.engine import use
@@ -16,6 +15,7 @@ from minidsr.methods.base import make_sparse
 from minidsr.nn.layers import BatchNormReLU, Conv2d, Flatten, Linear, Sequential
 from minidsr.nn.sgd import SGD
 from minidsr.parameters import Sparse
+from minidsr.proof.cases import windows
 from minidsr.run.config import Config
 
 sparse_conv = pytest.importorskip("minidsr.fast.sparse_conv", reason="Numba is not installed")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from naive import conv2d
 from scipy.signal import correlate
-from strategies import Windows, windows
 
 from minidsr.fast import blocked, parallel
+from minidsr.proof.cases import Windows, windows
+from minidsr.proof.naive import conv2d
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 cuts = st.tuples(st.sampled_from([1, 2, 8]), st.integers(0, 22).map(lambda i: 2**i))
@@ -27,13 +27,8 @@ def cut(chunks, block_bytes):
 
 
 def draw_arrays(q, dtype=np.float64):
-    """x, w, dy and the geometry. The arrays cannot be written to: a write would raise."""
-    rng, g = q.rng(), blocked.Geometry.of(q.H, q.W, q.k, q.s, q.p)
-    arrays = [rng.standard_normal(shape).astype(dtype)
-              for shape in (q.x_shape, q.w_shape, (q.N, q.F, *g.out))]
-    for array in arrays:
-        array.setflags(write=False)
-    return *arrays, g
+    """x, w, dy and the geometry."""
+    return *q.arrays(dtype), blocked.Geometry.of(q.H, q.W, q.k, q.s, q.p)
 
 
 @given(windows(), cuts)

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from minidsr.data import files, synthetic
 from minidsr.data.files import DataError
 
-REAL_MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist"
+REAL_MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 COUNT = 20  # images in one fake CIFAR-10 batch
 NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 BATCHES = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]

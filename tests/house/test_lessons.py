@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-LESSONS = sorted((Path(__file__).parents[1] / "lessons").glob("[0-9]*.py"))
+LESSONS = sorted((Path(__file__).parents[2] / "lessons").glob("[0-9]*.py"))
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
