@@ -6,17 +6,17 @@ Exit codes: 0 done, 1 the program failed or an invariant is violated, 2 the user
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, make_dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional
 
-from . import reparam
+from . import data, reparam
 from .backend import choose_device, describe_device
-from .data import files
+from .data.fetch import fetch
 from .fast.engine import missed
 from .fast.parallel import threads
 from .methods import METHODS
@@ -24,22 +24,58 @@ from .methods.base import Dynamic
 from .proof import trace
 from .proof.invariants import InvariantError
 from .run import bench as benchmark
-from .run import directory, report
+from .run import directory, figures, report
 from .run import verify as verification
-from .run.config import Config, read_config
+from .run.config import TYPES, Config
 from .run.environment import environment
 from .run.history import History
-from .run.train import Interrupted, Trainer, TrainingError, evaluate
+from .run.progress import Interrupted
+from .run.train import Trainer, TrainingError, evaluate
 from .run.train import train as run_training
 
 
-class Flags(Config):
-    """A Config whose values are not checked yet: tyro would put a frame around what is wrong."""
+def _flags():
+    """A dataclass with the fields of Config that all methods have. Values are not checked yet:
+    tyro would put a frame around what is wrong."""
+    common = [f for f in fields(Config) if f.name not in TYPES and f.name != "options"]
+    return make_dataclass("Flags", [
+        (f.name, Annotated[f.type, tyro.conf.arg(help=f.metadata["help"])], f.default)
+        for f in common])
 
-    def __post_init__(self):
-        pass
+
+def _options():
+    """A dataclass with a field for each option of our methods, None where it is not given."""
+    found = []
+    for name, kind in TYPES.items():
+        texts = {}  # help text: methods that have it
+        for method, cls in METHODS.items():
+            if name in cls.options():
+                f = cls.options()[name]
+                standard = "" if f.default is None or kind is bool else f" (default: {_said(f)})"
+                texts.setdefault(f.metadata["help"] + standard, []).append(method)
+        help = "; ".join(f"{', '.join(methods)}: {text}" for text, methods in texts.items()) + "."
+        if kind is bool:  # a flag that turns the default round
+            default = f.default
+            found.append((f"no_{name}" if default else name, Annotated[bool, FlagCreatePairsOff,
+                          tyro.conf.arg(help=f"Do not: {help}" if default else help)], False))
+        else:
+            found.append((name, Annotated[kind | None, tyro.conf.arg(
+                help=help, help_behavior_hint="", metavar=_metavar(kind))], None))
+    return make_dataclass("MethodOptions", found)
 
 
+def _said(f):
+    return " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f"{f.default}"
+
+
+def _metavar(kind):
+    """How the values of an option look in --help."""
+    words = {int: "INT", float: "FLOAT", str: "NAME"}
+    of = next((k for k in (get_args(kind) or (kind,)) if k in words), str)
+    return f"{words[of]} [{words[of]} ...]" if getattr(kind, "__origin__", None) else words[of]
+
+
+Flags, MethodOptions = _flags(), _options()
 Out = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Trace = Positional[Annotated[Path | None, tyro.conf.arg(
     metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
@@ -76,24 +112,28 @@ def demo(out: Out = Path("runs/demo"),
     if "dsr" in histories:
         print("\nWhere DSR left its weights:\n")
         print(report.by_tensor(histories["dsr"]))
-    _print_figures(report.plot(histories, out))
+    _print_figures(figures.plot(histories, out))
 
 
-def train(flags: OmitArgPrefixes[Flags], out: Out | None = None, resume: bool = False) -> None:
+def train(flags: OmitArgPrefixes[Flags], method_options: OmitArgPrefixes[MethodOptions],
+          out: Out | None = None, resume: bool = False) -> None:
     """Train one network by one method; for example on CIFAR-10:
 
     minidsr train --data cifar10 --model wrn-16-1 --sparsity 0.9 --epochs 8 --out runs/a
 
     Args:
         flags: What to train, and how.
+        method_options: What is left out is the method's default.
         out: Run directory, for checkpoints and metrics (default: runs/DATA-MODEL-METHOD-SEED).
         resume: Go on with the run in the run directory. Flags that are left out, or have their
             default, are the run's own.
     """
-    config = Config(**vars(flags))
+    options = {name.removeprefix("no_"): value if value is not True else not name.startswith("no_")
+               for name, value in vars(method_options).items() if value not in (None, False)}
+    config = Config(**vars(flags), **options)
     out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
-    begun = resume and config.device == "auto" and (out / "config.json").exists()
-    _say_what_computes(_config_of(out) if begun else config)
+    begun = resume and config.device == "auto" and (out / directory.CONFIG).exists()
+    _say_what_computes(directory.read_config(out) if begun else config)
     history = run_training(config, out=out, resume=resume, progress=True)
     print()
     if history.setup["network"] != config.model:
@@ -114,13 +154,13 @@ def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
 
     Args:
         data_dir: Folder of the data set, if it has moved.
-        engine: im2col, sparse, or auto: sparse where it is faster.
+        engine: plain, blocked, sparse, or auto: sparse where it is faster.
         device: cpu, gpu or auto.
     """
-    config = replace(_config_of(run), engine=engine, device=device, tf32=False)
+    config = replace(directory.read_config(run), engine=engine, device=device, tf32=False)
     _say_what_computes(config)
     trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config, fresh=False)
-    trainer.load(run / "checkpoint.npz")
+    trainer.load(run / directory.CHECKPOINT)
     with threads(config.threads):
         loss, accuracy = evaluate(trainer.model, trainer.dataset)
     print(f"{run}: {config.model} trained by {config.method}, step {trainer.t} of "
@@ -131,11 +171,11 @@ def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
 
 def plot(run: Run) -> None:
     """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time."""
-    config = _config_of(run)
-    history = History.load(run / "metrics.jsonl")
+    config = directory.read_config(run)
+    history = History.load(run / directory.METRICS)
     if not history.epochs:
         raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
-    _print_figures(report.plot({config.method: history}, run / "figures"))
+    _print_figures(figures.plot({config.method: history}, run / directory.FIGURES))
 
 
 def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: str = "dense",
@@ -150,7 +190,7 @@ def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: st
         steps: Steps to measure, after two that do not count; the median is reported.
         method: Training method.
         sparsity: For a sparse method.
-        engine: im2col, sparse, or auto: sparse where it is faster.
+        engine: plain, blocked, sparse, or auto: sparse where it is faster.
         device: cpu, gpu or auto.
         tf32: On a GPU, round the factors of products to TF32, 10 bits.
         threads: Threads on the CPU (default: all cores).
@@ -180,11 +220,11 @@ def info(data_dir: str = "data", device: str = "auto") -> None:
             value = ", ".join(f"{key} {v}" for key, v in value.items())
         for line in value if isinstance(value, list) else [value]:
             print(f"{name:>12}  {line}")
-    for name in files.DATASETS:
+    for name in data.DATASETS:
         try:
-            found = files.load(name, data_dir)
+            found = data.load(name, data_dir)
             state = f"{len(found.train_y):,} training images, {len(found.test_y):,} test images"
-        except files.DataError as error:
+        except data.DataError as error:
             state = str(error)
         print(f"{name:>12}  {state}")
 
@@ -199,7 +239,7 @@ def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir:
         data_dir: Folder to put it in.
         url: Another address of the published files, such as a mirror's.
     """
-    print(f"{name}: {files.fetch(name, data_dir, url=url)}")
+    print(f"{name}: {fetch(name, data_dir, url=url)}")
 
 
 def verify(path: Trace = None, cases: int = 2000) -> None:
@@ -257,12 +297,6 @@ def main(argv=None):
         print("minidsr: interrupted", file=sys.stderr)
         return 130
     return 0
-
-
-def _config_of(run):
-    if not (run / "config.json").exists():
-        raise directory.CheckpointError(f"{run}: not a run directory, it has no config.json")
-    return read_config(run / "config.json")
 
 
 def _say_what_computes(config):

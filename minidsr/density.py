@@ -40,6 +40,14 @@ def uniform(sizes, sparsity):
     return [math.floor(density * size) for size in sizes]
 
 
+def check_density(sparsity, distribution):
+    """Raise ValueError unless free_counts() takes these."""
+    check_sparsity(sparsity)
+    if distribution not in DISTRIBUTIONS:
+        raise ValueError(f"unknown distribution {distribution!r}; choose one of: "
+                         f"{', '.join(DISTRIBUTIONS)}")
+
+
 def check_sparsity(sparsity):
     """Raise ValueError unless 0 <= sparsity < 1."""
     if not 0 <= sparsity < 1:

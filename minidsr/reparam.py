@@ -124,20 +124,20 @@ def apportion(K, weights, room):
     """
     if not 0 <= K <= sum(room):
         raise ValueError(f"cannot hand out {K} with room for {sum(room)}")
-    shares = [0] * len(room)
+    whole = [0] * len(room)
     while K:
-        open_ = [i for i in range(len(room)) if shares[i] < room[i]]
+        open_ = [i for i in range(len(room)) if whole[i] < room[i]]
         w = [Fraction(weights[i]) for i in open_]
         w = w if any(w) else [Fraction(room[i]) for i in open_]
         full = [i for i, w_i in zip(open_, w, strict=True) if K * w_i >= room[i] * sum(w)]
         if not full:
             for i, share in zip(open_, _largest_remainder(K, w), strict=True):
-                shares[i] = share
+                whole[i] = share
             break
         for i in full:
-            shares[i] = room[i]
+            whole[i] = room[i]
             K -= room[i]
-    return shares
+    return whole
 
 
 def grow_back(W, n, rng, avoid=()):
@@ -183,8 +183,8 @@ def check_arguments(tensors, H, N_p, delta):
 def _largest_remainder(K, weights):
     """Whole numbers with the sum K, each within 1 of its exact share of K."""
     quotas = [K * w / sum(weights) for w in weights]
-    shares = [math.floor(q) for q in quotas]
-    by_remainder = sorted(range(len(quotas)), key=lambda i: shares[i] - quotas[i])
-    for i in by_remainder[:K - sum(shares)]:
-        shares[i] += 1
-    return shares
+    whole = [math.floor(q) for q in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda i: whole[i] - quotas[i])
+    for i in by_remainder[:K - sum(whole)]:
+        whole[i] += 1
+    return whole

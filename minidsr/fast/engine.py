@@ -1,10 +1,15 @@
-"""Engines: what the layers compute with.
+"""Engines: what a network computes with.
 
-    im2col  matrix products over all positions, zeros included: NumPy, or CuPy on a GPU
-    sparse  loops over the free numbers that exist, compiled by Numba: on a CPU only. Tensors that
-            are not Sparse, and methods that need the gradient of all of θ, stay with im2col;
-            batch norm is compiled, too
-    auto    sparse for the tensors where it is faster; im2col where there is no Numba, or a GPU
+    plain    its layers, as they stand in nn/: whole-batch im2col, one expression for each formula.
+             The specification of the others, slow; NumPy, or CuPy on a GPU
+    blocked  matrix products over all positions, zeros included, by blocks that stay in the cache,
+             over threads: NumPy, or CuPy on a GPU
+    sparse   loops over the free numbers that exist, compiled by Numba: on a CPU only. Tensors that
+             are not Sparse, and methods that need the gradient of all of θ, stay with blocks;
+             batch norm is compiled, too
+    auto     sparse for the tensors where it is faster; blocked where there is no Numba, or a GPU
+
+use() is the one mechanism of all: it puts units (units.py) in the place of layers.
 """
 
 from importlib.util import find_spec
@@ -12,11 +17,19 @@ from importlib.util import find_spec
 import numpy as np
 
 from ..nn.base import Sequential
-from ..nn.layers import BatchNormReLU, Conv2d
+from ..nn.layers import BatchNorm, Conv2d, ReLU
 from ..parameters import Sparse
-from .units import join, part
+from .units import units
 
-ENGINES = ("auto", "im2col", "sparse")
+ENGINES = ("auto", "plain", "blocked", "sparse")
+
+
+def check_engine(name):
+    """Raise ValueError, with the choices, where `name` is no engine."""
+    if name == "im2col":
+        raise ValueError("engine im2col is called blocked now; plain is im2col as in a textbook")
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine {name!r}; choose one of: {', '.join(ENGINES)}")
 
 
 def choose_engine(name, device):
@@ -25,13 +38,14 @@ def choose_engine(name, device):
     Raises ValueError where the sparse engine was asked for and cannot be had. Compiles what is not
     yet compiled, and says so.
     """
-    if name not in ENGINES:
-        raise ValueError(f"unknown engine {name!r}; choose one of: {', '.join(ENGINES)}")
+    check_engine(name)
+    if name in ("plain", "blocked"):
+        return name
     fault = "it runs on a CPU, use --device cpu" if device == "gpu" else _numba_fault()
     if name == "sparse" and fault:
-        raise ValueError(f"--engine sparse: {fault}; or use --engine im2col")
-    if name == "im2col" or fault:
-        return "im2col"
+        raise ValueError(f"--engine sparse: {fault}; or use --engine blocked")
+    if fault:
+        return "blocked"
     _compile()
     return name
 
@@ -39,19 +53,22 @@ def choose_engine(name, device):
 def missed(name, device):
     """One line about what the choice of engine `name` costs here, or None."""
     if name == "auto" and device == "cpu" and _numba_fault():
-        return f"the sparse engine is off, im2col multiplies with the zeros, too: {_numba_fault()}"
+        return f"the sparse engine is off, zeros are multiplied with, too: {_numba_fault()}"
     return None
 
 
 def use(model, engine):
-    """Have the layers of `model` compute by `engine`, which choose_engine() returned; returns
+    """Have `model`, a Sequential, compute by `engine`, which choose_engine() returned; returns
     the model."""
-    for _, layer in model.walk():
-        layer.engine = engine
-    if engine == "im2col":
-        part(model)
+    if engine == "plain":
+        model.units = list(model.layers.values())
+    elif engine == "blocked":
+        model.units = units(model, lambda weight, geometry: False)
     else:
-        join(model)
+        from . import norm_loops, sparse_conv
+
+        always = engine == "sparse"
+        model.units = units(model, lambda *tensor: always or sparse_conv.pays(*tensor), norm_loops)
     return model
 
 
@@ -60,7 +77,7 @@ def _numba_fault():
     if find_spec("numba") is None:
         return "Numba is not installed (pip install 'minidsr[fast]')"
     try:
-        from . import sparse_conv  # noqa: F401
+        from . import compiled, norm_loops, sparse_conv  # noqa: F401
     except Exception as error:  # a Numba of another time than NumPy, no folder for its cache
         return f"Numba does not load ({' '.join(str(error).split())})"
     return None
@@ -75,6 +92,6 @@ def _compile():
         conv1, conv2 = (Conv2d(2, 2, 3, pad=1, rng=rng) for _ in range(2))
         conv1.weight, conv2.weight = (Sparse.random(conv.weight.value, 20, rng)
                                       for conv in (conv1, conv2))
-        model = use(Sequential(conv1=conv1, norm1=BatchNormReLU(2), conv2=conv2,
-                               norm2=BatchNormReLU(2)), "sparse")
+        model = use(Sequential(conv1=conv1, norm1=BatchNorm(2), relu1=ReLU(), conv2=conv2,
+                               norm2=BatchNorm(2), relu2=ReLU()), "sparse")
         model.backward(model.forward(np.ones((2, 2, 4, 4), np.float32), train=True))

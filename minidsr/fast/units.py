@@ -1,18 +1,187 @@
-"""Batch norm, ReLU and a sparse convolution in one, so that memory is passed over less often.
+"""Units: what computes in place of layers, by blocks, over threads, or with the free numbers only.
 
-Normalised images are not written to memory and read again: the convolution normalises them on the
-way into its planes, and the sums that the gradient of batch norm needs are taken where it puts the
-gradient down. The same numbers, to rounding, as one layer after the other.
+A unit has forward and backward like a layer, and takes parameters and statistics from the layer
+that it stands for. It chooses anew at each call how to multiply, since densities move.
+
+    Conv      a convolution: by blocks (blocked.py), or with the free numbers (sparse_conv.py)
+    Linear    the same for a linear layer
+    Norm      batch norm by chunks (norm.py), also compiled (norm_loops.py); with the ReLU behind it
+    NormConv  batch norm, ReLU and a sparse convolution in one
+    ReLU, Sum the rectifier and the addition of a residual block, over threads
+
+Normalised images need not be written to memory and read again: the convolution of a NormConv
+normalises them on the way into its planes, and the sums that the gradient of batch norm needs are
+taken where it puts the gradient down. The same numbers, to rounding, as one layer after the other.
 """
 
 import numpy as np
 
+from ..backend import get_xp
+from ..nn import layers
 from ..nn.base import Layer, Residual, Sequential
-from ..nn.layers import BatchNormReLU, Conv2d
+from ..parameters import Sparse
+from . import blocked, norm
+from .parallel import map_chunks, map_to_array, total
 
 
-class NormReLUConv(Layer):
-    """The layers `norm` and `conv` of a network, as one; apart where im2col convolves."""
+def units(layer, pays, norms=norm):
+    """What computes in place of `layer`: a list of units, in order.
+
+    pays   function (weight, Geometry) -> is it to be multiplied with its free numbers only?
+    norms  the module that passes over chunks for batch norm: norm, or norm_loops
+
+    Batch norm takes in the ReLU behind it, and a convolution both. Layers for which there is no
+    unit compute for themselves.
+    """
+    made = []
+    for part in _in_order(layer):
+        last = made[-1] if made else None
+        if type(part) is layers.Conv2d:
+            unit = Conv(part, pays)
+            if isinstance(last, Norm) and last.floor == 0:
+                unit = NormConv(made.pop(), unit)
+        elif type(part) is layers.Linear:
+            unit = Linear(part, pays)
+        elif type(part) is layers.BatchNorm:
+            unit = Norm(part, norms)
+        elif type(part) is layers.ReLU and isinstance(last, Norm) and last.floor != 0:
+            unit = Norm(made.pop().layer, norms, floor=0)
+        elif type(part) is layers.ReLU:
+            unit = ReLU()
+        elif type(part) is Residual:
+            unit = Sum.of(part, pays, norms)
+        else:
+            unit = part
+        made.append(unit)
+    return made
+
+
+def _in_order(layer):
+    """The layers inside of `layer`, one after the other; a Residual counts as one."""
+    if type(layer) is not Sequential:
+        return [layer]
+    return [inner for child in layer.layers.values() for inner in _in_order(child)]
+
+
+class Weighted(Layer):
+    """Stands for a layer with a `weight`, whose zeros may be left out."""
+
+    def __init__(self, layer, pays):
+        self.layer, self.pays, self.sparse = layer, pays, None
+
+    def sparse_conv(self, geometry):
+        """The convolution with the free numbers of the weight as it is now, or None where all of θ
+        multiplies: where it, or its gradient, is needed, or zeros are too few to gain."""
+        weight = self.layer.weight
+        if not isinstance(weight, Sparse) or weight.keep_dense_grad:
+            return None
+        if not self.pays(weight, geometry):
+            return None
+        from .sparse_conv import SparseConv
+
+        if self.sparse is None or not self.sparse.fits(weight.index, geometry):
+            self.sparse = SparseConv(weight.index, (*weight.shape, 1, 1)[:4], geometry)
+        return self.sparse
+
+
+class Conv(Weighted):
+    """Stands for a Conv2d."""
+
+    def geometry(self, x):
+        """How the taps lie in images like x."""
+        return blocked.Geometry.of(*x.shape[2:], self.layer.kernel, self.layer.stride,
+                                   self.layer.pad)
+
+    def forward(self, x, train=False):
+        weight, geometry = self.layer.weight, self.geometry(x)
+        sparse = self.sparse_conv(geometry)
+        self.cache = (x, geometry, sparse) if train else None
+        if sparse:
+            return sparse.forward(x, weight.value)                      # (N, F, OH, OW)
+        return blocked.forward(x, weight.theta(), geometry)
+
+    def backward(self, dy):
+        weight, (x, geometry, sparse), self.cache = self.layer.weight, self.cache, None
+        if sparse:
+            dx, weight.grad, *_ = sparse.backward(x, dy, weight.value)
+            return dx
+        dx, dw = blocked.backward(x, dy, weight.theta(), geometry)
+        weight.pull(dw)
+        return dx
+
+
+class Linear(Weighted):
+    """Stands for a Linear: to the free numbers, a row is an image of one pixel."""
+
+    PIXEL = blocked.Geometry.of(1, 1, 1, 1, 0)
+
+    def forward(self, x, train=False):
+        sparse = self.sparse_conv(self.PIXEL)
+        if not sparse:
+            self.cache = None
+            return self.layer.forward(x, train)
+        self.cache = (x, sparse) if train else None
+        y = sparse.forward(x[:, :, None, None], self.layer.weight.value)[:, :, 0, 0]
+        return y if self.layer.bias is None else y + self.layer.bias.theta()
+
+    def backward(self, dy):
+        if self.cache is None:
+            return self.layer.backward(dy)
+        weight, (x, sparse), self.cache = self.layer.weight, self.cache, None
+        if self.layer.bias is not None:
+            self.layer.bias.pull(dy.sum(0))
+        dx, weight.grad, *_ = sparse.backward(
+            x[:, :, None, None], dy[:, :, None, None], weight.value)
+        return dx[:, :, 0, 0]
+
+
+class Norm(Layer):
+    """Stands for a BatchNorm: y = max(scale * x + shift, floor). With floor 0, for a ReLU too."""
+
+    def __init__(self, layer, norms, floor=-np.inf):
+        self.layer, self.norms, self.floor = layer, norms, floor
+
+    def forward(self, x, train=False):
+        scale, shift, mean, rstd = self.affine(x, train)
+        floor = x.dtype.type(self.floor)
+        y = map_to_array(lambda x, out: self.norms.normalise(x, scale, shift, floor, out),
+                         _rows(x)).reshape(x.shape)
+        self.cache = (x, x if self.floor == -np.inf else y, mean, rstd) if train else None
+        return y
+
+    def affine(self, x, train):
+        """Scale, shift, mean and 1 / std, each (C,). In training the running statistics follow."""
+        layer = self.layer
+        mean, var = layer.running_mean, layer.running_var
+        if train:
+            rows, count = _rows(x), x.size // x.shape[1]
+            mean, var = norm.joined(map_chunks(
+                lambda chunk: self.norms.moments(rows[chunk]), len(x), get_xp(x)))
+            layer.running_mean, layer.running_var = norm.followed(
+                layer.running_mean, layer.running_var, mean, var, count / max(count - 1, 1),
+                layer.momentum)
+        return norm.affine(layer.weight.theta(), layer.bias.theta(), mean, var, layer.eps)
+
+    def backward(self, dy):
+        (x, y, mean, rstd), self.cache = self.cache, None
+        arrays, floor = (_rows(dy), _rows(x), _rows(y)), x.dtype.type(self.floor)
+        sums = map_chunks(lambda chunk: self.norms.gradient_sums(
+            *(a[chunk] for a in arrays), mean, floor), len(x), get_xp(x))
+        return self.gradient(dy, x, y, mean, rstd, *map(total, zip(*sums, strict=True)), floor)
+
+    def gradient(self, dy, x, y, mean, rstd, sum_dz, sum_dz_centred, floor):
+        """dx, and the gradients of weight and bias, given the sums of norm.gradient_sums()."""
+        dweight, dbias, scale, slope, shift = norm.gradient_factors(
+            self.layer.weight.theta(), mean, rstd, sum_dz, sum_dz_centred, x.size // x.shape[1])
+        self.layer.weight.pull(dweight)
+        self.layer.bias.pull(dbias)
+        return map_to_array(lambda dy, x, y, out: self.norms.gradient(
+            dy, x, y, scale, slope, shift, floor, out), _rows(dy), _rows(x), _rows(y)
+        ).reshape(x.shape)
+
+
+class NormConv(Layer):
+    """The units `norm`, with floor 0, and `conv` as one; apart where all of θ multiplies."""
 
     def __init__(self, norm, conv):
         self.norm, self.conv = norm, conv
@@ -24,46 +193,53 @@ class NormReLUConv(Layer):
             return self.conv.forward(self.norm.forward(x, train), train)
         scale, shift, mean, rstd = self.norm.affine(x, train)
         self.cache = (sparse, x, scale, shift, mean, rstd) if train else None
-        return sparse.forward(x, self.conv.weight.value, (scale, shift, self.norm.floor))
+        return sparse.forward(x, self.conv.layer.weight.value, (scale, shift, self.norm.floor))
 
     def backward(self, dy):
         if self.cache is None:
             return self.norm.backward(self.conv.backward(dy))
         (sparse, x, scale, shift, mean, rstd), self.cache = self.cache, None
-        dz, self.conv.weight.grad, *sums = sparse.backward(
-            x, dy, self.conv.weight.value, (scale, shift, self.norm.floor), mean)
+        weight = self.conv.layer.weight
+        dz, weight.grad, *sums = sparse.backward(
+            x, dy, weight.value, (scale, shift, self.norm.floor), mean)
         no_floor = x.dtype.type(-np.inf)  # dz is 0 already where y is at the floor
         return self.norm.gradient(dz, x, x, mean, rstd, *sums, no_floor)
 
 
-def join(layer):
-    """Have the layers inside of `layer` compute as one where they can."""
-    _each(layer, _pairs)
+class ReLU(layers.ReLU):
+    """A ReLU, over threads."""
+
+    def forward(self, x, train=False):
+        y = map_to_array(lambda x, out: get_xp(x).maximum(x, 0, out=out), x)
+        self.cache = (y,) if train else None
+        return y
+
+    def backward(self, dy):
+        (y,), self.cache = self.cache, None
+        return map_to_array(lambda dy, y, out: get_xp(y).multiply(dy, y > 0, out=out), dy, y)
 
 
-def part(layer):
-    """Have each layer inside of `layer` compute for itself again."""
-    _each(layer, list)
+class Sum(Residual):
+    """A Residual of units, added up over threads."""
+
+    @classmethod
+    def of(cls, block, pays, norms):
+        """What computes in place of the Residual `block`."""
+        before, body = Sequential(**block.before.layers), Sequential(**block.body.layers)
+        if block.shortcut is None:  # then only the body reads what batch norm returns
+            before, body = Sequential(), Sequential(**block.before.layers, **block.body.layers)
+        for part in (before, body):
+            part.units = units(part, pays, norms)
+        shortcut = None
+        if block.shortcut is not None:
+            shortcut = Sequential(shortcut=block.shortcut)
+            shortcut.units = units(shortcut, pays, norms)
+        return cls(before=before, body=body, shortcut=shortcut)
+
+    def add(self, x, y):
+        return map_to_array(lambda x, y, out: get_xp(x).add(x, y, out=out), x, y)
 
 
-def _each(layer, units):
-    """Set the units of every Sequential, by the function `units` of its layers."""
-    if isinstance(layer, Sequential):
-        layer.units = units(layer.layers.values())
-        for child in layer.layers.values():
-            _each(child, units)
-    elif isinstance(layer, Residual):
-        for child in (layer.before, layer.body, layer.shortcut):
-            _each(child, units)
-        if layer.shortcut is None:  # else two convolutions read what batch norm returns
-            layer.body.units = units([*layer.before.layers.values(), *layer.body.layers.values()])
-            layer.before.units = []
-
-
-def _pairs(layers):
-    units = []
-    for layer in layers:
-        if isinstance(layer, Conv2d) and units and isinstance(units[-1], BatchNormReLU):
-            layer = NormReLUConv(units.pop(), layer)
-        units.append(layer)
-    return units
+def _rows(x):
+    """x (N, C, ...) as (N, C, pixels)."""
+    return x.reshape(*x.shape[:2], -1)

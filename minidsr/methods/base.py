@@ -1,14 +1,16 @@
 """The interface of all methods, and what several of them share.
 
-The fields of a method are its options, by the names that train.Config gives them.
+A method's options are its fields: each one's default and help stand there, once. run.Config takes
+them from there, and so do the flags of `train`.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from typing import ClassVar
 
 from ..backend import get_xp, to_host_together
-from ..density import check_sparsity, free_counts
+from ..density import check_density, free_counts
 from ..parameters import Sparse, on_the_host
 from ..proof.invariants import OF_ANY_METHOD, InvariantError, violations
 from ..proof.trace import Reallocation, snapshot
@@ -16,33 +18,46 @@ from ..reparam import Report
 from ..schedules import cosine, reallocates
 from .exploration import Exploration
 
+TRAINING = ("epochs", "steps_per_epoch")  # fields that are no options: how long training is
+
+
+def option(default, help):
+    """A field with this default, and its text for `--help`."""
+    return field(default=default, metadata={"help": help})
+
+
+SPARSITY = 0.9, (
+    "share of the sparsifiable positions without a weight, in [0, 1) (paper: 0.5 to 0.9)")
+DISTRIBUTION = "uniform", (
+    "how the tensors share the weights at first (gradual: in the end): uniform (the DSR paper's), "
+    "er (Erdős–Rényi, SET's) or erk (with kernels, RigL's and ITOP's); all have the same total")
+
 
 @dataclass(kw_only=True, eq=False)
 class Method:
-    """Dense training as it is. Everything a method does happens in setup() and step()."""
+    """What every method does: everything happens in setup() and step().
 
-    # no annotations, so no options
-    budget = "conserved"  # what becomes of the number of free parameters; or shrinking, learned
-    sparse = False       # are weights Sparse, so that a structure can be given?
-    invariants = ()      # what must hold at each reallocation
-    check = True         # are they checked?
-    last = None          # the last Reallocation that was
-    structure = None     # {name of tensor: flat positions} to start with, instead of random ones
+    epochs, steps_per_epoch  the length of training
+    """
+
+    epochs: int = 200
+    steps_per_epoch: int = 500
+
+    # What becomes of the number of free parameters: conserved, shrinking; or learned, as a sparsity
+    budget_rule: ClassVar[str] = "conserved"
+    sparse: ClassVar[bool] = False     # are weights Sparse, so that a structure can be given?
+    invariants: ClassVar[tuple] = ()   # what must hold at each reallocation
+
+    check: bool = field(default=True, init=False)         # are the invariants checked?
+    last: Reallocation = field(default=None, init=False)  # the one before
+    structure: dict = field(default=None, init=False)     # {tensor: positions}, if not at random
 
     @classmethod
     def options(cls):
-        """The names of the options, which train.Config has too."""
-        return [field.name for field in fields(cls)]
+        """{name: field} of the options."""
+        return {f.name: f for f in fields(cls) if f.init and f.name not in TRAINING}
 
-    @classmethod
-    def from_config(cls, config, steps_per_epoch):
-        """The method that a train.Config asks for; None there is the default here."""
-        known = {"steps_per_epoch": steps_per_epoch}
-        given = {name: known[name] if name in known else getattr(config, name)
-                 for name in cls.options()}
-        return cls(**{name: value for name, value in given.items() if value is not None})
-
-    def network(self, name, image, classes):
+    def model_name(self, name, image, classes):
         """The name of the network to train where `name` is asked for; see models.build()."""
         return name
 
@@ -105,33 +120,32 @@ class Method:
 
 @dataclass(kw_only=True, eq=False)
 class Dynamic(Method):
-    """A sparse method that moves free numbers from time to time.
+    """A sparse method that moves free numbers from time to time."""
 
-    sparsity           share of the sparsifiable weights that stay zero
-    distribution       how tensors share the free numbers at first, see density.free_counts()
-    epochs, steps_per_epoch  the length of training
-    periods            steps between reallocations, one for each phase of training
-    period_milestones  where the next phase begins, as fractions of training
-    stop_epoch         nothing moves from the end of this epoch on (default: `stop` of training)
+    sparsity: float = option(*SPARSITY)
+    distribution: str = option(*DISTRIBUTION)
+    periods: tuple[int, ...] = option((25, 32, 64, 128), (
+        "steps between reallocations, one for each phase of training (paper: 100 200 400 800, in "
+        "100,000 steps; the default suits runs of a few thousand)"))
+    period_milestones: tuple[float, ...] = option((0.3, 0.6, 0.8), (
+        "where the next period begins, as fractions of training (paper: 0.125 0.4 0.7)"))
+    stop_epoch: int | None = option(None, (
+        "nothing is reallocated after this epoch (paper: 190 of 200; default: after 95 % of "
+        "training, gradual 80 %, itop at the end)"))
 
-    Defaults are the DSR paper's for WRN-28-2 on CIFAR-10.
-    """
-
-    sparsity: float = 0.9
-    distribution: str = "uniform"
-    epochs: int = 200
-    steps_per_epoch: int = 500
-    periods: tuple[int, ...] = (100, 200, 400, 800)
-    period_milestones: tuple[float, ...] = (0.125, 0.4, 0.7)
-    stop_epoch: int | None = None
-
-    sparse = True
-    invariants = OF_ANY_METHOD
-    stop = 0.95
+    sparse: ClassVar[bool] = True
+    invariants: ClassVar[tuple] = OF_ANY_METHOD
+    default_stop: ClassVar[float] = 0.95  # where nothing moves any more, as a fraction of training
 
     def __post_init__(self):
-        check_sparsity(self.sparsity)
-        self.total_steps = self.epochs * self.steps_per_epoch
+        check_density(self.sparsity, self.distribution)
+        if not self.periods or min(self.periods) < 1:
+            raise ValueError(f"periods must be at least 1 each, not {self.periods}")
+        if not (increasing(self.period_milestones)
+                and len(self.period_milestones) == len(self.periods) - 1):
+            raise ValueError("period_milestones must be increasing, within [0, 1], one fewer than "
+                             f"periods, not {self.period_milestones}")
+        self.total_steps, self.stop = self.epochs * self.steps_per_epoch, self.default_stop
         if self.stop_epoch is not None:
             if not 0 <= self.stop_epoch <= self.epochs:
                 raise ValueError(f"stop_epoch must be in 0..{self.epochs}, the number of epochs, "
@@ -235,3 +249,8 @@ def check_fraction(fraction):
     """Raise ValueError unless 0 <= fraction <= 1."""
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction must be in [0, 1], not {fraction}")
+
+
+def increasing(fractions):
+    """Are these fractions of training, each larger than the one before?"""
+    return all(a < b for a, b in zip((-1e-9, *fractions), (*fractions, 1 + 1e-9), strict=True))

@@ -18,24 +18,20 @@ import numpy as np
 
 from ..backend import get_xp, to_host_together
 from ..reparam import grow_back
-from .base import Dynamic, check_choice, check_not_negative
+from .base import Dynamic, check_choice, check_not_negative, option
 
 
 @dataclass(kw_only=True, eq=False)
 class DeepR(Dynamic):
-    """
-    alpha        α, the pull towards 0
-    temperature  T
-    variant      global, the paper's; or per-tensor, the DSR authors': every tensor grows what it
-                 lost, and not where it just died while other positions are empty
-
-    With momentum, drift and gradient go through it; the noise does not. It reports at the end of
+    """With momentum, drift and gradient go through it; the noise does not. It reports at the end of
     each period, and before the stop, what has moved since. After the stop it is plain SGD.
     """
 
-    alpha: float = 1e-5
-    temperature: float = 1e-8
-    variant: str = "global"
+    alpha: float = option(1e-5, "α, the pull towards 0")
+    temperature: float = option(1e-8, "T of the noise")
+    variant: str = option("global", (
+        "global, the paper's; or per-tensor, the DSR authors': every tensor grows what it lost, "
+        "and not where it just died while other positions are empty"))
 
     def __post_init__(self):
         super().__post_init__()

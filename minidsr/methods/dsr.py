@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..proof.invariants import OF_ANY_METHOD, OF_ONE
-from ..reparam import GROWTHS, check_arguments, reallocate
-from .base import Dynamic, check_choice
+from ..reparam import GROWTHS, LARGEST_H, SMALLEST_H, check_arguments, reallocate
+from .base import Dynamic, check_choice, option
 from .dsr_slices import check_whole, random_slices, reallocate_slices, slice_size
 
 PAPER_FRACTION = 20_000 / 145_139  # N_p for WRN-28-2 at sparsity 0.9, of its sparse weights
@@ -24,26 +24,31 @@ PAPER_FRACTION = 20_000 / 145_139  # N_p for WRN-28-2 at sparsity 0.9, of its sp
 
 @dataclass(kw_only=True, eq=False)
 class DSR(Dynamic):
-    """Defaults are the paper's for WRN-28-2 on CIFAR-10, 200 epochs of 500 steps.
+    """When Algorithm 1 is called, and with what."""
 
-    threshold      H at the start
-    target_pruned  N_p; None: 13.8 % of the sparse weights, the paper's share
-    tolerance      δ
-    keep_one       of a tensor wholly below H the largest weight stays; the paper has no such rule
-    growth         tensors share by: survivors (the paper); room, the opposite; or pruned, and
-                   nothing moves between tensors
-    granularity    weight; or slice: each k x k kernel slice moves as one, by its mean |w|
-    """
-
-    threshold: float = 1e-3
-    target_pruned: int | None = None
-    tolerance: float = 0.1
-    keep_one: bool = True
-    growth: str = "survivors"
-    granularity: str = "weight"
+    threshold: float = option(1e-3, (
+        "H at the start, the magnitude below which weights are pruned (paper: 1e-3)"))
+    target_pruned: int | None = option(None, (
+        "N_p, the weights to prune each time (paper: 20,000 for wrn-28-2 at sparsity 0.9, which is "
+        "13.8 % of its sparse weights; that share is the default)"))
+    tolerance: float = option(0.1, (
+        "δ; H moves when fewer than (1-δ) N_p or more than (1+δ) N_p were pruned (paper: 0.1)"))
+    keep_one: bool = option(True, "of a tensor wholly below H, keep the largest weight (paper: no)")
+    growth: str = option("survivors", (
+        "what a tensor's share of growth is proportional to: survivors (paper), room (its empty "
+        "positions, the opposite), or pruned (nothing moves between tensors)"))
+    granularity: str = option("weight", (
+        "what moves: weight, or slice, each k x k kernel slice as one, by its mean |w| (paper: "
+        "both)"))
 
     def __post_init__(self):
         super().__post_init__()
+        if not SMALLEST_H <= self.threshold <= LARGEST_H:
+            raise ValueError(f"threshold must be in [2^-126, 2^127], not {self.threshold}")
+        if self.target_pruned is not None and self.target_pruned < 1:
+            raise ValueError(f"target_pruned must be positive, not {self.target_pruned}")
+        if not 0 <= self.tolerance < 1:
+            raise ValueError(f"tolerance must be in [0, 1), not {self.tolerance}")
         check_choice("growth", self.growth, GROWTHS)
         check_choice("granularity", self.granularity, ("weight", "slice"))
         if self.granularity == "slice" and self.distribution != "uniform":

@@ -14,6 +14,7 @@ goes on from a trained dense network with --structure-from RUN --values final.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..density import free_counts
 from ..proof.invariants import OF_ANY_METHOD
@@ -23,13 +24,13 @@ from .base import Dynamic, Method, make_sparse, prune_smallest
 
 @dataclass(kw_only=True, eq=False)
 class Gradual(Dynamic):
-    """stop_epoch: the last pruning is before the end of this epoch (default: 0.8 of training, as in
-    the DSR authors' runs of 48 epochs)."""
+    """The last pruning is before the stop, by default at 0.8 of training, as in the DSR authors'
+    runs of 48 epochs."""
 
-    budget = "shrinking"
-    invariants = tuple(i for i in OF_ANY_METHOD
-                       if i.__name__ not in ("budget", "balance"))
-    stop = 0.8
+    budget_rule: ClassVar[str] = "shrinking"
+    invariants: ClassVar[tuple] = tuple(i for i in OF_ANY_METHOD
+                                        if i.__name__ not in ("budget", "balance"))
+    default_stop: ClassVar[float] = 0.8
 
     def setup(self, model, rng):
         """Raises ValueError where no step of this training is due."""

@@ -11,27 +11,103 @@ that no position is empty, so nothing can move. Hashes take no memory.
 
 from dataclasses import dataclass
 
-from ..density import check_sparsity, free_counts
-from ..parameters import Hashed, Tied
-from .base import Method, check_choice
+import numpy as np
+
+from ..backend import get_xp
+from ..density import check_density, free_counts
+from ..parameters import Parameterization, Sparse, index_dtype
+from .base import DISTRIBUTION, SPARSITY, Method, check_choice, option
+
+
+class Hashed(Parameterization):
+    """m free numbers in `size` positions: θ_i = sign_i * value[bucket_i] (Chen et al. 2015).
+
+    bucket and sign are hashes of the position i, each by its half of `key` (2,) uint32. They are
+    computed when they are needed and take no memory. Without free numbers, θ is 0.
+    """
+
+    stored = ("key", "value", "velocity")
+
+    def __init__(self, shape, value, key):
+        super().__init__(shape, value)
+        self.key = key
+
+    @classmethod
+    def random(cls, theta, count, rng):
+        """`count` free numbers, drawn from the entries of the dense array `theta`."""
+        key = get_xp(theta).asarray(rng.integers(2 ** 32, size=2, dtype=np.uint32))
+        return cls(theta.shape, Sparse.random(theta, count, rng).value, key)
+
+    @property
+    def bucket(self):
+        """Which free number each position takes: (size,) int64."""
+        h = _hash(self.size, self.key[:1]).astype(np.int64)
+        return (h * self.value.size) >> 32          # 0 <= h < 2^32, so 0 <= bucket < m
+
+    @property
+    def sign(self):
+        """1 or -1 for each position: (size,)."""
+        return 1 - 2 * (_hash(self.size, self.key[1:]) >> 31).astype(self.value.dtype)
+
+    def theta(self):
+        """Dense θ of `shape`, built anew at each call."""
+        if not self.value.size:
+            return get_xp(self.value).zeros(self.shape, self.value.dtype)
+        return (self.sign * self.value[self.bucket]).reshape(self.shape)
+
+    def pull(self, dtheta):
+        """Set grad from the gradient of θ: signed sums over the positions that share a number.
+
+        Added up in float64; on a GPU in no fixed order.
+        """
+        xp = get_xp(dtheta)
+        sums = xp.zeros(self.value.size, np.float64)
+        if len(sums):  # bincount would be as short; CuPy's waits for the GPU
+            xp.add.at(sums, self.bucket, (self.sign * dtheta.reshape(-1)).astype(np.float64))
+        self.grad = sums.astype(self.value.dtype)
+
+
+class Tied(Hashed):
+    """The same with a stored table `bucket` (size,), without signs: weights tied at random."""
+
+    stored = ("bucket", "value", "velocity")
+    bucket, sign = None, 1
+
+    def __init__(self, shape, value, bucket):
+        Parameterization.__init__(self, shape, value)
+        self.bucket = bucket
+
+    @classmethod
+    def random(cls, theta, count, rng):
+        """Balanced: each of `count` free numbers is used at as many positions, to within one."""
+        bucket = rng.permutation(theta.size) % max(1, count)
+        bucket = get_xp(theta).asarray(bucket.astype(index_dtype(theta.size)))
+        return cls(theta.shape, Sparse.random(theta, count, rng).value, bucket)
+
+
+def _hash(size, key):
+    """A hash of each position 0..size-1: (size,) uint32. The last steps of MurmurHash3 mix it."""
+    h = get_xp(key).arange(size, dtype=np.uint32) ^ key
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        h = (h ^ (h >> shift)) * np.uint32(factor)
+    return h ^ (h >> 16)
+
 
 VARIANTS = {"hash": Hashed, "balanced": Tied}
 
 
 @dataclass(kw_only=True, eq=False)
 class HashedNet(Method):
-    """
-    sparsity, distribution  how many free numbers the tensors get, see base.Dynamic
-    variant                 hash, the paper's; or balanced, the DSR authors': a stored table that
-                            uses all numbers equally often, without signs
-    """
+    """Sparsity and distribution say how many free numbers the tensors get."""
 
-    sparsity: float = 0.9
-    distribution: str = "uniform"
-    variant: str = "hash"
+    sparsity: float = option(*SPARSITY)
+    distribution: str = option(*DISTRIBUTION)
+    variant: str = option("hash", (
+        "hash, the paper's; or balanced, the DSR authors': a stored table that uses all numbers "
+        "equally often, without signs"))
 
     def __post_init__(self):
-        check_sparsity(self.sparsity)
+        check_density(self.sparsity, self.distribution)
         check_choice("variant of hashed", self.variant, VARIANTS)
 
     def setup(self, model, rng):

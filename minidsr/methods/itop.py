@@ -14,31 +14,29 @@ comparing. DSR moves weights more often, and between tensors.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..reparam import grow_back
-from .base import Dynamic, check_choice, check_fraction, grow_largest, prune_smallest
+from .base import Dynamic, check_choice, check_fraction, grow_largest, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)
 class ITOP(Dynamic):
-    """
-    fraction  of its free numbers, that each tensor replaces at first
-    interval  ΔT; None: a 65th of training, the paper's 1,500 of 97,750 steps (4,000 with rigl);
-              but at least 100 steps, or a fifth of training if that is less
-    variant   how it grows: set or rigl; unlike in rigl.py, SGD takes its step before
+    """It has base.Dynamic's other options, but no periods."""
 
-    It has base.Dynamic's other options, but no periods.
-    """
+    fraction: float = option(0.5, "share of its weights that a tensor replaces at first")
+    interval: int | None = option(None, (
+        "steps between reallocations (its paper: 1,500 of 97,750, with rigl 4,000; default: a 65th "
+        "of training, but at least 100 steps, or a fifth of training if that is less)"))
+    variant: str = option("set", (
+        "how it grows: set or rigl; unlike in rigl.py, SGD takes its step before"))
 
-    fraction: float = 0.5
-    interval: int | None = None
-    variant: str = "set"
-
-    stop = 1
+    default_stop: ClassVar[float] = 1
 
     @classmethod
     def options(cls):
-        return [name for name in super().options() if not name.startswith("period")]
+        periods = ("periods", "period_milestones")
+        return {name: field for name, field in super().options().items() if name not in periods}
 
     def __post_init__(self):
         super().__post_init__()

@@ -14,14 +14,14 @@ between tensors.
 
 from dataclasses import dataclass
 
-from .base import Dynamic, check_fraction, grow_largest, prune_smallest
+from .base import Dynamic, check_fraction, grow_largest, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)
 class RigL(Dynamic):
-    """fraction: of its free numbers, that each tensor replaces at first."""
+    """Where weights move, SGD takes no step."""
 
-    fraction: float = 0.3
+    fraction: float = option(0.3, "share of its weights that a tensor replaces at first")
 
     def __post_init__(self):
         super().__post_init__()

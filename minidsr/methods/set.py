@@ -16,19 +16,17 @@ from dataclasses import dataclass
 
 from ..backend import get_xp
 from ..reparam import grow_back
-from .base import Dynamic, check_choice, check_fraction, prune_smallest, whole
+from .base import Dynamic, check_choice, check_fraction, option, prune_smallest, whole
 
 
 @dataclass(kw_only=True, eq=False)
 class SET(Dynamic):
-    """
-    fraction  ζ
-    variant   sign, the paper's; or magnitude, the DSR authors': the ζ m smallest |w|, and nothing
-              grows where it was just pruned while other positions are empty
-    """
+    """Each tensor replaces the fraction ζ of its weights."""
 
-    fraction: float = 0.3
-    variant: str = "sign"
+    fraction: float = option(0.3, "ζ, the share of its weights that a tensor replaces each time")
+    variant: str = option("sign", (
+        "sign, the paper's; or magnitude, the DSR authors': the ζ m smallest |w|, and nothing "
+        "grows where it was just pruned while other positions are empty"))
 
     def __post_init__(self):
         super().__post_init__()

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 
 from ..backend import get_xp, to_host_together
 from ..reparam import apportion
-from .base import Dynamic, check_fraction, grow_largest, prune_smallest
+from .base import Dynamic, check_fraction, grow_largest, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)
 class SNFS(Dynamic):
-    """fraction: of its free numbers, that each tensor prunes at first."""
+    """V, the momentum of the dense gradient, belongs to the state of the method."""
 
-    fraction: float = 0.5
+    fraction: float = option(0.5, "share of its weights that a tensor prunes at first")
 
     def __post_init__(self):
         super().__post_init__()

@@ -10,22 +10,23 @@ values with DSR, and differs in that nothing moves.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from ..density import check_sparsity
-from .base import Method, make_sparse
+from ..density import check_density
+from .base import DISTRIBUTION, SPARSITY, Method, make_sparse, option
 
 
 @dataclass(kw_only=True, eq=False)
 class Static(Method):
-    """A random structure, fixed for good. For the options see base.Dynamic."""
+    """A random structure, fixed for good."""
 
-    sparsity: float = 0.9
-    distribution: str = "uniform"
+    sparsity: float = option(*SPARSITY)
+    distribution: str = option(*DISTRIBUTION)
 
-    sparse = True
+    sparse: ClassVar[bool] = True
 
     def __post_init__(self):
-        check_sparsity(self.sparsity)
+        check_density(self.sparsity, self.distribution)
 
     def setup(self, model, rng):
         super().setup(model, rng)

@@ -18,23 +18,21 @@ import numpy as np
 
 from ..density import check_sparsity, free_counts
 from ..nn import models
-from .base import Method
+from .base import SPARSITY, Method, option
 
 
 @dataclass(kw_only=True, eq=False)
 class ThinDense(Method):
-    """
-    sparsity  of the sparse network whose budget it has
-    bitmask   is one bit for each position that may be sparse added to the budget?
-    """
+    """The sparsity is that of the sparse network whose budget it has."""
 
-    sparsity: float = 0.9
-    bitmask: bool = False
+    sparsity: float = option(*SPARSITY)
+    bitmask: bool = option(False, (
+        "add the memory of a bit for each sparsifiable weight to the budget"))
 
     def __post_init__(self):
         check_sparsity(self.sparsity)
 
-    def network(self, name, image, classes):
+    def model_name(self, name, image, classes):
         def build(name):
             return models.build(name, image=image, classes=classes, rng=np.random.default_rng(0))
 

@@ -1,7 +1,6 @@
 """Networks as trees of layers: what all layers share, and the two layers that hold others."""
 
-from ..backend import get_xp, to_device, to_host_together
-from ..fast.parallel import map_to_array
+from ..backend import to_device, to_host_together
 from ..parameters import move
 
 
@@ -11,8 +10,19 @@ class Layer:
     parameters = ()     # names of the attributes that hold parameterizations
     statistics = ()     # names of the attributes that hold arrays which are not trained
     sparsifiable = False  # may a method make `weight` sparse?
-    engine = "im2col"   # what computes: engine.py
-    cache = None
+    cache = None        # what backward needs, after a forward with train=True
+
+    def forward(self, x, train=False):
+        """The output y for a batch x. With train=True, backward() may follow."""
+        raise NotImplementedError
+
+    def backward(self, dy):
+        """The gradient dx, given dy; leaves the gradients of the parameters in them (`grad`)."""
+        raise NotImplementedError
+
+    def outputs(self, x, name=""):
+        """Yields (name, output) of each layer inside, in order, as in forward(x, train=True)."""
+        yield name, self.forward(x, train=True)
 
     def children(self):
         """{name: layer}"""
@@ -85,7 +95,7 @@ class Sequential(Layer):
 
     def __init__(self, **layers):
         self.layers = layers
-        self.units = list(layers.values())  # what computes in turn; fused.py joins some
+        self.units = list(layers.values())  # what computes; fast.engine puts others in their place
 
     def children(self):
         return self.layers
@@ -99,6 +109,13 @@ class Sequential(Layer):
         for unit in reversed(self.units):
             dy = unit.backward(dy)
         return dy
+
+    def outputs(self, x, name=""):
+        y = x
+        for key, layer in self.layers.items():
+            inside = layer.outputs(y, f"{name}.{key}" if name else key)
+            for inner, y in inside:
+                yield inner, y
 
 
 class Residual(Layer):
@@ -121,15 +138,26 @@ class Residual(Layer):
     def forward(self, x, train=False):
         h = self.before.forward(x, train)
         y = self.body.forward(h, train)
-        return add(y, x if self.shortcut is None else self.shortcut.forward(h, train))
+        return self.add(y, x if self.shortcut is None else self.shortcut.forward(h, train))
 
     def backward(self, dy):
         dh = self.body.backward(dy)
         if self.shortcut is None:
-            return add(self.before.backward(dh), dy)
-        return self.before.backward(add(dh, self.shortcut.backward(dy)))
+            return self.add(self.before.backward(dh), dy)
+        return self.before.backward(self.add(dh, self.shortcut.backward(dy)))
 
+    def outputs(self, x, name=""):
+        h = x
+        for inner, h in self.before.outputs(x, name):
+            yield inner, h
+        y = h
+        for inner, y in self.body.outputs(h, name):
+            yield inner, y
+        if self.shortcut is not None:
+            for inner, x in self.shortcut.outputs(h, f"{name}.shortcut"):
+                yield inner, x
+        yield name, self.add(y, x)
 
-def add(x, y):
-    """x + y, a new array."""
-    return map_to_array(lambda x, y, out: get_xp(x).add(x, y, out=out), x, y)
+    def add(self, x, y):
+        """x + y, a new array."""
+        return x + y

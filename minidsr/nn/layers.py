@@ -13,33 +13,12 @@ Columns are not cached but built again: they are k*k times the activations.
 import numpy as np
 
 from ..backend import get_xp
-from ..fast import blocked, norm
-from ..fast.parallel import map_chunks, map_to_array, total
-from ..parameters import Dense, Sparse
+from ..parameters import Dense
+from . import im2col
 from .base import Layer, Residual, Sequential  # noqa: F401  part of this module's names
 
 
-class Weighted(Layer):
-    """A layer with a `weight`, whose zeros the sparse engine may leave out."""
-
-    _sparse_conv = None
-
-    def sparse_conv(self, geometry):
-        """The sparse engine's convolution for the weight's structure, or None where im2col
-        multiplies: where all of θ or its gradient is needed, or zeros are too few to gain."""
-        weight = self.weight
-        if self.engine == "im2col" or not isinstance(weight, Sparse) or weight.keep_dense_grad:
-            return None
-        from ..fast.sparse_conv import SparseConv, pays
-
-        if self.engine == "auto" and not pays(weight, geometry):
-            return None
-        if self._sparse_conv is None or not self._sparse_conv.fits(weight.index, geometry):
-            self._sparse_conv = SparseConv(weight.index, (*weight.shape, 1, 1)[:4], geometry)
-        return self._sparse_conv
-
-
-class Conv2d(Weighted):
+class Conv2d(Layer):
     """y[n, f] = sum over c, ky, kx of weight[f, c, ky, kx] * x[n, c], shifted. No bias."""
 
     parameters = ("weight",)
@@ -52,28 +31,17 @@ class Conv2d(Weighted):
         self.weight = Dense(rng.normal(0, std, (c_out, c_in, kernel, kernel)).astype(dtype))
 
     def forward(self, x, train=False):
-        geometry = self.geometry(x)
-        sparse = self.sparse_conv(geometry)
-        self.cache = (x, geometry, sparse) if train else None
-        if sparse:
-            return sparse.forward(x, self.weight.value)                 # (N, F, OH, OW)
-        return blocked.forward(x, self.weight.theta(), geometry)
-
-    def geometry(self, x):
-        """How the taps lie in images like x."""
-        return blocked.Geometry.of(*x.shape[2:], self.kernel, self.stride, self.pad)
+        self.cache = (x,) if train else None
+        return im2col.forward(x, self.weight.theta(), self.stride, self.pad)  # (N, F, OH, OW)
 
     def backward(self, dy):
-        (x, geometry, sparse), self.cache = self.cache, None
-        if sparse:
-            dx, self.weight.grad, *_ = sparse.backward(x, dy, self.weight.value)
-            return dx
-        dx, dw = blocked.backward(x, dy, self.weight.theta(), geometry)
+        (x,), self.cache = self.cache, None
+        dx, dw = im2col.backward(x, dy, self.weight.theta(), self.stride, self.pad)
         self.weight.pull(dw)
         return dx
 
 
-class Linear(Weighted):
+class Linear(Layer):
     """y = x weight^T + bias, for x (N, C) and weight (F, C)."""
 
     def __init__(self, c_in, c_out, *, bias=True, rng, dtype=np.float32, sparsifiable=True):
@@ -85,38 +53,32 @@ class Linear(Weighted):
         self.bias = Dense(np.zeros(c_out, dtype)) if bias else None
 
     def forward(self, x, train=False):
-        sparse = self.sparse_conv(blocked.Geometry.of(1, 1, 1, 1, 0))
-        self.cache = (x, sparse) if train else None
-        if sparse:
-            y = sparse.forward(x[:, :, None, None], self.weight.value)[:, :, 0, 0]
-        else:
-            y = x @ self.weight.theta().T                               # (N, F)
+        self.cache = (x,) if train else None
+        y = x @ self.weight.theta().T                                   # (N, F)
         return y if self.bias is None else y + self.bias.theta()
 
     def backward(self, dy):
-        (x, sparse), self.cache = self.cache, None
+        (x,), self.cache = self.cache, None
         if self.bias is not None:
             self.bias.pull(dy.sum(0))
-        if sparse:
-            dx, self.weight.grad, *_ = sparse.backward(
-                x[:, :, None, None], dy[:, :, None, None], self.weight.value)
-            return dx[:, :, 0, 0]
         self.weight.pull(dy.T @ x)
         return dy @ self.weight.theta()
 
 
 class BatchNorm(Layer):
-    """Per channel: (x - mean) / sqrt(var + eps) * weight + bias, for x (N, C) or (N, C, H, W).
+    """y = weight x̂ + bias, x̂ = (x - mean) / sqrt(var + eps), per channel of x (N, C, ...).
 
     In training, mean and variance are the batch's, and the running ones move a tenth of the way
-    (Ioffe & Szegedy 2015). Otherwise the running ones are used.
+    (Ioffe & Szegedy 2015). Otherwise the running ones are used. Backward, with dx̂ = weight dy and
+    means over all but the channels:
+
+        dx = (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)) / sqrt(var + eps),  dweight = Σ dy x̂,  dbias = Σ dy
     """
 
     parameters = ("weight", "bias")
     statistics = ("running_mean", "running_var")
     eps = 1e-5
     momentum = 0.1
-    floor = -np.inf  # the least value of the output
 
     def __init__(self, channels, *, dtype=np.float32):
         self.weight = Dense(np.ones(channels, dtype))
@@ -125,69 +87,43 @@ class BatchNorm(Layer):
         self.running_var = np.ones(channels, dtype)
 
     def forward(self, x, train=False):
-        scale, shift, mean, rstd = self.affine(x, train)
-        floor = x.dtype.type(self.floor)
-        y = map_to_array(lambda x, out: self._norm().normalise(x, scale, shift, floor, out),
-                         _rows(x)).reshape(x.shape)
-        self.cache = (x, x if self.floor == -np.inf else y, mean, rstd) if train else None
-        return y
-
-    def affine(self, x, train):
-        """What y = max(scale * x + shift, floor) needs, and backward: scale, shift, mean and
-        1 / std, each (C,). In training the running statistics follow."""
-        mean, var = self.running_mean, self.running_var
+        mean, var = self.running_mean, self.running_var                 # (C,)
         if train:
-            rows, count = _rows(x), x.size // x.shape[1]
-            mean, var = norm.joined(map_chunks(
-                lambda chunk: self._norm().moments(rows[chunk]), len(x), get_xp(x)))
-            self.running_mean, self.running_var = norm.followed(
-                self.running_mean, self.running_var, mean, var, count / max(count - 1, 1),
-                self.momentum)
-        return norm.affine(self.weight.theta(), self.bias.theta(), mean, var, self.eps)
+            mean = _mean(x)
+            var = _mean((x - _beside(mean, x)) ** 2)
+            self._follow(mean, var, x.size // x.shape[1])
+        rstd = _beside(1 / get_xp(x).sqrt(var + self.eps), x)           # (C, 1, 1)
+        x_hat = (x - _beside(mean, x)) * rstd
+        self.cache = (x_hat, rstd) if train else None
+        return _beside(self.weight.theta(), x) * x_hat + _beside(self.bias.theta(), x)
 
     def backward(self, dy):
-        (x, y, mean, rstd), self.cache = self.cache, None
-        arrays, floor = (_rows(dy), _rows(x), _rows(y)), x.dtype.type(self.floor)
-        sums = map_chunks(lambda chunk: self._norm().gradient_sums(
-            *(a[chunk] for a in arrays), mean, floor), len(x), get_xp(x))
-        return self.gradient(dy, x, y, mean, rstd, *map(total, zip(*sums, strict=True)), floor)
+        (x_hat, rstd), self.cache = self.cache, None
+        count = dy.size // dy.shape[1]
+        self.weight.pull(_mean(dy * x_hat) * count)
+        self.bias.pull(_mean(dy) * count)
+        dx_hat = _beside(self.weight.theta(), dy) * dy
+        return rstd * (dx_hat - _beside(_mean(dx_hat), dy)
+                       - x_hat * _beside(_mean(dx_hat * x_hat), dy))
 
-    def gradient(self, dy, x, y, mean, rstd, sum_dz, sum_dz_centred, floor):
-        """dx, and the gradients of weight and bias, given the sums of norm.gradient_sums()."""
-        dweight, dbias, scale, slope, shift = norm.gradient_factors(
-            self.weight.theta(), mean, rstd, sum_dz, sum_dz_centred, x.size // x.shape[1])
-        self.weight.pull(dweight)
-        self.bias.pull(dbias)
-        return map_to_array(lambda dy, x, y, out: self._norm().gradient(
-            dy, x, y, scale, slope, shift, floor, out), _rows(dy), _rows(x), _rows(y)
-        ).reshape(x.shape)
-
-    def _norm(self):
-        """The module that computes: norm, or norm_loops, which is compiled."""
-        if self.engine == "im2col":
-            return norm
-        from ..fast import norm_loops
-
-        return norm_loops
-
-
-class BatchNormReLU(BatchNorm):
-    """Batch norm and max(y, 0) in one pass over memory; the same numbers as one after the other."""
-
-    floor = 0
+    def _follow(self, mean, var, count):
+        """Move the running statistics towards a batch's, of `count` numbers a channel."""
+        unbiased = var * (count / max(count - 1, 1))
+        self.running_mean = self.running_mean + self.momentum * (mean - self.running_mean)
+        self.running_var = self.running_var + self.momentum * (unbiased - self.running_var)
 
 
 class ReLU(Layer):
     """y = max(x, 0)."""
 
     def forward(self, x, train=False):
-        y = map_to_array(lambda x, out: get_xp(x).maximum(x, 0, out=out), x)
-        self.cache = y if train else None
+        y = get_xp(x).maximum(x, 0)
+        self.cache = (y,) if train else None
         return y
 
     def backward(self, dy):
-        y, self.cache = self.cache, None
-        return map_to_array(lambda dy, y, out: get_xp(y).multiply(dy, y > 0, out=out), dy, y)
+        (y,), self.cache = self.cache, None
+        return dy * (y > 0)
 
 
 class MaxPool2d(Layer):
@@ -269,6 +205,12 @@ def softmax_cross_entropy(logits, labels):
     return loss, dlogits / len(labels)
 
 
-def _rows(x):
-    """x (N, C, ...) as (N, C, pixels)."""
-    return x.reshape(*x.shape[:2], -1)
+def _mean(x):
+    """The mean of each channel of x (N, C, ...): (C,). Summed up in float64, as adding ones in
+    float32 stops at 2^24."""
+    return x.mean((0, *range(2, x.ndim)), dtype=np.float64).astype(x.dtype)
+
+
+def _beside(v, x):
+    """v (C,), shaped such that it meets the channels of x (N, C, ...): (C, 1, 1) for images."""
+    return v.reshape(-1, *[1] * (x.ndim - 2))

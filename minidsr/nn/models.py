@@ -11,7 +11,6 @@ import numpy as np
 
 from .layers import (
     BatchNorm,
-    BatchNormReLU,
     Conv2d,
     Flatten,
     GlobalAvgPool,
@@ -74,8 +73,8 @@ def lenet_300_100(width=1, *, rng, inputs=784, classes=10, dtype=np.float32):
     kind = {"bias": False, "rng": rng, "dtype": dtype}
     return Sequential(
         flatten=Flatten(),
-        fc1=Linear(inputs, first, **kind), bn1=BatchNormReLU(first, dtype=dtype),
-        fc2=Linear(first, second, **kind), bn2=BatchNormReLU(second, dtype=dtype),
+        fc1=Linear(inputs, first, **kind), bn1=BatchNorm(first, dtype=dtype), relu1=ReLU(),
+        fc2=Linear(first, second, **kind), bn2=BatchNorm(second, dtype=dtype), relu2=ReLU(),
         fc3=Linear(second, classes, **kind), bn3=BatchNorm(classes, dtype=dtype))
 
 
@@ -91,11 +90,11 @@ def small_cnn(width=1, *, rng, channels=3, classes=10, dtype=np.float32):
 
     return Sequential(
         conv1=conv(channels, a, stride=2, sparsifiable=False),
-        bn1=BatchNormReLU(a, dtype=dtype),
-        conv2=conv(a, b), bn2=BatchNormReLU(b, dtype=dtype), pool2=MaxPool2d(2),
-        conv3=conv(b, b), bn3=BatchNormReLU(b, dtype=dtype),
-        conv4=conv(b, c), bn4=BatchNormReLU(c, dtype=dtype), pool4=MaxPool2d(2),
-        conv5=conv(c, c), bn5=BatchNormReLU(c, dtype=dtype),
+        bn1=BatchNorm(a, dtype=dtype), relu1=ReLU(),
+        conv2=conv(a, b), bn2=BatchNorm(b, dtype=dtype), relu2=ReLU(), pool2=MaxPool2d(2),
+        conv3=conv(b, b), bn3=BatchNorm(b, dtype=dtype), relu3=ReLU(),
+        conv4=conv(b, c), bn4=BatchNorm(c, dtype=dtype), relu4=ReLU(), pool4=MaxPool2d(2),
+        conv5=conv(c, c), bn5=BatchNorm(c, dtype=dtype), relu5=ReLU(),
         pool5=GlobalAvgPool(), fc=Linear(c, classes, rng=rng, dtype=dtype, sparsifiable=False))
 
 
@@ -114,7 +113,7 @@ def wide_resnet(depth, width, *, rng, channels=3, classes=10, dtype=np.float32):
             blocks[f"block{i}"] = _block(c_out, c_out, 1, rng, dtype)
         model[f"group{group}"] = Sequential(**blocks)
     return Sequential(
-        **model, bn=BatchNormReLU(widths[-1], dtype=dtype), pool=GlobalAvgPool(),
+        **model, bn=BatchNorm(widths[-1], dtype=dtype), relu=ReLU(), pool=GlobalAvgPool(),
         fc=Linear(widths[-1], classes, rng=rng, dtype=dtype, sparsifiable=False))
 
 
@@ -125,9 +124,9 @@ def _block(c_in, c_out, stride, rng, dtype):
         return Conv2d(c_in, c_out, kernel, pad=kernel // 2, rng=rng, dtype=dtype, **options)
 
     return Residual(
-        before=Sequential(bn1=BatchNormReLU(c_in, dtype=dtype)),
-        body=Sequential(conv1=conv(c_in, 3, stride=stride),
-                        bn2=BatchNormReLU(c_out, dtype=dtype), conv2=conv(c_out, 3)),
+        before=Sequential(bn1=BatchNorm(c_in, dtype=dtype), relu1=ReLU()),
+        body=Sequential(conv1=conv(c_in, 3, stride=stride), bn2=BatchNorm(c_out, dtype=dtype),
+                        relu2=ReLU(), conv2=conv(c_out, 3)),
         shortcut=None if c_in == c_out and stride == 1
         else conv(c_in, 1, stride=stride, sparsifiable=False))
 
@@ -141,7 +140,7 @@ def resnet50(width=1, *, rng, channels=3, classes=1000, dtype=np.float32):
     c_in, *middle = _scaled(CHANNELS["resnet50"], width)
     model = {"conv1": Conv2d(channels, c_in, 7, stride=2, pad=3, rng=rng, dtype=dtype,
                              sparsifiable=False),
-             "bn1": BatchNormReLU(c_in, dtype=dtype),
+             "bn1": BatchNorm(c_in, dtype=dtype), "relu1": ReLU(),
              "pool1": MaxPool2d(3, stride=2, pad=1)}
     for group, (blocks, c_mid) in enumerate(zip((3, 4, 6, 3), middle, strict=True), start=1):
         named = {}
@@ -163,8 +162,8 @@ def _bottleneck(c_in, c_mid, stride, rng, dtype):
 
     c_out = 4 * c_mid
     body = Sequential(
-        conv1=conv(c_in, c_mid, 1), bn1=BatchNormReLU(c_mid, dtype=dtype),
-        conv2=conv(c_mid, c_mid, 3, stride=stride), bn2=BatchNormReLU(c_mid, dtype=dtype),
+        conv1=conv(c_in, c_mid, 1), bn1=BatchNorm(c_mid, dtype=dtype), relu1=ReLU(),
+        conv2=conv(c_mid, c_mid, 3, stride=stride), bn2=BatchNorm(c_mid, dtype=dtype), relu2=ReLU(),
         conv3=conv(c_mid, c_out, 1), bn3=BatchNorm(c_out, dtype=dtype))
     shortcut = None if c_in == c_out and stride == 1 else Sequential(
         conv=conv(c_in, c_out, 1, stride=stride, sparsifiable=False),

@@ -9,7 +9,6 @@ import numpy as np
 from ..backend import choose_device, device_bytes, to_device, use_tf32
 from ..fast.engine import choose_engine, use
 from ..fast.parallel import threads
-from ..methods import METHODS
 from ..nn import models
 from ..nn.layers import softmax_cross_entropy
 from ..nn.sgd import SGD
@@ -27,8 +26,8 @@ def measure(config, steps):
     device, rng = choose_device(config.device), np.random.default_rng(config.seed)
     use_tf32(config.tf32, device)
     image = (1, 28, 28) if config.model.startswith("lenet") else (3, 32, 32)
-    method = METHODS[config.method].from_config(config, steps_per_epoch=500)
-    network = method.network(config.model, image, 10)
+    method = config.build_method(steps_per_epoch=500)
+    network = method.model_name(config.model, image, 10)
     engine = choose_engine(config.engine, device)
     model = use(models.build(network, image=image, classes=10, rng=rng).to(device), engine)
     method.setup(model, rng)

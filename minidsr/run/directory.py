@@ -1,21 +1,107 @@
-"""Checkpoints and run directories: nothing lost, nothing overwritten, no pickle.
+"""One run on disk: what its files are called, what they hold, what identifies it. No pickle.
 
-A checkpoint is one .npz file: arrays as they are, everything else as JSON. The same state gives the
-same bytes. Files are replaced atomically: at any moment there is the old one or the new one, whole.
+    config.json      all hyperparameters, resolved     env.json     versions, BLAS, device, commit
+    metrics.jsonl    the records of history.py         figures/     what `plot` draws
+    checkpoint.npz   all that changes in training      lock         held by the process at work
+
+A checkpoint has arrays as they are, everything else as JSON. The same state gives the same bytes.
+Files are replaced atomically: at any moment there is the old one or the new one, whole.
 """
 
+import hashlib
 import json
 import os
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
-FORMAT = "minidsr-1"
+from ..backend import choose_device
+from .config import Config
+
+CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, FIGURES, LOCK = (
+    "config.json", "env.json", "metrics.jsonl", "checkpoint.npz", "figures", "lock")
+FORMAT = "minidsr-2"
+OLDER = "of an older version, which this one does not read; train the run again, in another folder"
+
+# What does not touch the results, except by rounding, and so may differ when a run is resumed.
+MAY_DIFFER = {"data_dir", "device", "tf32", "engine", "threads", "check", "checkpoint_seconds"}
 
 
 class CheckpointError(ValueError):
     """A checkpoint or run directory cannot be used; the message says why, in one line."""
+
+
+# --- what identifies a run
+
+
+def identity(config):
+    """What a checkpoint must agree in: in words, and a digest of all that determines results."""
+    values = {name: value for name, value in config.resolved().items() if name not in MAY_DIFFER}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return [config.model, config.method, config.data, digest[:16]]
+
+
+# --- config.json
+
+
+def write_config(run, config):
+    """Write config.json."""
+    write_json(run / CONFIG, {"format": FORMAT, **config.resolved()})
+
+
+def read_config(run):
+    """The Config of the run in the folder `run`. Raises CheckpointError, in one line."""
+    path = Path(run) / CONFIG
+    if not path.exists():
+        raise CheckpointError(f"{run}: not a run directory, it has no {CONFIG}")
+    try:
+        values = {key: tuple(value) if isinstance(value, list) else value
+                  for key, value in json.loads(path.read_text()).items()}
+        if values.pop("format", None) != FORMAT:
+            raise ValueError(OLDER)
+        known = {f.name for f in fields(Config)}
+        options = {name: values.pop(name) for name in values.keys() - known}
+        return Config(**values, options=options)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: not the config of a run ({error})") from None
+
+
+def settled(run, config):
+    """The config of the run in the folder `run`: its own if it was begun earlier.
+
+    What `config` leaves at its default is the run's. What does not touch the results may differ.
+    Raises CheckpointError for any other difference.
+    """
+    if not (run / CONFIG).exists():
+        return config
+    own, standard, changes = read_config(run), Config(), {}
+    for name in (f.name for f in fields(Config)):
+        asked = getattr(config, name)
+        if asked not in (getattr(own, name), getattr(standard, name)):
+            changes[name] = asked
+    for name in changes.keys() - MAY_DIFFER:
+        raise CheckpointError(f"{run}: was begun with {name} {getattr(own, name)}, "
+                              f"not {changes[name]}; resume it as it is")
+    asked, config = config, replace(own, **changes)
+    if not asked.tf32 and choose_device(config.device) == "cpu":  # begun on a GPU
+        config = replace(config, tf32=False)
+    return config
+
+
+# --- checkpoint.npz
+
+
+def joined(**parts):
+    """One state of several: {"model": {"a": 1}} becomes {"model/a": 1}."""
+    return {f"{part}/{key}": value for part, state in parts.items() for key, value in state.items()}
+
+
+def part(state, name):
+    """The reverse: what a joined() state has under `name`."""
+    return {key.removeprefix(f"{name}/"): value for key, value in state.items()
+            if key.startswith(f"{name}/")}
 
 
 def save(path, state):
@@ -33,14 +119,18 @@ def load(path):
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as members:
             arrays = {key: members[key] for key in members.files}
         rest = json.loads(arrays.pop("header").tobytes())
-        if rest.pop("format") != FORMAT:
-            raise ValueError("another format")
+        found = rest.pop("format")
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no checkpoint there") from None
     except Exception as error:  # a damaged archive may raise anything
         fault = " ".join(f"{type(error).__name__}: {error}".split())
         raise CheckpointError(f"{path}: not a whole minidsr checkpoint ({fault})") from None
+    if found != FORMAT:
+        raise CheckpointError(f"{path}: {OLDER}")
     return rest | arrays
+
+
+# --- files and the lock
 
 
 def write_json(path, value):
@@ -76,9 +166,9 @@ def claimed(out, *, resume):
     out = Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / "lock")
+        lock = FileLock(out / LOCK)
         lock.acquire(blocking=False)
-        occupied = any(path.name != "lock" for path in out.iterdir())
+        occupied = any(path.name != LOCK for path in out.iterdir())
     except Timeout:
         raise CheckpointError(f"{out}: another process is working in it") from None
     except OSError as error:

@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from . import directory
+from .directory import replacing
 
 
 class History:
@@ -48,7 +48,7 @@ class History:
     def rewrite(self):
         """Replace the file by the records held."""
         if self.path:
-            with directory.replacing(self.path) as file:
+            with replacing(self.path) as file:
                 file.writelines((json.dumps(record) + "\n").encode() for record in self.records)
 
     def _of(self, kind):
@@ -65,6 +65,11 @@ class History:
     @property
     def reallocations(self):
         return self._of("reallocation")
+
+    @property
+    def H(self):
+        """The threshold of the last reallocation; None without one."""
+        return self.reallocations[-1]["H"] if self.reallocations else None
 
     @property
     def test_accuracy(self):

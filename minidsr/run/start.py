@@ -1,4 +1,4 @@
-"""Start from where another run ended: its structure, with initial or with trained values."""
+"""How a run starts: its random streams, its initial values, and the structure of another run."""
 
 import math
 from pathlib import Path
@@ -8,15 +8,22 @@ import numpy as np
 from ..density import free_counts
 from ..methods import METHODS
 from ..nn import models
-from .config import read_config
+from . import directory
 from .directory import CheckpointError
-from .directory import load as load_checkpoint
+
+# The streams of a seed: initial values; structure, at the start and later; data, one an epoch.
+# They are separate, so methods compare on equal initial values and equal batches.
+VALUES, STRUCTURE, DATA = range(3)
 
 
-def initial_model(config, network, image, classes):
-    """The model `network`, dense, with the initial values of the config's seed."""
-    values, _ = np.random.SeedSequence(config.seed).spawn(2)
-    return models.build(network, image=image, classes=classes, rng=np.random.default_rng(values))
+def generator(seed, stream, *which):
+    """The numpy.random.Generator of a stream of this seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, *which)))
+
+
+def initial_model(config, name, image, classes):
+    """The model `name`, dense, with the initial values of the config's seed."""
+    return models.build(name, image=image, classes=classes, rng=generator(config.seed, VALUES))
 
 
 def start_from(config, model, image, classes):
@@ -33,9 +40,8 @@ def start_from(config, model, image, classes):
     error.
     """
     run = Path(config.structure_from)
-    other, state = read_config(run / "config.json"), load_checkpoint(run / "checkpoint.npz")
-    state = {key.removeprefix("model/"): array for key, array in state.items()
-             if key.startswith("model/")}
+    other = directory.read_config(run)
+    state = directory.part(directory.load(run / directory.CHECKPOINT), "model")
     _check_configs(run, config, other)
     structure = _structure(run, model, state)
     _check_budget(run, config, model, structure)
@@ -75,12 +81,13 @@ def _check_budget(run, config, model, structure):
     """
     layers = model.sparsifiable_layers().values()
     shapes = [layer.weight.shape for layer in layers]
-    begins_dense = METHODS[config.method].budget == "shrinking"
-    budget = sum(free_counts(shapes, 0.0 if begins_dense else config.sparsity, "uniform"))
+    begins_dense = METHODS[config.method].budget_rule == "shrinking"
+    sparsity = config.resolved()["sparsity"]
+    budget = sum(free_counts(shapes, 0.0 if begins_dense else sparsity, "uniform"))
     count = sum(len(index) for index in structure.values())
     if not budget - sum(math.prod(shape[2:]) - 1 for shape in shapes) <= count <= budget:
         raise CheckpointError(f"{run}: has {count:,} sparsifiable weights, {config.method} with "
-                              f"sparsity {config.sparsity} begins with {budget:,}")
+                              f"sparsity {sparsity} begins with {budget:,}")
 
 
 def _structure(run, model, state):

@@ -2,47 +2,95 @@
 
     t  step, counted from 0: how many batches have been trained on
 
-The loop never names a method. Initial values, structure and data have separate random streams, so
-methods compare on equal initial values and equal batches. Data order and augmentation are functions
-of (seed, epoch).
+The loop never names a method. Data order and augmentation are functions of (seed, epoch).
 """
 
 import math
-import signal
-import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 
+from .. import data
 from ..backend import choose_device, get_xp, to_device, to_host_together, use_tf32
-from ..data import files
+from ..data.batches import batches, normalise
 from ..fast.engine import choose_engine, use
 from ..fast.parallel import threads
-from ..methods import METHODS
 from ..nn.layers import softmax_cross_entropy
 from ..nn.sgd import SGD
 from ..proof.invariants import InvariantError
 from ..schedules import piecewise
-from . import directory
-from .config import Config, read_config
+from . import directory, start
+from .config import Config
 from .environment import environment
 from .history import History
-from .start import initial_model, start_from
+from .progress import Interrupted, progress_bar, signals
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on: a loss or weight is not finite, or a checkpoint cannot be written."""
 
 
-class Interrupted(Exception):
-    """Ctrl-C or SIGTERM arrived; the run is saved, if it has a directory. `signum` says which."""
+def train(config: Config, *, out: str | Path | None = None, resume: bool = False,
+          progress: bool = False) -> History:
+    """Train as `config` says; returns the History.
 
-    def __init__(self, signum, out):
-        saved = "nothing was kept" if out is None else f"saved in {out}, go on with --resume"
-        super().__init__(f"interrupted by {signal.Signals(signum).name}; {saved}")
-        self.signum = signum
+    out       run directory: config, environment, metrics and checkpoints go there (default: none)
+    resume    go on with the run in `out`, to the same end as if it had not been interrupted
+    progress  show a progress bar and a line an epoch
+
+    Raises ValueError (CheckpointError, DataError, DeviceError) for what the user can mend;
+    TrainingError where a number is not finite or a file cannot be written, InvariantError where a
+    reallocation is wrong: the last checkpoint stays; Interrupted after Ctrl-C or SIGTERM, when all
+    is saved.
+    """
+    with ExitStack() as stack:
+        if out is not None:
+            out = stack.enter_context(directory.claimed(out, resume=resume))
+            config = directory.settled(out, config)
+        stack.enter_context(np.errstate(all="ignore"))  # Trainer.step looks for what is not finite
+        begun = out is not None and (out / directory.CHECKPOINT).exists()
+        trainer = Trainer(config, fresh=not begun)
+        count = stack.enter_context(threads(config.threads))
+        stack.enter_context(_writing_to(out))
+        history = _begin(trainer, out, count)
+        caught = stack.enter_context(signals())
+        bar = stack.enter_context(progress_bar(trainer.total_steps, trainer.t, shown=progress))
+        saved = time.monotonic()
+        while trainer.t < trainer.total_steps:
+            began, images = time.perf_counter(), 0
+            for x, y in trainer.batches():
+                report = trainer.step(x, y)
+                if report:
+                    history.add("reallocation", trainer.t, **asdict(report), **trainer.counts())
+                images += len(y)
+                pace = images / (time.perf_counter() - began)
+                bar.step(*trainer.so_far(), pace, trainer.model.free_parameters(), history.H)
+                ended = trainer.t % trainer.steps_per_epoch == 0
+                if ended or caught or time.monotonic() - saved >= config.checkpoint_seconds:
+                    trainer.check_weights()
+                    if ended:
+                        bar.epoch(history.add("epoch", trainer.t, **trainer.end_epoch(),
+                                              images_per_s=pace), config.epochs)
+                    _save(trainer, out)
+                    saved = time.monotonic()
+                if caught:
+                    raise Interrupted(caught[0], out)
+        return history
+
+
+def evaluate(model, dataset, *, batch: int = 500) -> tuple[float, float]:
+    """(mean cross entropy, accuracy in percent) of `model` on the test images of `dataset`."""
+    loss_sum, correct, n = 0.0, 0, len(dataset.test_y)
+    for i in range(0, n, batch):
+        x, y = dataset.test_x[i:i + batch], dataset.test_y[i:i + batch]
+        logits = model.forward(normalise(x, dataset))
+        loss_sum += softmax_cross_entropy(logits, y)[0] * len(y)
+        correct += (logits.argmax(1) == y).sum()
+    loss_sum, correct = to_host_together([loss_sum, correct])
+    return float(loss_sum) / n, 100 * int(correct) / n
 
 
 class Trainer:
@@ -55,20 +103,19 @@ class Trainer:
         """
         self.config, self.device = config, choose_device(config.device)
         use_tf32(config.tf32, self.device)
-        self.dataset = _resident(files.load(config.data, config.data_dir), self.device)
+        self.dataset = _resident(data.load(config.data, config.data_dir), self.device)
         self.steps_per_epoch = -(-len(self.dataset.train_x) // config.batch)
         self.total_steps = config.epochs * self.steps_per_epoch
         image, classes = self.dataset.train_x.shape[1:], len(self.dataset.classes)
-        self.method = METHODS[config.method].from_config(config, self.steps_per_epoch)
+        self.method = config.build_method(self.steps_per_epoch)
         self.method.check = config.check
-        self.network = self.method.network(config.model, image, classes)
-        self.model = initial_model(config, self.network, image, classes)
+        self.model_name = self.method.model_name(config.model, image, classes)
+        self.model = start.initial_model(config, self.model_name, image, classes)
         if fresh and config.structure_from:
-            self.method.structure = start_from(config, self.model, image, classes)
+            self.method.structure = start.start_from(config, self.model, image, classes)
         self.engine = choose_engine(config.engine, self.device)
         use(self.model.to(self.device), self.engine)
-        _, structure = np.random.SeedSequence(config.seed).spawn(2)  # batches() has key 2
-        self.method.setup(self.model, np.random.default_rng(structure))
+        self.method.setup(self.model, start.generator(config.seed, start.STRUCTURE))
         self.sgd = SGD(self.model.params(), momentum=config.momentum, nesterov=config.nesterov,
                        weight_decay=config.weight_decay, l1=config.l1)
         self.t = 0
@@ -77,10 +124,10 @@ class Trainer:
 
     def batches(self):
         """The rest of the current epoch."""
-        epoch, start = divmod(self.t, self.steps_per_epoch)
+        epoch, first = divmod(self.t, self.steps_per_epoch)
         augmented = self.dataset.augment if self.config.augment is None else self.config.augment
-        return files.batches(self.dataset, self.config.batch, self.config.seed, epoch, start=start,
-                            augmented=augmented)
+        rng = start.generator(self.config.seed, start.DATA, epoch)
+        return batches(self.dataset, self.config.batch, rng, start=first, augmented=augmented)
 
     def lr(self):
         """The learning rate at this step."""
@@ -126,35 +173,47 @@ class Trainer:
         if not self.finite:
             raise self._not_finite("a weight", self.t - 1)
 
+    def so_far(self):
+        """Mean loss, and accuracy in percent, over the current epoch."""
+        return self.loss_sum / self.seen, 100 * self.correct / self.seen
+
+    def counts(self):
+        """What every record has: the number of free parameters, and the exploration rate R_s."""
+        return {"free_parameters": self.model.free_parameters(),
+                "explored": self.method.explored.rate()}
+
+    def end_epoch(self):
+        """What is recorded of the epoch that ends here; the next one's sums begin."""
+        test_loss, test_accuracy = evaluate(self.model, self.dataset)
+        train_loss, train_accuracy = self.so_far()
+        self.loss_sum, self.correct, self.seen = 0.0, 0, 0
+        layers = self.model.sparsifiable_layers().values()
+        return {"epoch": self.t // self.steps_per_epoch,
+                "train_loss": train_loss, "train_accuracy": train_accuracy,
+                "test_loss": test_loss, "test_accuracy": test_accuracy,
+                "active": [len(layer.weight.active()) for layer in layers], **self.counts()}
+
     def state(self):
         """All that changes in training, for directory.save()."""
-        return {"run": self._identity(), "t": self.t, "loss_sum": self.loss_sum,
+        return {"run": directory.identity(self.config), "t": self.t, "loss_sum": self.loss_sum,
                 "correct": self.correct, "seen": self.seen,
-                **{f"method/{key}": value for key, value in self.method.state().items()},
-                **{f"model/{key}": array for key, array in self.model.state().items()}}
+                **directory.joined(method=self.method.state(), model=self.model.state())}
 
     def load(self, path):
-        """Take over the checkpoint at `path`. CheckpointError where it is of another model."""
-        state = directory.load(path)
+        """Take over the checkpoint at `path`. CheckpointError where it is of another run."""
+        state, own = directory.load(path), directory.identity(self.config)
         try:
-            if state["run"] != self._identity():
+            if state["run"] != own:
                 raise ValueError(f"it is of {' '.join(state['run'])}")
-            model, method = ({key.removeprefix(part): value for key, value in state.items()
-                              if key.startswith(part)} for part in ("model/", "method/"))
-            self.model.load(model)
+            self.model.load(directory.part(state, "model"))
             self.model.to(self.device)
             self.finite = _all_finite(self.sgd.params)
-            self.method.load(method)
+            self.method.load(directory.part(state, "method"))
             self.t, self.loss_sum = state["t"], state["loss_sum"]
             self.correct, self.seen = state["correct"], state["seen"]
         except (ValueError, KeyError, TypeError) as error:
             raise directory.CheckpointError(
-                f"{path}: not a checkpoint of {' '.join(self._identity())} ({error})") from None
-
-    def _identity(self):
-        """What a checkpoint must agree in."""
-        c = self.config
-        return [c.model, c.method, c.data, f"{c.sparsity}"]
+                f"{path}: not a checkpoint of {' '.join(own)} ({error})") from None
 
     def _not_finite(self, what, t, x=None):
         return TrainingError(f"{what} is not finite at {self._where(t)}: first "
@@ -165,87 +224,13 @@ class Trainer:
         return f"epoch {epoch + 1}, step {step + 1}"
 
 
-def evaluate(model, dataset, *, batch=500):
-    """(mean cross entropy, accuracy in percent) of `model` on the test images of `dataset`."""
-    loss_sum, correct, n = 0.0, 0, len(dataset.test_y)
-    for i in range(0, n, batch):
-        x, y = dataset.test_x[i:i + batch], dataset.test_y[i:i + batch]
-        logits = model.forward(files.normalise(x, dataset))
-        loss_sum += softmax_cross_entropy(logits, y)[0] * len(y)
-        correct += (logits.argmax(1) == y).sum()
-    loss_sum, correct = to_host_together([loss_sum, correct])
-    return float(loss_sum) / n, 100 * int(correct) / n
-
-
-def train(config, *, out=None, resume=False, progress=False):
-    """Train as `config` says; returns the History.
-
-    out       run directory: config, environment, metrics and checkpoints go there (default: none)
-    resume    go on with the run in `out`, to the same end as if it had not been interrupted
-    progress  show a progress bar and a line an epoch
-
-    Raises ValueError (CheckpointError, DataError, DeviceError) for what the user can mend;
-    TrainingError where a number is not finite or a file cannot be written, InvariantError where a
-    reallocation is wrong: the last checkpoint stays; Interrupted after Ctrl-C or SIGTERM, when all
-    is saved.
-    """
-    with ExitStack() as stack:
-        if out is not None:
-            out = stack.enter_context(directory.claimed(out, resume=resume))
-            config = _settle_config(config, out)
-        stack.enter_context(np.errstate(all="ignore"))  # Trainer.step looks for what is not finite
-        resumed = out is not None and (out / "checkpoint.npz").exists()
-        trainer = Trainer(config, fresh=not resumed)
-        count = stack.enter_context(threads(config.threads))
-        stack.enter_context(_writing_to(out))
-        history = _begin(trainer, out, count)
-        signals = stack.enter_context(_signals())
-        bar = stack.enter_context(_progress_bar(trainer, progress))
-        saved = time.monotonic()
-        while trainer.t < trainer.total_steps:
-            start, images = time.perf_counter(), 0
-            for x, y in trainer.batches():
-                report = trainer.step(x, y)
-                if report:
-                    history.add("reallocation", trainer.t, **asdict(report), **_counts(trainer))
-                images += len(y)
-                pace = images / (time.perf_counter() - start)
-                _show(bar, trainer, history, pace)
-                ended = trainer.t % trainer.steps_per_epoch == 0
-                if ended or signals or time.monotonic() - saved >= config.checkpoint_seconds:
-                    trainer.check_weights()
-                    if ended:
-                        _end_epoch(bar, trainer, history, pace)
-                    _save(trainer, out)
-                    saved = time.monotonic()
-                if signals:
-                    raise Interrupted(signals[0], out)
-        return history
-
-
 def first_not_finite(model, x=None):
     """Where a number is first not finite: a weight of `model`, else a layer's output for x."""
     for name, p in model.named_params().items():
         if not _finite(p.value):
             return name
-    found = []
-
-    def watched(name, forward):
-        def watch(*args):
-            y = forward(*args)
-            if not _finite(y):
-                found.append(f"the output of {name}")
-            return y
-        return watch
-
-    use(model, "im2col")  # one layer after another
-    layers = dict(model.walk())
-    for name, layer in layers.items():
-        layer.forward = watched(name, layer.forward)
-    model.forward(x, True)
-    for layer in layers.values():
-        del layer.forward  # what remains is the method of its class
-    return found[0] if found else "the loss itself"
+    return next((f"the output of {name}" for name, y in model.outputs(x) if not _finite(y)),
+                "the loss itself")
 
 
 def _finite(x):
@@ -258,47 +243,25 @@ def _all_finite(params):
     return xp.isfinite(xp.concatenate([p.value.reshape(-1) for p in params])).all()
 
 
-def _settle_config(config, out):
-    """The config of the run in `out`: its own if it was begun earlier.
-
-    What `config` leaves at its default is the run's. What does not touch the results, except by
-    rounding, may differ. Raises CheckpointError for any other difference.
-    """
-    path = out / "config.json"
-    if path.exists():
-        own, standard, changes = read_config(path), Config(), {}
-        for name in (field.name for field in fields(Config)):
-            asked = getattr(config, name)
-            if asked not in (getattr(own, name), getattr(standard, name)):
-                changes[name] = asked
-        for name in changes.keys() - {"data_dir", "device", "tf32", "engine", "threads", "check",
-                                      "checkpoint_seconds"}:
-            raise directory.CheckpointError(f"{out}: was begun with {name} {getattr(own, name)}, "
-                                             f"not {changes[name]}; resume it as it is")
-        config, asked = replace(own, **changes), config
-        if not asked.tf32 and choose_device(config.device) == "cpu":  # begun on a GPU
-            config = replace(config, tf32=False)
-    return config
-
-
 def _begin(trainer, out, count):
     """Begin in the run directory, or go on from the checkpoint in it; returns the History."""
     if out is None:
         history = History()
     else:
-        if not (out / "checkpoint.npz").exists() and History.load(out / "metrics.jsonl").epochs:
-            raise directory.CheckpointError(f"{out}: has metrics but no checkpoint.npz; move it "
-                                             "there, or choose another --out")
-        directory.write_json(out / "config.json", asdict(trainer.config))
-        directory.write_json(out / "env.json", environment(trainer.device) | {
+        checkpoint, metrics = out / directory.CHECKPOINT, out / directory.METRICS
+        if not checkpoint.exists() and History.load(metrics).epochs:
+            raise directory.CheckpointError(f"{out}: has metrics but no {checkpoint.name}; move it "
+                                            "there, or choose another --out")
+        directory.write_config(out, trainer.config)
+        directory.write_json(out / directory.ENVIRONMENT, environment(trainer.device) | {
             "threads": count, "engine": trainer.engine, "seed": trainer.config.seed})
-        if (out / "checkpoint.npz").exists():
-            trainer.load(out / "checkpoint.npz")
-        history = History.load(out / "metrics.jsonl", up_to=trainer.t)
+        if checkpoint.exists():
+            trainer.load(checkpoint)
+        history = History.load(metrics, up_to=trainer.t)
         history.rewrite()
     if not history.records:
-        history.add("setup", 0, network=trainer.network, budget=trainer.method.budget,
-                    **_counts(trainer), tensors=[
+        history.add("setup", 0, network=trainer.model_name, budget=trainer.method.budget_rule,
+                    **trainer.counts(), tensors=[
                         {"name": name, "size": layer.weight.size,
                          "active": len(layer.weight.active())}
                         for name, layer in trainer.model.sparsifiable_layers().items()])
@@ -306,56 +269,9 @@ def _begin(trainer, out, count):
     return history
 
 
-def _counts(trainer):
-    """What every record has: the number of free parameters, and the exploration rate R_s."""
-    return {"free_parameters": trainer.model.free_parameters(),
-            "explored": trainer.method.explored.rate()}
-
-
 def _save(trainer, out):
     if out is not None:
-        directory.save(out / "checkpoint.npz", trainer.state())
-
-
-def _end_epoch(bar, trainer, history, pace):
-    """Evaluate and record, and begin the next epoch's sums."""
-    test_loss, test_accuracy = evaluate(trainer.model, trainer.dataset)
-    record = history.add(
-        "epoch", trainer.t, epoch=trainer.t // trainer.steps_per_epoch,
-        train_loss=trainer.loss_sum / trainer.seen,
-        train_accuracy=100 * trainer.correct / trainer.seen,
-        test_loss=test_loss, test_accuracy=test_accuracy, images_per_s=pace,
-        active=[len(layer.weight.active())
-                for layer in trainer.model.sparsifiable_layers().values()], **_counts(trainer))
-    trainer.loss_sum, trainer.correct, trainer.seen = 0.0, 0, 0
-    bar.write(f"epoch {record['epoch']}/{trainer.config.epochs}: "
-              f"train loss {record['train_loss']:.3f}, accuracy {record['train_accuracy']:.2f} %; "
-              f"test loss {test_loss:.3f}, accuracy {test_accuracy:.2f} %; "
-              f"{pace:.0f} images/s")
-
-
-def _progress_bar(trainer, progress):
-    """A tqdm bar over all steps; write() prints a line above it. Silent without `progress`."""
-    from tqdm import tqdm
-
-    bar = tqdm(total=trainer.total_steps, initial=trainer.t, unit="step", mininterval=0.5,
-               disable=None if progress else True)  # None: no bar where nobody watches
-    if not progress:
-        bar.write = lambda line: None
-    return bar
-
-
-def _show(bar, trainer, history, pace):
-    if bar.disable:
-        return
-    H = history.reallocations[-1]["H"] if history.reallocations else None
-    H = "" if H is None else f", H {H:.2g}"
-    bar.set_postfix_str(
-        f"loss {trainer.loss_sum / trainer.seen:.3f}, "
-        f"accuracy {100 * trainer.correct / trainer.seen:.1f} %, "
-        f"{pace:.0f} images/s, "
-        f"{trainer.model.free_parameters():,} free parameters{H}", refresh=False)
-    bar.update()
+        directory.save(out / directory.CHECKPOINT, trainer.state())
 
 
 @contextmanager
@@ -366,25 +282,6 @@ def _writing_to(out):
     except OSError as error:
         raise TrainingError(f"cannot write to {out} ({error.strerror or error}); "
                             "the last checkpoint stays, go on with --resume") from error
-
-
-@contextmanager
-def _signals():
-    """In this context Ctrl-C and SIGTERM are noted in the list given; a second one acts at once."""
-    caught, previous = [], {}
-
-    def note(signum, frame):
-        caught.append(signum)
-        signal.signal(signum, previous[signum])
-
-    if threading.current_thread() is threading.main_thread():
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            previous[signum] = signal.signal(signum, note)
-    try:
-        yield caught
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
 
 
 def _resident(dataset, device):

@@ -1,0 +1,71 @@
+"""What a person sees of a training, and how one stops it: the progress bar, Ctrl-C and SIGTERM."""
+
+import signal
+import threading
+from contextlib import contextmanager
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM arrived; the run is saved, if it has a directory. `signum` says which."""
+
+    def __init__(self, signum, out):
+        saved = "nothing was kept" if out is None else f"saved in {out}, go on with --resume"
+        super().__init__(f"interrupted by {signal.Signals(signum).name}; {saved}")
+        self.signum = signum
+
+
+@contextmanager
+def signals():
+    """In this context Ctrl-C and SIGTERM are noted in the list given; a second one acts at once."""
+    caught, previous = [], {}
+
+    def note(signum, frame):
+        caught.append(signum)
+        signal.signal(signum, previous[signum])
+
+    if threading.current_thread() is threading.main_thread():
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            previous[signum] = signal.signal(signum, note)
+    try:
+        yield caught
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+@contextmanager
+def progress_bar(total, done, *, shown):
+    """A ProgressBar of `total` steps, of which some are done."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, initial=done, unit="step", mininterval=0.5,
+              disable=None if shown else True) as bar:  # None: no bar where nobody watches
+        yield ProgressBar(bar, shown)
+
+
+class ProgressBar:
+    """A tqdm bar with the state of a training behind it, and a line above it for each epoch."""
+
+    def __init__(self, bar, shown):
+        self.bar, self.shown = bar, shown
+
+    def step(self, loss, accuracy, pace, free_parameters, H):
+        """One step more; `accuracy` in percent, `pace` in images a second, H or None."""
+        if self.bar.disable:
+            return
+        H = "" if H is None else f", H {H:.2g}"
+        self.bar.set_postfix_str(
+            f"loss {loss:.3f}, accuracy {accuracy:.1f} %, {pace:.0f} images/s, "
+            f"{free_parameters:,} free parameters{H}", refresh=False)
+        self.bar.update()
+
+    def epoch(self, record, epochs):
+        """A line about the epoch's record in the History."""
+        if self.shown:
+            self.bar.write(
+                f"epoch {record['epoch']}/{epochs}: "
+                f"train loss {record['train_loss']:.3f}, "
+                f"accuracy {record['train_accuracy']:.2f} %; "
+                f"test loss {record['test_loss']:.3f}, "
+                f"accuracy {record['test_accuracy']:.2f} %; "
+                f"{record['images_per_s']:.0f} images/s")
