@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from . import reparam
+from . import data, reparam
 from .backend import choose_device, describe_device
-from .data import files
+from .data.fetch import fetch
 from .fast.engine import missed
 from .fast.parallel import threads
 from .methods import METHODS
@@ -180,11 +180,11 @@ def info(data_dir: str = "data", device: str = "auto") -> None:
             value = ", ".join(f"{key} {v}" for key, v in value.items())
         for line in value if isinstance(value, list) else [value]:
             print(f"{name:>12}  {line}")
-    for name in files.DATASETS:
+    for name in data.DATASETS:
         try:
-            found = files.load(name, data_dir)
+            found = data.load(name, data_dir)
             state = f"{len(found.train_y):,} training images, {len(found.test_y):,} test images"
-        except files.DataError as error:
+        except data.DataError as error:
             state = str(error)
         print(f"{name:>12}  {state}")
 
@@ -199,7 +199,7 @@ def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir:
         data_dir: Folder to put it in.
         url: Another address of the published files, such as a mirror's.
     """
-    print(f"{name}: {files.fetch(name, data_dir, url=url)}")
+    print(f"{name}: {fetch(name, data_dir, url=url)}")
 
 
 def verify(path: Trace = None, cases: int = 2000) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import density
 from ..backend import DEVICES
-from ..data import files
+from ..data import DATASETS
 from ..fast.engine import ENGINES
 from ..methods import METHODS
 from ..methods.base import check_choice
@@ -117,7 +117,7 @@ class Config:
     """Save at least this often; also after each epoch and when interrupted."""
 
     def __post_init__(self):
-        for name, choices in (("data", files.DATASETS), ("method", METHODS), ("device", DEVICES),
+        for name, choices in (("data", DATASETS), ("method", METHODS), ("device", DEVICES),
                               ("engine", ENGINES), ("distribution", density.DISTRIBUTIONS),
                               ("values", VALUES)):
             if getattr(self, name) is not None:

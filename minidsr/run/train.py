@@ -16,8 +16,9 @@ from dataclasses import asdict, fields, replace
 
 import numpy as np
 
+from .. import data
 from ..backend import choose_device, get_xp, to_device, to_host_together, use_tf32
-from ..data import files
+from ..data.batches import batches, normalise
 from ..fast.engine import choose_engine, use
 from ..fast.parallel import threads
 from ..methods import METHODS
@@ -55,7 +56,7 @@ class Trainer:
         """
         self.config, self.device = config, choose_device(config.device)
         use_tf32(config.tf32, self.device)
-        self.dataset = _resident(files.load(config.data, config.data_dir), self.device)
+        self.dataset = _resident(data.load(config.data, config.data_dir), self.device)
         self.steps_per_epoch = -(-len(self.dataset.train_x) // config.batch)
         self.total_steps = config.epochs * self.steps_per_epoch
         image, classes = self.dataset.train_x.shape[1:], len(self.dataset.classes)
@@ -79,8 +80,8 @@ class Trainer:
         """The rest of the current epoch."""
         epoch, start = divmod(self.t, self.steps_per_epoch)
         augmented = self.dataset.augment if self.config.augment is None else self.config.augment
-        return files.batches(self.dataset, self.config.batch, self.config.seed, epoch, start=start,
-                            augmented=augmented)
+        rng = np.random.default_rng(np.random.SeedSequence(self.config.seed, spawn_key=(2, epoch)))
+        return batches(self.dataset, self.config.batch, rng, start=start, augmented=augmented)
 
     def lr(self):
         """The learning rate at this step."""
@@ -170,7 +171,7 @@ def evaluate(model, dataset, *, batch=500):
     loss_sum, correct, n = 0.0, 0, len(dataset.test_y)
     for i in range(0, n, batch):
         x, y = dataset.test_x[i:i + batch], dataset.test_y[i:i + batch]
-        logits = model.forward(files.normalise(x, dataset))
+        logits = model.forward(normalise(x, dataset))
         loss_sum += softmax_cross_entropy(logits, y)[0] * len(y)
         correct += (logits.argmax(1) == y).sum()
     loss_sum, correct = to_host_together([loss_sum, correct])
