@@ -99,6 +99,21 @@ def test_augmentation_is_as_configured(tiny, augment):
     assert (ours == theirs).all()
 
 
+def test_each_seed_and_epoch_has_an_order_of_its_own(tiny):
+    """That of the documented stream."""
+    orders = set()
+    for seed in (0, 1):
+        trainer = Trainer(dataclasses.replace(tiny, seed=seed))
+        for epoch in (0, 1):
+            trainer.t = epoch * trainer.steps_per_epoch
+            labels = np.concatenate([y for _, y in trainer.batches()])
+            stream = np.random.SeedSequence(seed, spawn_key=(2, epoch))
+            order = np.random.default_rng(stream).permutation(len(labels))
+            assert (labels == trainer.dataset.train_y[order]).all()
+            orders.add(tuple(order))
+    assert len(orders) == 4
+
+
 def test_evaluation_is_on_the_test_images(tiny):
     trainer = Trainer(tiny)
     dataset = trainer.dataset
