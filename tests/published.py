@@ -27,7 +27,7 @@ def assert_same(a, b):
 # CIFAR-10
 
 
-def text(raw):
+def _text(raw):
     short = len(raw) < 256
     return (b"U" + bytes([len(raw)]) if short else b"T" + struct.pack("<i", len(raw))) + raw
 
@@ -36,20 +36,20 @@ def python2_pickle(fields):
     """`fields` as Python 2 pickled the published batches; Python 3 cannot write this form."""
     out = [b"\x80\x02}("]
     for key, value in fields.items():
-        out.append(text(key))
+        out.append(_text(key))
         if isinstance(value, bytes):
-            out.append(text(value))
+            out.append(_text(value))
         elif isinstance(value, int):
             out.append(b"J" + struct.pack("<i", value))
         elif isinstance(value, list):
-            items = [text(v) if isinstance(v, bytes) else b"K" + bytes([v]) for v in value]
+            items = [_text(v) if isinstance(v, bytes) else b"K" + bytes([v]) for v in value]
             out.append(b"](" + b"".join(items) + b"e")
         else:
             out.append(
                 b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
                 + b"".join(b"M" + struct.pack("<H", side) for side in value.shape)
                 + b"\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xff"
-                b"J\xff\xff\xff\xffK\x00tb\x89" + text(value.tobytes()) + b"tb"
+                b"J\xff\xff\xff\xffK\x00tb\x89" + _text(value.tobytes()) + b"tb"
             )
     return b"".join(out) + b"u."
 
