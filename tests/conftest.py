@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from minidsr.data import files
+from minidsr import data
 
 settings.register_profile("dev", max_examples=25, deadline=None, print_blob=True)
 settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True, derandomize=True)
@@ -28,6 +28,6 @@ def rng():
 @pytest.fixture
 def few_shapes(monkeypatch):
     """Every data set is the drawn shapes, with 2,000 training images."""
-    whole = files.load("synthetic", "data")
+    whole = data.load("synthetic", "data")
     few = replace(whole, train_x=whole.train_x[:2000], train_y=whole.train_y[:2000])
-    monkeypatch.setattr("minidsr.data.files.load", lambda name, folder: few)
+    monkeypatch.setattr("minidsr.data.load", lambda name, folder: few)

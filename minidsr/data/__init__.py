@@ -1,1 +1,17 @@
-"""Data sets as plain arrays: CIFAR-10, MNIST, and drawn shapes that need no download."""
+"""The data sets, by the name that `--data` takes."""
+
+from .files import DataError, cifar10, mnist
+from .synthetic import drawn_shapes
+
+# Name -> function of data_dir that returns the Dataset, or raises DataError.
+DATASETS = {"synthetic": drawn_shapes, "cifar10": cifar10, "mnist": mnist}
+
+
+def load(name, data_dir="data"):
+    """The Dataset `name`, one of DATASETS, from the files under `data_dir`.
+
+    Raises DataError for an unknown name and for data that is missing or damaged.
+    """
+    if name not in DATASETS:
+        raise DataError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
+    return DATASETS[name](data_dir)

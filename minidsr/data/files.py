@@ -1,49 +1,30 @@
-"""Data sets as plain arrays: CIFAR-10, MNIST, and drawn shapes that need no download.
+"""CIFAR-10 and MNIST as files on disk: where they lie, how they are read, what is refused.
 
-N images, C channels, H rows, W columns. Images stay uint8 until a batch is normalised: a quarter
-of the memory of float32. Every fault in a file on disk is a DataError, raised before training.
+Files are as published. Every fault in one is a DataError, raised before training.
 """
 
 import gzip
 import io
 import itertools
-import logging
 import os
 import pickle
 import shlex
-import tarfile
 import warnings
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from ..backend import fuse, get_xp
-from . import synthetic as shapes
+from .batches import Dataset
 
-PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
 BINARY_RECORDS = 10_000  # images in one .bin file; the python layout says so in batches.meta
-RETRIES = 2  # further attempts after a download fails
-
-# Data set -> (published address, folder under data_dir, md5 of each file to download).
-SOURCES = {
-    "cifar10": ("https://www.cs.toronto.edu/~kriz/", "cifar-10-batches-py", {
-        "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"}),
-    "mnist": ("https://ossci-datasets.s3.amazonaws.com/mnist/", "MNIST/raw", {
-        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c"}),
-}
 
 # File name -> the batch_label inside it, in training order; the test batch comes last.
 BATCH_LABELS = {f"data_batch_{i}": f"training batch {i} of 5" for i in range(1, 6)}
 BATCH_LABELS["test_batch"] = "testing batch 1 of 1"
 PYTHON_FILES = (*BATCH_LABELS, "batches.meta")
 BINARY_FILES = (*(f"{name}.bin" for name in BATCH_LABELS), "batches.meta.txt")
-MNIST_FILES = tuple(name.removesuffix(".gz") for name in SOURCES["mnist"][2])
+MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+               "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 # Data set -> (folder under data_dir, files that make it complete), in order of preference.
 LAYOUTS = {
@@ -57,120 +38,12 @@ class DataError(ValueError):
     """Data that cannot be had; the message is one line: what, in which file, and what to do."""
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Images uint8 (N, C, H, W) and labels uint8 (N,), with what is needed to train on them."""
-
-    name: str
-    classes: tuple[str, ...]
-    train_x: np.ndarray
-    train_y: np.ndarray
-    test_x: np.ndarray
-    test_y: np.ndarray
-    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; an array where training uses it
-    std: tuple[float, ...]
-    augment: bool  # whether training augments it unless told otherwise
-
-
-def load(name, data_dir="data"):
-    """The Dataset `name`, one of DATASETS, from the files under `data_dir`.
-
-    Raises DataError for an unknown name and for data that is missing or damaged.
-    """
-    if name not in DATASETS:
-        raise DataError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
-    return DATASETS[name](data_dir)
-
-
-def fetch(name, data_dir="data", *, url=None):
-    """Download data set `name` into `data_dir`, unless it is there and sound; return its folder.
-
-    `url` replaces the published address: a folder that holds the published files, or the archive
-    itself (.gz). What arrives must have the published md5, and takes its final name only when
-    everything has arrived. Raises DataError for every failure.
-    """
-    if name not in SOURCES:
-        fault = "needs no download" if name in DATASETS else "is not a known data set"
-        raise DataError(f"{name!r} {fault}; data sets to fetch: {', '.join(SOURCES)}")
-    with suppress(DataError):
-        load(name, data_dir)
-        return _locate(name, data_dir)[0]
-    address, subfolder, files = SOURCES[name]
-    folder = Path(data_dir).absolute() / subfolder
-    try:
-        os.makedirs(data_dir, exist_ok=True)
-        with TemporaryDirectory(prefix=".fetch-", dir=data_dir) as temporary:
-            arrived = _download(url or address, files, Path(temporary))
-            folder.mkdir(parents=True, exist_ok=True)
-            for path in arrived:
-                os.replace(path, folder / path.name)
-                if path.suffix == ".gz":  # an unpacked twin would be read first
-                    (folder / path.stem).unlink(missing_ok=True)
-    except ImportError:
-        raise DataError("downloads need pooch and tqdm: pip install pooch tqdm") from None
-    except Exception as error:  # whatever the network, the server or the disk may do
-        raise DataError(f"{name}: nothing fetched into {folder}: {_one_line(error)}") from error
-    load(name, data_dir)  # raises where damaged files elsewhere under data_dir come first
-    return folder
-
-
-def normalise(x, dataset, dtype=np.float32):
-    """Pixels (n, C, H, W) uint8 -> (x/255 - mean) / std per channel, as `dtype`."""
-    mean, std = (get_xp(x).asarray(numbers, dtype)[:, None, None]  # (C, 1, 1)
-                 for numbers in (dataset.mean, dataset.std))
-    return _normalised(x, mean, std)
-
-
-@fuse
-def _normalised(x, mean, std):
-    return (x - 255 * mean) / (255 * std)
-
-
-def augment(x, shift, flip):
-    """Reflect-pad each image by PAD, crop it at `shift`, mirror it where `flip` (as the paper).
-
-    x (n, C, H, W), at least 5 x 5 pixels; shift int (n, 2), row and column in [0, 2 PAD]: PAD is
-    no shift; flip bool (n,); all on one device. The three steps only choose pixels, so they are one
-    gather.
-    """
-    xp = get_xp(x)
-    n, c, h, w = x.shape
-    rows = _reflect(xp.arange(h) + shift[:, :1] - PAD, h)  # (n, H)
-    cols = _reflect(xp.arange(w) + shift[:, 1:] - PAD, w)  # (n, W)
-    cols = xp.where(flip[:, None], cols[:, ::-1], cols)
-    plane = xp.arange(n * c).reshape(n, c, 1, 1)
-    # Flat positions: three times as fast as indexing with one array per axis.
-    return xp.take(x, (plane * h + rows[:, None, :, None]) * w + cols[:, None, None, :])
-
-
-def batches(dataset, batch, seed, epoch, *, start=0, augmented):
-    """Yield one epoch's training batches from number `start`: (x float32 normalised, y uint8).
-
-    Each training image comes once; the last batch is smaller if `batch` does not divide N. Order,
-    shifts and flips are drawn for the whole epoch, so a batch is a function of its arguments
-    alone: a resumed run needs no saved state, and neither `batch` nor `augmented` changes a draw.
-    """
-    assert batch > 0 and start >= 0, f"batch {batch} must be positive, start {start} not negative"
-    n = len(dataset.train_y)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, epoch)))
-    asarray = get_xp(dataset.train_x).asarray  # on the images' device, once an epoch
-    order = asarray(rng.permutation(n))
-    shift = asarray(rng.integers(0, 2 * PAD + 1, (n, 2)))
-    flip = asarray(rng.random(n) < 0.5)
-    for first in range(start * batch, n, batch):
-        part = slice(first, first + batch)
-        x = dataset.train_x[order[part]]
-        if augmented:
-            x = augment(x, shift[part], flip[part])
-        yield normalise(x, dataset), dataset.train_y[order[part]]
-
-
 def cifar10(data_dir):
     """CIFAR-10 (Krizhevsky, 2009) in its python or binary layout; torchvision's root will do.
 
     Mean and standard deviation are those of the paper's published code.
     """
-    folder, files = _locate("cifar10", data_dir)
+    folder, files = locate("cifar10", data_dir)
     classes, parts = (_read_python if files is PYTHON_FILES else _read_binary)(folder)
     _refuse_copies({folder / file: x for file, (x, _) in zip(files, parts, strict=False)})
     *train, test = parts
@@ -187,7 +60,7 @@ def cifar10(data_dir):
 
 def mnist(data_dir):
     """MNIST (LeCun et al., 1998) from its four idx files, plain or .gz; or torchvision's root."""
-    folder, _ = _locate("mnist", data_dir)
+    folder, _ = locate("mnist", data_dir)
     paths = [_existing(folder / file) for file in MNIST_FILES]
     train_x, train_y, test_x, test_y = (_read_idx(path) for path in paths)
     for x, y, path in ((train_x, train_y, paths[1]), (test_x, test_y, paths[3])):
@@ -199,47 +72,7 @@ def mnist(data_dir):
         mean=(0.1307,), std=(0.3081,), augment=False)
 
 
-def synthetic(data_dir=None):
-    """Drawn shapes, one of ten classes per image (synthetic.py). The seed plays no part."""
-    return Dataset("synthetic", tuple(shapes.SHAPES), *shapes.draw(),
-                   mean=(0.5, 0.5, 0.5), std=(0.264, 0.264, 0.264), augment=False)
-
-
-DATASETS = {"synthetic": synthetic, "cifar10": cifar10, "mnist": mnist}
-
-
-def _reflect(i, length):
-    """Positions up to PAD outside 0..length-1, mirrored back inside; the edge is not repeated."""
-    return length - 1 - abs(length - 1 - abs(i))
-
-
-# Files
-
-
-def _download(address, files, folder):
-    """Bring `files` (name: md5) into `folder`; return the paths that load() reads."""
-    import pooch
-
-    pooch.get_logger().setLevel(logging.ERROR)
-    store = pooch.create(
-        path=folder, base_url=address.rstrip("/") + "/", retry_if_failed=RETRIES,
-        registry={name: f"md5:{md5}" for name, md5 in files.items()},
-        urls={name: address for name in files if address.endswith(".gz")})
-    progress = pooch.HTTPDownloader(progressbar=True)
-    paths = [Path(store.fetch(name, downloader=progress)) for name in files]
-    return _unpack(paths[0]) if paths[0].name.endswith(".tar.gz") else paths
-
-
-def _unpack(archive):
-    """Write CIFAR-10's files beside `archive`: these and no others, so no path can escape."""
-    with tarfile.open(archive) as tar:
-        for name in PYTHON_FILES:
-            member = tar.extractfile(f"cifar-10-batches-py/{name}")
-            (archive.parent / name).write_bytes(member.read())
-    return [archive.parent / name for name in PYTHON_FILES]
-
-
-def _locate(name, data_dir):
+def locate(name, data_dir):
     """(folder, files) of the first of LAYOUTS[name] that is complete under `data_dir`."""
     root = Path(data_dir).absolute()
     hint = f"get it with: python -m minidsr data fetch {name} --data-dir {shlex.quote(str(root))}"
@@ -263,13 +96,7 @@ def _existing(path):
     return twin if os.path.isfile(twin) and not os.path.isfile(path) else path
 
 
-def _read(path):
-    """The bytes in `path`, decompressed if it ends in .gz."""
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except Exception as error:  # OSError, EOFError, zlib.error: all mean the same here
-        raise _broken(path, f"cannot be read ({_one_line(error)})") from error
+# CIFAR-10
 
 
 def _read_python(folder):
@@ -304,7 +131,7 @@ def _unpickle(path, **kinds):
             fields = _ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
         fields = {_text(key): value for key, value in fields.items()}
     except Exception as error:  # a damaged or hostile pickle can raise anything
-        raise _broken(path, f"not a CIFAR-10 pickle ({_one_line(error)})") from error
+        raise _broken(path, f"not a CIFAR-10 pickle ({one_line(error)})") from error
     for name, kind in kinds.items():
         if not isinstance(fields.get(name), kind):
             raise _broken(path, f"field {name!r} is missing or of the wrong type")
@@ -351,6 +178,9 @@ def _ten_classes(path, names):
     return tuple(names)
 
 
+# MNIST
+
+
 def _read_idx(path):
     """Images (n, 28, 28) or labels (n,) of one MNIST file; its name says which it must be."""
     raw = _read(path)
@@ -369,6 +199,18 @@ def _read_idx(path):
     return values
 
 
+# What both need
+
+
+def _read(path):
+    """The bytes in `path`, decompressed if it ends in .gz."""
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except Exception as error:  # OSError, EOFError, zlib.error: all mean the same here
+        raise _broken(path, f"cannot be read ({one_line(error)})") from error
+
+
 def _refuse_copies(images):
     """DataError if two files (path: images) hold the same images: one was copied over another."""
     for (path, x), (other, z) in itertools.combinations(images.items(), 2):
@@ -380,5 +222,6 @@ def _broken(path, fault):
     return DataError(f"{path}: {fault}; replace it with the published file")
 
 
-def _one_line(error):
+def one_line(error):
+    """Type and message of `error`, on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -7,6 +7,8 @@ weights less well.
 
 import numpy as np
 
+from .batches import Dataset
+
 SEED = 2019
 TRAIN_IMAGES, TEST_IMAGES = 5_000, 1_000  # multiples of the ten classes
 SIDE = 32  # pixels; as a length, the image reaches from -1 to 1 along each axis
@@ -33,6 +35,12 @@ SHAPES = {
     "bars": lambda u, v: _box(abs(u) - 0.5, v, 0.22, 0.85),
     "tee": lambda u, v: np.minimum(_box(u, v - 0.6, 0.85, 0.24), _box(u, v + 0.2, 0.24, 0.75)),
 }
+
+
+def drawn_shapes(data_dir=None):
+    """The Dataset of drawn shapes: the same for every `data_dir`, and for every seed of a run."""
+    return Dataset("synthetic", tuple(SHAPES), *draw(),
+                   mean=(0.5, 0.5, 0.5), std=(0.264, 0.264, 0.264), augment=False)
 
 
 def draw():

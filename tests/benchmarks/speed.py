@@ -30,7 +30,7 @@ from memory import child_memory, child_state, memory, state
 from reallocation import reallocation
 from timing import crossover, in_a_process_of_its_own, milliseconds, ratio, table, take_turns
 
-from minidsr.data import files
+from minidsr.data.batches import Dataset, batches
 from minidsr.fast.engine import use
 from minidsr.fast.parallel import map_chunks, threads
 from minidsr.methods.base import make_sparse
@@ -244,13 +244,13 @@ def loading(options, results):
     """Data loading: CIFAR-10's size, cropped, mirrored and normalised."""
     rng, batch = np.random.default_rng(0), 4 if options.small else 100
     n = 1000 if options.small else 50_000
-    images = files.Dataset(
+    images = Dataset(
         name="random", classes=("0",), train_x=rng.integers(0, 256, (n, 3, 32, 32), np.uint8),
         train_y=np.zeros(n, np.uint8), test_x=None, test_y=None, mean=(0.5,) * 3, std=(0.25,) * 3,
         augment=True)
-    batches = files.batches(images, batch, 0, 0, augmented=True)
-    next(batches)  # draws for the whole epoch
-    seconds = take_turns({"batch": lambda: next(batches)}, 100, "loading")["batch"]
+    epoch = batches(images, batch, rng, augmented=True)
+    next(epoch)  # draws for the whole epoch
+    seconds = take_turns({"batch": lambda: next(epoch)}, 100, "loading")["batch"]
     results["loading"] = seconds
     text = f"A batch of {batch}: {milliseconds(seconds)} ms"
     for model in ("wrn-28-2", "wrn-16-1"):

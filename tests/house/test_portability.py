@@ -39,7 +39,7 @@ from minidsr.run import directory  # noqa: E402
 from minidsr.run.config import Config  # noqa: E402
 from minidsr.run.train import Trainer, evaluate, train  # noqa: E402
 
-# Modules whose arrays may be on a GPU; of data/files.py, three functions.
+# Modules whose arrays may be on a GPU; of data/batches.py, three functions.
 ON_A_GPU = ["fast.blocked", "fast.norm", "fast.parallel", "methods.dsr_slices", "nn.base",
             "nn.layers", "nn.sgd", "parameters", "reparam", "run.bench", "run.train",
             *(name for name in MODULES if name.startswith("methods."))]
@@ -85,7 +85,7 @@ def test_names_and_calls_are_cupys(name):
 
 
 def test_numpy_is_not_called_on_batches():
-    text = MODULES["data.files"].read_text()
+    text = MODULES["data.batches"].read_text()
     assert not list(portability.direct_calls(text, ["normalise", "augment", "batches"]))
 
 

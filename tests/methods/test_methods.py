@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import write_cifar10
 
-from minidsr.data import files
+from minidsr.data.batches import batches, normalise
 from minidsr.methods import DSR, METHODS
 from minidsr.nn.models import small_cnn, wide_resnet
 from minidsr.parameters import Dense, Hashed, Sparse, Thresholded
@@ -94,14 +94,30 @@ def test_the_learning_rate_drops_at_the_milestones(tiny):
 def test_augmentation_is_as_configured(tiny, augment):
     trainer = Trainer(dataclasses.replace(tiny, augment=augment))
     ours, _ = next(iter(trainer.batches()))
-    theirs, _ = next(files.batches(trainer.dataset, 10, 0, 0, augmented=augment is not False))
+    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(2, 0)))
+    theirs, _ = next(batches(trainer.dataset, 10, rng, augmented=augment is not False))
     assert (ours == theirs).all()
+
+
+def test_each_seed_and_epoch_has_an_order_of_its_own(tiny):
+    """That of the documented stream."""
+    orders = set()
+    for seed in (0, 1):
+        trainer = Trainer(dataclasses.replace(tiny, seed=seed))
+        for epoch in (0, 1):
+            trainer.t = epoch * trainer.steps_per_epoch
+            labels = np.concatenate([y for _, y in trainer.batches()])
+            stream = np.random.SeedSequence(seed, spawn_key=(2, epoch))
+            order = np.random.default_rng(stream).permutation(len(labels))
+            assert (labels == trainer.dataset.train_y[order]).all()
+            orders.add(tuple(order))
+    assert len(orders) == 4
 
 
 def test_evaluation_is_on_the_test_images(tiny):
     trainer = Trainer(tiny)
     dataset = trainer.dataset
-    logits = trainer.model.forward(files.normalise(dataset.test_x, dataset))
+    logits = trainer.model.forward(normalise(dataset.test_x, dataset))
     right = 100 * (logits.argmax(1) == dataset.test_y).mean()
     for batch in (7, 500):
         loss, accuracy = evaluate(trainer.model, dataset, batch=batch)

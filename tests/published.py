@@ -1,0 +1,129 @@
+"""Small data sets in the published forms of CIFAR-10 and MNIST, file by file.
+
+write_python, write_binary and write_mnist make a sound one, of COUNT images a batch of CIFAR-10 and
+of 12 and 5 images of MNIST. Tests damage it.
+"""
+
+import gzip
+import pickle
+import struct
+
+import numpy as np
+
+from minidsr.data import files
+
+COUNT = 20  # images in one batch of CIFAR-10
+NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+BATCHES = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = files.MNIST_FILES
+
+
+def assert_same(a, b):
+    assert a.classes == b.classes
+    for field in ("train_x", "train_y", "test_x", "test_y"):
+        np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
+
+
+# CIFAR-10
+
+
+def _text(raw):
+    short = len(raw) < 256
+    return (b"U" + bytes([len(raw)]) if short else b"T" + struct.pack("<i", len(raw))) + raw
+
+
+def python2_pickle(fields):
+    """`fields` as Python 2 pickled the published batches; Python 3 cannot write this form."""
+    out = [b"\x80\x02}("]
+    for key, value in fields.items():
+        out.append(_text(key))
+        if isinstance(value, bytes):
+            out.append(_text(value))
+        elif isinstance(value, int):
+            out.append(b"J" + struct.pack("<i", value))
+        elif isinstance(value, list):
+            items = [_text(v) if isinstance(v, bytes) else b"K" + bytes([v]) for v in value]
+            out.append(b"](" + b"".join(items) + b"e")
+        else:
+            out.append(
+                b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
+                + b"".join(b"M" + struct.pack("<H", side) for side in value.shape)
+                + b"\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xff"
+                b"J\xff\xff\xff\xffK\x00tb\x89" + _text(value.tobytes()) + b"tb"
+            )
+    return b"".join(out) + b"u."
+
+
+def python3_pickle(fields):
+    return pickle.dumps(fields, protocol=2)
+
+
+def fake_batch(name):
+    rng = np.random.default_rng(BATCHES.index(name))
+    images = rng.integers(0, 256, (COUNT, 3072), dtype=np.uint8)
+    labels = (np.arange(COUNT) % 10).astype(np.uint8)
+    if name != "test_batch":  # as published: only the test batch has as many images of each class
+        labels[0] = labels[1]
+    return images, labels
+
+
+def fields_of(name, label=None):
+    images, labels = fake_batch(name)
+    return {
+        b"batch_label": (label or files.BATCH_LABELS[name]).encode(),
+        b"labels": labels.tolist(),
+        b"data": images,
+        b"filenames": [b"x.png"] * COUNT,
+    }
+
+
+META = {
+    b"num_cases_per_batch": COUNT,
+    b"label_names": [name.encode() for name in NAMES],
+    b"num_vis": 3072,
+}
+
+
+def write_python(root, dump=python2_pickle):
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for name in BATCHES:
+        (folder / name).write_bytes(dump(fields_of(name)))
+    (folder / "batches.meta").write_bytes(dump(META))
+    return folder
+
+
+def write_binary(root):
+    folder = root / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    for name in BATCHES:
+        images, labels = fake_batch(name)
+        np.concatenate([labels[:, None], images], 1).tofile(folder / f"{name}.bin")
+    (folder / "batches.meta.txt").write_text("\n".join(NAMES) + "\n\n")
+    return folder
+
+
+# MNIST
+
+
+def idx(values):
+    header = struct.pack(f">{1 + values.ndim}i", 0x800 + values.ndim, *values.shape)
+    return header + values.tobytes()
+
+
+def fake_mnist(train=12, test=5):
+    rng = np.random.default_rng(0)
+    raws = []
+    for n in (train, test):
+        raws.append(idx(rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)))
+        raws.append(idx(np.arange(n, dtype=np.uint8) % 10))
+    return dict(zip(files.MNIST_FILES, raws, strict=True))
+
+
+def write_mnist(folder, compress=()):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, raw in fake_mnist().items():
+        if name in compress:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(raw))
+        else:
+            (folder / name).write_bytes(raw)
