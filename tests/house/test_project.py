@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lessons import gallery
 from minidsr.methods import METHODS
 from minidsr.proof import invariants
 from minidsr.reparam import reallocate
@@ -151,6 +152,10 @@ def test_every_invariant_has_its_row():
     assert len(names) >= 20
     for name in names:
         assert f"| `{name}` |" in section(page, "Properties"), name
+
+
+def test_every_wrong_program_has_its_row():
+    assert gallery.table() in section(read("tests/README.md"), "The gallery")
 
 
 def test_files_that_the_tests_page_names_are_there():
