@@ -1,70 +1,200 @@
-"""What the project says of itself is true: requirements, line counts, the README's Python."""
+"""What the project says of itself is true: requirements, pages, their links, numbers and Python."""
 
+import ast
+import inspect
+import json
 import re
 import sys
 import tomllib
+from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from lessons import gallery
 from minidsr.methods import METHODS
+from minidsr.proof import invariants
+from minidsr.reparam import reallocate
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
 import state_memory  # noqa: E402
 
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md"] + sorted(
+    page for folder in ("lessons/notes", "lessons/results", "tests", ".github")
+    for page in (ROOT / folder).rglob("*.md"))
+
+
+def read(path):
+    """The text of a file, by its path from the root, or from anywhere."""
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+BENCHMARK = ROOT / "lessons" / "results" / "speed-amd-epyc" / "speed.md"
+README = read("README.md")
+
+
+def blocks(text):
+    """The blocks of Python on a page."""
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def without_code(text):
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def section(page, heading):
+    """What stands below a heading of the second level, up to the next one."""
+    return re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)[1]
+
+
+def slug(heading):
+    """The anchor that GitHub makes of a heading."""
+    words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
+
+
+def anchors(text):
+    """All anchors of a page; of equal headings the second has -1 at its end."""
+    found, seen = set(), Counter()
+    for heading in re.findall(r"^#+ (.+)$", without_code(text), re.MULTILINE):
+        name = slug(heading)
+        found.add(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
 
 
 def test_requirements_are_those_of_the_package():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads(read("pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
     named = project["dependencies"] + extras["fast"] + extras["test"]
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = read("requirements.txt").splitlines()
     assert [line for line in lines if not line.startswith("#")] == named
 
 
 def test_plain_cupy_is_asked_for_nowhere():
-    text = (ROOT / "pyproject.toml").read_text() + (ROOT / "requirements.txt").read_text()
+    text = read("pyproject.toml") + read("requirements.txt")
     assert not re.search(r"^\s*\"?cupy\b(?!-cuda)", text, re.MULTILINE)
 
 
-def test_line_counts_in_the_readme():
-    rows = re.findall(r"^\| `(minidsr/[\w./]+)` \| (\d+) \|", README, re.MULTILINE)
-    assert len(rows) >= 10
-    for path, lines in rows:
-        assert int(lines) == len((ROOT / path).read_text().splitlines()), path
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 220
 
 
-def test_the_table_of_methods_in_the_readme():
-    """Every method has a row, with its lines of code and the memory of its training state."""
-    section = README[README.index("## Every method"):README.index("## From Python")]
-    rows = re.findall(r"^\| `([\w-]+)`[^|]*\| (\d+) \|.*\| ([\d.]+)(?: \(([\d.]+)\))? \|$",
-                      section, re.MULTILINE)
-    assert [row[0] for row in rows] == list(METHODS)
-    for method, lines, memory, peak in rows:
-        name = "base" if method == "dense" else method.replace("-", "_")
-        path = ROOT / "minidsr" / "methods" / f"{name}.py"
-        assert int(lines) == len(path.read_text().splitlines()), method
-        measured = [f"{numbers:.1f}" for numbers in state_memory.measure(method)]  # end, most
-        assert measured == [memory, peak or memory], method
+def test_the_readme_shows_reallocate_as_it_is():
+    """But for its docstring."""
+    source = inspect.getsource(reallocate)
+    docstring = ast.parse(source).body[0].body[0]
+    lines = source.splitlines(keepends=True)
+    del lines[docstring.lineno - 1:docstring.end_lineno]
+    shown, = (block for block in blocks(README) if block.startswith("def reallocate("))
+    assert shown == "".join(lines)
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
-def test_links_in_the_readme(path):
-    assert (ROOT / path).exists()
-
-
-def test_the_readme_s_algorithm_runs(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    code = next(block for block in blocks if "reallocate" in block)
+def test_the_example_of_the_readme_runs(capsys):
+    code, = (block for block in blocks(README) if "import Sparse, reallocate" in block)
     exec(code, {})
     assert "pruned=[1], grown=[1], active=[4]" in capsys.readouterr().out
+
+
+def test_every_method_has_its_rows():
+    """In the table of methods, with the memory of its training state; and in README."""
+    page = read("lessons/notes/methods.md")
+    rows = re.findall(r"^\| `([\w-]+)`[^|]*\|.*\| ([\d.]+)(?: \(([\d.]+)\))? \|$",
+                      section(page, "What moves"), re.MULTILINE)
+    assert [row[0] for row in rows] == list(METHODS)
+    for method, memory, peak in rows:
+        measured = [f"{numbers:.1f}" for numbers in state_memory.measure(method)]  # end, most
+        assert measured == [memory, peak or memory], method
+        assert f"`{method}`" in section(README, "Methods")
+
+
+def test_every_option_has_its_row():
+    """That is an option on the command line, and not the length of training."""
+    page = read("lessons/notes/methods.md")
+    names = {field.name for method in METHODS.values() for field in fields(method)}
+    for name in names - {"epochs", "steps_per_epoch"}:
+        flag = "--no-keep-one" if name == "keep_one" else f"--{name.replace('_', '-')}"
+        assert re.search(rf"^\| .*`{flag}`.* \|", section(page, "Options"), re.MULTILINE), flag
+
+
+def last_epoch(record):
+    """What the last epoch of a record in lessons/results says."""
+    lines = read(f"lessons/results/{record}").splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == "epoch"][-1]
+
+
+def test_accuracies_are_those_of_the_records():
+    for row in section(read("lessons/results/README.md"), "The records").splitlines():
+        records = re.findall(r"\]\(([\w/-]+\.jsonl)\)", row)
+        said = re.findall(r"\d\d\.\d\d", row.split("|")[-2]) if records else []
+        assert said == [f"{last_epoch(record)['test_accuracy']:.2f}" for record in records]
+
+
+def test_short_runs_are_those_of_the_records():
+    text = section(read("lessons/notes/methods.md"), "One short run of each")
+    rows = re.findall(r"^\| `([\w-]+)`(?:, α = ([\de-]+))? \| ([\d,]+) \|.*?\| ([\d.]+) % \| "
+                      r"([\d.]+) \| \d+ ms \|$", text, re.MULTILINE)
+    assert {row[0] for row in rows} == set(METHODS)
+    for method, alpha, *said in rows:
+        name = f"{method}-alpha-{alpha}" if alpha == "1e-3" else method
+        last = last_epoch(f"cifar10-wrn-10-1-methods/{name}.jsonl")
+        assert said == [f"{last['free_parameters']:,}", f"{last['test_accuracy']:.2f}",
+                        f"{last['explored']:.2f}"], name
+
+
+def test_every_invariant_has_its_row():
+    page = read("tests/README.md")
+    names = [name for name, f in vars(invariants).items() if inspect.isgeneratorfunction(f)
+             and f.__module__ == invariants.__name__ and not name.startswith("_")]
+    assert len(names) >= 20
+    for name in names:
+        assert f"| `{name}` |" in section(page, "Properties"), name
+
+
+def test_every_wrong_program_has_its_row():
+    assert gallery.table() in section(read("tests/README.md"), "The gallery")
+
+
+def test_files_that_the_tests_page_names_are_there():
+    table = section(read("tests/README.md"), "Properties")
+    for path in re.findall(r"`([\w/]+\.py)`", table):
+        assert any((ROOT / folder / path).exists() for folder in ("", "tests", "minidsr")), path
+
+
+@pytest.mark.parametrize(("page", "link"), [
+    (page, link) for page in PAGES
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", without_code(read(page)))],
+    ids=lambda value: str(value.relative_to(ROOT)) if isinstance(value, Path) else value)
+def test_links(page, link):
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    assert target.exists()
+    assert target.is_relative_to(ROOT)
+    if anchor:
+        assert anchor in anchors(read(target))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_long_pages_have_a_table_of_contents(page):
+    """But README, which has three doors, and what a benchmark writes."""
+    text = read(page)
+    if len(text.splitlines()) <= 100 or page in (ROOT / "README.md", BENCHMARK):
+        return
+    for heading in re.findall(r"^## (.+)$", without_code(text), re.MULTILINE):
+        assert f"](#{slug(heading)})" in text, heading
+
+
+def test_anchors_are_those_of_github():
+    text = "# Verify: ours, or yours\n\n## `a_b` [c](d)\n\n## Same\n## Same\n```sh\n# no\n```\n"
+    assert anchors(text) == {"verify-ours-or-yours", "a_b-c", "same", "same-1"}
 
 
 def test_version_is_said_once():
     import minidsr
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads(read("pyproject.toml"))["project"]
     assert project["version"] == minidsr.__version__
-    assert f"version: {minidsr.__version__}" in (ROOT / "CITATION.cff").read_text()
+    assert f"version: {minidsr.__version__}" in read("CITATION.cff")
