@@ -53,9 +53,9 @@ class Training:
     def __init__(self, case, *, seed=0, sparsity=0.7, structure=None, dtype=np.float32,
                  device="cpu"):
         name, options = CASES[case]
-        values = {"sparsity": sparsity, "epochs": 1, "steps_per_epoch": 20}
         kind = METHODS[name]
-        self.method = kind(**{k: v for k, v in values.items() if k in kind.options()} | options)
+        share = {"sparsity": sparsity} if "sparsity" in kind.options() else {}
+        self.method = kind(epochs=1, steps_per_epoch=20, **share | options)
         rng = np.random.default_rng(0)
 
         def linear(c_in, c_out, **options):

@@ -33,7 +33,7 @@ class DSR(Dynamic):
         "13.8 % of its sparse weights; that share is the default)"))
     tolerance: float = option(0.1, (
         "δ; H moves when fewer than (1-δ) N_p or more than (1+δ) N_p were pruned (paper: 0.1)"))
-    keep_one: bool = option(True, "of a tensor wholly below H, keep the largest weight (paper: no)")
+    keep_one: bool = option(True, "keep the largest weight of a tensor wholly below H (paper: no)")
     growth: str = option("survivors", (
         "what a tensor's share of growth is proportional to: survivors (paper), room (its empty "
         "positions, the opposite), or pruned (nothing moves between tensors)"))

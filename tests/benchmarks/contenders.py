@@ -9,7 +9,6 @@ from threadpoolctl import threadpool_limits
 
 from minidsr.backend import to_device
 from minidsr.fast.engine import choose_engine, use
-from minidsr.methods import METHODS
 from minidsr.nn import models
 from minidsr.nn.layers import softmax_cross_entropy
 from minidsr.nn.sgd import SGD
@@ -24,11 +23,11 @@ def pytorch():
 class Ours:
     """A network in training: step() and forward()."""
 
-    def __init__(self, model, batch, method="dense", sparsity=0.9, engine="im2col", masked=False,
+    def __init__(self, model, batch, method="dense", sparsity=0.9, engine="blocked", masked=False,
                  device="cpu"):
         rng = np.random.default_rng(0)
         config = Config(model=model, sparsity=sparsity).for_method(method)
-        self.method = METHODS[method].from_config(config, steps_per_epoch=500)
+        self.method = config.build_method(steps_per_epoch=500)
         self.model = use(models.build(model, image=(3, 32, 32), classes=10, rng=rng),
                          choose_engine(engine, device)).to(device)
         self.method.setup(self.model, rng)

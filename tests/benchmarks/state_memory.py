@@ -25,7 +25,7 @@ def measure(case):
     name, options = CASES[case]
     method = METHODS[name](**options)
     image, rng = (3, 32, 32), np.random.default_rng(0)
-    model = build(method.network("wrn-28-2", image, 10), image=image, classes=10, rng=rng)
+    model = build(method.model_name("wrn-28-2", image, 10), image=image, classes=10, rng=rng)
     method.setup(model, rng)
     method.check, sgd = False, SGD(model.params())
     sgd.lr, steps = 0.01, {0, 1}

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from minidsr.methods import DSR, DST, ITOP, METHODS, SET, SNFS, DeepR, Gradual, RigL, ThinDense
+from minidsr.methods.dst import Thresholded, surrogate
+from minidsr.methods.hashed import Hashed
 from minidsr.nn import models
 from minidsr.nn.layers import Conv2d, Linear, Sequential
 from minidsr.nn.models import wide_resnet
 from minidsr.nn.sgd import SGD
-from minidsr.parameters import Hashed, Thresholded, surrogate
 from minidsr.reparam import shares
 from minidsr.schedules import cosine, cubic
 
@@ -47,7 +48,7 @@ def test_thin_dense():
     widths = {0.9: (0.66, 161_506), 0.8: (0.91, 305_346), 0.7: (1.11, 457_747),
               0.6: (1.27, 592_612), 0.5: (1.42, 741_513)}
     for sparsity, (width, count) in widths.items():
-        name = ThinDense(sparsity=sparsity).network("wrn-28-2", (3, 32, 32), 10)
+        name = ThinDense(sparsity=sparsity).model_name("wrn-28-2", (3, 32, 32), 10)
         assert name == f"wrn-28-{width}"
         model = models.build(name, image=(3, 32, 32), classes=10, rng=np.random.default_rng(0))
         assert model.free_parameters() == count
@@ -55,7 +56,7 @@ def test_thin_dense():
 
 def test_thin_dense_with_a_bitmask():
     """The ICML version's width at 0.9; at 0.8 to 0.5 theirs are 0.98, 1.15, 1.33 and 1.47."""
-    names = [ThinDense(sparsity=s, bitmask=True).network("wrn-28-2", (3, 32, 32), 10)
+    names = [ThinDense(sparsity=s, bitmask=True).model_name("wrn-28-2", (3, 32, 32), 10)
              for s in (0.9, 0.8, 0.7, 0.6, 0.5)]
     assert names == [f"wrn-28-{width}" for width in (0.75, 0.97, 1.16, 1.32, 1.46)]
 
@@ -67,7 +68,7 @@ def test_thin_dense_is_the_nearest(name, image, sparsity, budget):
         return abs(models.build(name, image=image, classes=10,
                                 rng=np.random.default_rng(0)).free_parameters() - budget)
 
-    chosen = ThinDense(sparsity=sparsity).network(name, image, 10)
+    chosen = ThinDense(sparsity=sparsity).model_name(name, image, 10)
     assert distance(chosen) == min(distance(f"{name}-{i / 100}") for i in range(4, 60))
 
 

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from minidsr.fast import blocked, parallel
 from minidsr.fast.engine import use
-from minidsr.methods import METHODS
 from minidsr.methods.base import make_sparse
-from minidsr.nn.layers import BatchNormReLU, Conv2d, Flatten, Linear, Sequential
+from minidsr.nn.layers import BatchNorm, Conv2d, Flatten, Linear, ReLU, Sequential
 from minidsr.nn.sgd import SGD
 from minidsr.parameters import Sparse
 from minidsr.proof.cases import windows
@@ -146,15 +145,16 @@ def test_auto_takes_what_is_faster(density, fast):
 def network(rng, dtype=np.float64):
     return Sequential(
         conv1=Conv2d(3, 4, 3, pad=1, rng=rng, dtype=dtype, sparsifiable=False),
-        bn1=BatchNormReLU(4, dtype=dtype), conv2=Conv2d(4, 6, 3, stride=2, rng=rng, dtype=dtype),
-        bn2=BatchNormReLU(6, dtype=dtype), flat=Flatten(),
+        bn1=BatchNorm(4, dtype=dtype), relu1=ReLU(),
+        conv2=Conv2d(4, 6, 3, stride=2, rng=rng, dtype=dtype),
+        bn2=BatchNorm(6, dtype=dtype), relu2=ReLU(), flat=Flatten(),
         fc=Linear(54, 5, rng=rng, dtype=dtype))
 
 
 @pytest.mark.parametrize("engine", ["sparse", "auto"])
 def test_a_network_computes_the_same_with_every_engine(engine, rng):
     results = {}
-    for name in ("im2col", engine):
+    for name in ("blocked", engine):
         rng = np.random.default_rng(3)
         model = use(network(rng), name)
         make_sparse(model, 0.8, "uniform", rng)
@@ -162,61 +162,63 @@ def test_a_network_computes_the_same_with_every_engine(engine, rng):
         y = model.forward(x, train=True)
         dx = model.backward(np.cos(y))
         results[name] = [y, dx, *(p.grad for p in model.params())]
-        used = {key for key, layer in model.sparsifiable_layers().items() if layer._sparse_conv}
-        assert used == {"im2col": set(), "auto": {"conv2"}, "sparse": {"conv2", "fc"}}[name]
-    for a, b in zip(results["im2col"], results[engine], strict=True):
+        convs = [getattr(unit, "conv", unit) for unit in model.units]  # of a NormConv
+        used = {key for key, layer in model.layers.items() for unit in convs
+                if getattr(unit, "layer", None) is layer and getattr(unit, "sparse", None)}
+        assert used == {"blocked": set(), "auto": {"conv2"}, "sparse": {"conv2", "fc"}}[name]
+    for a, b in zip(results["blocked"], results[engine], strict=True):
         np.testing.assert_allclose(a, b, **CLOSE)
 
 
 def test_indices_are_rebuilt_only_when_the_structure_changes(rng):
-    layer = use(Conv2d(3, 4, 3, rng=rng), "sparse")
-    W, = make_sparse(Sequential(layer=layer), 0.5, "uniform", rng)
+    model = use(Sequential(layer=Conv2d(3, 4, 3, rng=rng)), "sparse")
+    (W,), (unit,) = make_sparse(model, 0.5, "uniform", rng), model.units
     sgd, x = SGD([W]), rng.standard_normal((2, 3, 6, 6)).astype(np.float32)
     sgd.lr, seen = 0.1, []
     for t in range(4):
-        y = layer.forward(x, train=True)
+        y = model.forward(x, train=True)
         np.testing.assert_allclose(y, blocked.forward(x, W.theta(), blocked.Geometry.of(
             6, 6, 3, 1, 0)), rtol=1e-4, atol=1e-4)
-        layer.backward(y)
+        model.backward(y)
         sgd.step()
-        seen.append(layer._sparse_conv)
+        seen.append(unit.sparse)
         if t == 1:
             gone = W.index[:3]
             W.prune(np.arange(len(W.index)) < 3)
             W.grow([s for s in range(W.size) if s not in W.index and s not in gone][:3])
     assert seen[0] is seen[1] is not seen[2] is seen[3]
-    layer.forward(x[:, :, :5])  # other images
-    assert layer._sparse_conv is not seen[3]
+    model.forward(x[:, :, :5])  # other images
+    assert unit.sparse is not seen[3]
 
 
-def test_methods_that_need_the_dense_gradient_stay_with_im2col(rng):
-    layer = use(Conv2d(3, 4, 3, rng=rng), "sparse")
-    W, = make_sparse(Sequential(layer=layer), 0.5, "uniform", rng)
+def test_methods_that_need_the_dense_gradient_stay_with_blocks(rng):
+    model = use(Sequential(layer=Conv2d(3, 4, 3, rng=rng)), "sparse")
+    W, = make_sparse(model, 0.5, "uniform", rng)
     W.keep_dense_grad = True
-    y = layer.forward(np.ones((1, 3, 6, 6), np.float32), train=True)
-    layer.backward(y)
+    model.backward(model.forward(np.ones((1, 3, 6, 6), np.float32), train=True))
     assert W.dense_grad.shape == W.shape
-    dense = use(Conv2d(3, 4, 3, rng=rng), "sparse")
+    layer = Conv2d(3, 4, 3, rng=rng)
+    dense = use(Sequential(layer=layer), "sparse")
     dense.backward(dense.forward(np.ones((1, 3, 6, 6), np.float32), train=True))
-    assert dense.weight.grad.shape == dense.weight.shape
+    assert layer.weight.grad.shape == layer.weight.shape
 
 
 @pytest.mark.parametrize("method", ["static", "dsr", "set", "deepr"])
 def test_nothing_as_large_as_a_dense_weight_is_allocated(method, rng):
     """Everything that a step allocates together, reallocation and new indices included, is less
-    than half of one tensor of dense weights; with im2col more than all. (The compiled loops have
+    than half of one tensor of dense weights; with blocks more than all. (The compiled loops have
     all their arrays from outside, where they are watched.)"""
     model = Sequential(conv=Conv2d(512, 512, 3, pad=1, rng=rng), flat=Flatten(),
                        fc=Linear(2048, 1024, rng=rng))
     x = rng.standard_normal((2, 512, 2, 2)).astype(np.float32)
     dense = 4 * min(layer.weight.size for layer in model.sparsifiable_layers().values())
     config = Config(method=method, sparsity=0.99)
-    method = METHODS[method].from_config(config, steps_per_epoch=50)
+    method = config.build_method(steps_per_epoch=50)
     method.check = False
     method.setup(model, rng)
     sgd, peaks = SGD(model.params()), {}
     sgd.lr, moves = 0.01, next((t for t in range(1, 400) if method.due(t)), 1)
-    for engine in ("im2col", "sparse"):
+    for engine in ("blocked", "sparse"):
         use(model, engine)
         model.backward(model.forward(x, train=True))  # compiles, which takes memory of its own
         for t in (0, moves):
@@ -228,4 +230,4 @@ def test_nothing_as_large_as_a_dense_weight_is_allocated(method, rng):
             peak = tracemalloc.get_traced_memory()[1]
             peaks[engine] = max(peak, peaks.get(engine, 0))
             tracemalloc.stop()
-    assert peaks["im2col"] > dense > 2 * peaks["sparse"], (peaks, dense)
+    assert peaks["blocked"] > dense > 2 * peaks["sparse"], (peaks, dense)

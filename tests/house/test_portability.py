@@ -261,7 +261,7 @@ def config(tmp_path_factory):
     data_dir = write_cifar10(tmp_path_factory.mktemp("data"), images=10)
     return Config(data="cifar10", data_dir=str(data_dir), model="wrn-10-0.5", epochs=1, batch=10,
                   periods=(2,), period_milestones=(), sparsity=0.8, lr=0.02, device="cpu",
-                  engine="im2col", threads=1)
+                  engine="blocked", threads=1)
 
 
 @pytest.mark.parametrize("gpu", ["F", pytest.param("gpu", marks=pytest.mark.gpu)], indirect=True)
@@ -423,7 +423,7 @@ def test_the_command_line_says_which_gpu(gpu, capsys):
     out, err = capsys.readouterr()
     assert err == f"on {name}\n"
     result = json.loads(out)
-    assert result["engine"] == "im2col"
+    assert result["engine"] == "blocked"
     assert result["tf32"] and result["gpu_bytes"] >= 0
 
 

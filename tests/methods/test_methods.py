@@ -9,8 +9,10 @@ from tiny import write_cifar10
 
 from minidsr.data.batches import batches, normalise
 from minidsr.methods import DSR, METHODS
+from minidsr.methods.dst import Thresholded
+from minidsr.methods.hashed import Hashed
 from minidsr.nn.models import small_cnn, wide_resnet
-from minidsr.parameters import Dense, Hashed, Sparse, Thresholded
+from minidsr.parameters import Dense, Sparse
 from minidsr.proof.invariants import InvariantError
 from minidsr.reparam import adjust_pruning_threshold, reallocate
 from minidsr.run import report
@@ -53,16 +55,16 @@ def test_only_sparsifiable_weights_are_parameterized(method, tiny):
 
 def test_each_threshold_follows_from_the_call_before(tiny, history):
     records = history.reallocations
-    assert records[0]["H"] == tiny.threshold
+    assert records[0]["H"] == tiny.resolved()["threshold"]
     for r, following in zip(records, records[1:], strict=False):
-        assert following["H"] == adjust_pruning_threshold(r["H"], r["K"], r["N_p"], tiny.tolerance)
+        assert following["H"] == adjust_pruning_threshold(r["H"], r["K"], r["N_p"], 0.1)
     assert len({r["H"] for r in records}) > 2
 
 
 def test_reallocations_come_when_the_periods_say(tiny, history):
     total = 3 * 10
-    expected = [t for t in range(total) if reallocates(t, total, tiny.period_milestones,
-                                                       tiny.periods, DSR.stop)]
+    expected = [t for t in range(total) if reallocates(
+        t, total, tiny.resolved()["period_milestones"], tiny.periods, DSR.default_stop)]
     assert [r["step"] - 1 for r in history.reallocations] == expected
     assert len(expected) >= 8
 

@@ -32,7 +32,7 @@ def test_wide_resnet_has_the_published_size(wrn):
     assert wrn.free_parameters() == 1_467_610
     assert len(sizes) == 24
     assert sum(sizes) == 1_451_520
-    assert len(list(wrn.walk())) == 1 + 12 * 4 + 3 + 3  # three blocks change the shape
+    assert len(list(wrn.walk())) == 1 + 12 * 6 + 3 + 4  # three blocks change the shape
 
 
 @pytest.mark.parametrize("sparsity", PUBLISHED)

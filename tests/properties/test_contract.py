@@ -5,16 +5,20 @@ by real gradients, on random images.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from training import CASES, MOVING, SPARSE, STEPS, Training, same
 
 from minidsr.methods import METHODS
-from minidsr.parameters import Hashed, Sparse, Thresholded
+from minidsr.methods.base import Dynamic, Method
+from minidsr.methods.dst import Thresholded
+from minidsr.methods.hashed import Hashed
+from minidsr.parameters import Sparse
 from minidsr.proof.gradcheck import check_model
 from minidsr.run import directory
-from minidsr.run.config import OPTIONS, Config
+from minidsr.run.config import TYPES, Config
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -24,7 +28,7 @@ def test_the_budget_is_as_declared(case):
     for _ in range(STEPS):
         training.step()
         counts.append(training.model.free_parameters())
-    if training.method.budget == "shrinking":
+    if training.method.budget_rule == "shrinking":
         assert counts == sorted(counts, reverse=True)
         assert counts[-1] == Training("static").model.free_parameters() < counts[0]
     else:
@@ -87,7 +91,7 @@ def test_full_and_empty_tensors_and_single_weights(case, structure):
     training.run()
     CASES[case][1].pop("target_pruned", None)
     total = sum(len(index) for index in structure.values())
-    if training.method.budget == "conserved":
+    if training.method.budget_rule == "conserved":
         assert sum(W.value.size for W in training.weights()) == total
 
 
@@ -154,7 +158,7 @@ def test_reports_say_what_happened(case):
 
     method.reallocate = watched
     reports = [report for report in training.run() if report]
-    if method.budget == "conserved":
+    if method.budget_rule == "conserved":
         assert all(sum(r.grown) == r.K for r in reports)
     for i, key in enumerate(("pruned", "grown")):  # deepr sums up what it did since the last one
         said = np.sum([getattr(report, key) for report in reports], 0)
@@ -241,15 +245,53 @@ def test_hashed_tensors_share_numbers_evenly():
 # --- options
 
 
-def test_every_option_is_a_field_of_the_config():
-    for name in OPTIONS:
-        assert hasattr(Config(), name), name
+@pytest.mark.parametrize("method", METHODS)
+def test_every_option_stands_once(method):
+    """Its default and its help stand in the method; the Config has a field for it, and no more."""
+    for name, field in METHODS[method].options().items():
+        assert len(field.metadata["help"]) > 10, name
+        assert getattr(Config(), name) is None, name
+    assert set(METHODS[method].options()) <= set(TYPES)
+
+
+@pytest.mark.parametrize("kind", [*METHODS.values(), Method, Dynamic])
+def test_no_attribute_of_a_method_lacks_its_annotation(kind):
+    """Without one it would be no field, and so no option, without a word."""
+    for name, value in vars(kind).items():
+        if not name.startswith("_") and not callable(value) and \
+                not isinstance(value, (classmethod, property)):
+            assert name in kind.__annotations__, name
+
+
+@dataclass(kw_only=True, eq=False)
+class Mine(Dynamic):
+    """A method that is not ours, with an option that no other has."""
+
+    rate: float = 0.3
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"rate must be in [0, 1], not {self.rate}")
+
+
+def test_options_of_a_method_that_is_not_ours(monkeypatch, tmp_path):
+    monkeypatch.setitem(METHODS, "mine", Mine)
+    config = Config(method="mine", sparsity=0.8, options={"rate": 0.5})
+    assert config.build_method(50).rate == 0.5
+    assert config.resolved()["rate"] == 0.5
+    directory.write_config(tmp_path, config)
+    assert directory.read_config(tmp_path).resolved() == config.resolved()
+    for options, said in (({"rate": 2}, "rate must be in"), ({"sparsity": 0.5}, "given twice"),
+                          ({"rat": 0.5}, "mine has no option rat")):
+        with pytest.raises(ValueError, match=said):
+            Config(method="mine", sparsity=0.8, options=options)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_defaults_are_fine_for_every_method(method):
     assert Config().for_method(method) == Config(method=method)
-    built = METHODS[method].from_config(Config(method=method), 50)
+    built = Config(method=method).build_method(50)
     assert all(hasattr(built, name) for name in METHODS[method].options())
 
 

@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from minidsr.parameters import (
-    Dense,
-    Hashed,
-    Sparse,
-    Thresholded,
-    Tied,
-    index_dtype,
-    move,
-    surrogate,
-)
+from minidsr.methods.dst import Thresholded, surrogate
+from minidsr.methods.hashed import Hashed, Tied
+from minidsr.parameters import Dense, Sparse, index_dtype, move
 from minidsr.proof.cases import seeds, spread
 
 dtypes = st.sampled_from([np.float32, np.float64])

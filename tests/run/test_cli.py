@@ -10,8 +10,9 @@ import time
 import pytest
 from tiny import write_cifar10
 
-from minidsr.__main__ import COMMANDS, main
+from minidsr.__main__ import main
 from minidsr.methods import METHODS
+from minidsr.run.commands import COMMANDS
 
 TINY = ["--model", "wrn-10-1", "--batch", "10", "--device", "cpu"]
 
@@ -97,7 +98,7 @@ def test_demo_of_all_methods(tmp_path, capsys, few_shapes):
     rows = {line.split()[0]: line.split() for line in table.splitlines()[2:] if line}
     assert list(rows) == list(METHODS)
     for method, row in rows.items():
-        assert row[-1] == METHODS[method].budget
+        assert row[-1] == METHODS[method].budget_rule
         assert abs(int(row[1].replace(",", "")) - 4_952) < 200 or method in ("dense", "dst")
     assert {p.name for p in tmp_path.iterdir()} >= {
         "accuracy.png", "exploration.png", "sparsity-gradual.png", "sparsity-snfs.png",
@@ -160,7 +161,7 @@ def test_bench_json(capsys):
     result = json.loads(capsys.readouterr().out)
     for key in ("forward_images_per_s", "train_images_per_s", "peak_rss_bytes"):
         assert result[key] > 0
-    assert result["engine"] in ("im2col", "auto")  # without and with Numba
+    assert result["engine"] in ("blocked", "auto")  # without and with Numba
     assert {"threads", "blas", "versions"} <= result.keys()
 
 

@@ -38,7 +38,7 @@ def bytes_of(run):
 @pytest.mark.parametrize("method", METHODS)
 def test_learns_and_keeps_its_budget(tiny, method):
     history = train(dataclasses.replace(with_moves(tiny, method), epochs=4))
-    assert report.budget(history) == METHODS[method].budget
+    assert report.budget(history) == METHODS[method].budget_rule
     assert history.epochs[-1]["train_loss"] < 0.9 * history.epochs[0]["train_loss"]
     assert bool(history.reallocations) == issubclass(METHODS[method], Dynamic)
 

@@ -1,0 +1,312 @@
+"""The subcommands of the command line, one a function."""
+
+import json
+import sys
+from dataclasses import fields, make_dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional
+
+from .. import data, reparam
+from ..backend import choose_device, describe_device
+from ..data.fetch import fetch
+from ..fast.engine import missed
+from ..fast.parallel import threads
+from ..methods import METHODS
+from ..methods.base import Dynamic
+from ..proof import trace
+from ..proof.invariants import InvariantError
+from . import bench as benchmark
+from . import directory, figures, report
+from . import verify as verification
+from .config import TYPES, Config
+from .environment import environment
+from .history import History
+from .progress import Interrupted
+from .train import Trainer, TrainingError, evaluate
+from .train import train as run_training
+
+
+def _flags():
+    """A dataclass with the fields of Config that all methods have. Values are not checked yet:
+    tyro would put a frame around what is wrong."""
+    common = [f for f in fields(Config) if f.name not in TYPES and f.name != "options"]
+    return make_dataclass("Flags", [
+        (f.name, Annotated[f.type, tyro.conf.arg(
+            help=f.metadata["help"], metavar=_metavar(f.type) if f.default is None else None)],
+         f.default) for f in common])
+
+
+def _options():
+    """A dataclass with a field for each option of our methods, None where it is not given."""
+    found = []
+    for name, kind in TYPES.items():
+        texts, turned = {}, ""  # help text: methods that have it
+        for method, cls in METHODS.items():
+            if name in cls.options():
+                f = cls.options()[name]
+                standard = "" if f.default is None or kind is bool else f" (default: {_said(f)})"
+                turned = "do not " if f.default is True else ""  # the flag of a bool turns it
+                texts.setdefault(turned + f.metadata["help"] + standard, []).append(method)
+        help = "; ".join(f"{', '.join(methods)}: {text}" for text, methods in texts.items()) + "."
+        if kind is bool:
+            found.append((f"no_{name}" if turned else name, Annotated[
+                bool, FlagCreatePairsOff, tyro.conf.arg(help=help, help_behavior_hint="")], False))
+        else:
+            found.append((name, Annotated[kind | None, tyro.conf.arg(
+                help=help, help_behavior_hint="", metavar=_metavar(kind))], None))
+    return make_dataclass("MethodOptions", found)
+
+
+def _said(f):
+    return " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f"{f.default}"
+
+
+def _metavar(kind):
+    """How the values of an option look in --help; None is left out there."""
+    words = {int: "INT", float: "FLOAT", str: "NAME", bool: "True|False"}
+    of = next(k for k in (*get_args(kind), kind) if k in words)
+    return f"{words[of]} [{words[of]} ...]" if get_origin(kind) is tuple else words[of]
+
+
+Flags, MethodOptions = _flags(), _options()
+Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+Trace = Positional[Annotated[Path | None, tyro.conf.arg(
+    metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
+Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
+
+
+def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
+         methods: tuple[str, ...] = ("dense", "static", "dsr"), sparsity: float = 0.95,
+         epochs: int = 5, seed: int = 0, device: str = "auto") -> None:
+    """See it work: dense, static and DSR training on drawn shapes, a minute or two, no download.
+
+    In batches of 50 images, with a reallocation every 10 to 20 steps.
+
+    Args:
+        out: Where the figures go; those of an earlier demo are replaced.
+        methods: Which methods to compare, or `all` (a few minutes); `train --help` lists them.
+        sparsity: Share of the sparsifiable weights that stay zero, for the sparse methods.
+        epochs: Passes over the training images.
+        seed: Seed of initial values, structure and data order.
+        device: cpu, gpu or auto.
+    """
+    methods = tuple(METHODS) if methods == ("all",) else methods
+    config = Config(sparsity=sparsity, epochs=epochs, seed=seed, device=device, batch=50,
+                    periods=(10, 10, 20, 20))
+    configs = {method: config.for_method(method) for method in methods}
+    histories = {}
+    _say_what_computes(config)
+    for method, config in configs.items():
+        print(f"{method}:")
+        histories[method] = run_training(config, progress=True)
+    print(f"\nThe last epoch of {epochs}, one run each (seed {seed}), from the same initial values "
+          "on the same batches:\n")
+    print(report.compare(histories))
+    if "dsr" in histories:
+        print("\nWhere DSR left its weights:\n")
+        print(report.by_tensor(histories["dsr"]))
+    _print_figures(figures.plot(histories, out))
+
+
+def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOptions],
+          out: Out = None, resume: bool = False) -> None:
+    """Train one network by one method; for example on CIFAR-10:
+
+    minidsr train --data cifar10 --model wrn-16-1 --sparsity 0.9 --epochs 8 --out runs/a
+
+    Args:
+        training: What to train, and how.
+        method: What is left out is the method's default.
+        out: Run directory, for checkpoints and metrics (default: runs/DATA-MODEL-METHOD-SEED).
+        resume: Go on with the run in the run directory. Flags that are left out, or have their
+            default, are the run's own.
+    """
+    options = {name.removeprefix("no_"): value if value is not True else not name.startswith("no_")
+               for name, value in vars(method).items() if value not in (None, False)}
+    config = Config(**vars(training), **options)
+    out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
+    begun = resume and config.device == "auto" and (out / directory.CONFIG).exists()
+    _say_what_computes(directory.read_config(out) if begun else config)
+    history = run_training(config, out=out, resume=resume, progress=True)
+    print()
+    if history.setup["network"] != config.model:
+        print(f"{config.method} trained {history.setup['network']}\n")
+    print(report.compare({config.method: history}))
+    if issubclass(METHODS[config.method], Dynamic) and not history.reallocations:
+        print(f"\n{config.method} has moved nothing: no period ended before the stop "
+              "(--periods, --stop-epoch)")
+    if history.sparsity:
+        print()
+        print(report.by_tensor(history))
+    print(f"\nrun directory: {out}   figures: minidsr plot {out}")
+
+
+def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
+         device: str = "auto") -> None:
+    """Test the network of a run on its data set's test images.
+
+    Args:
+        data_dir: Folder of the data set, if it has moved.
+        engine: plain, blocked, sparse, or auto: sparse where it is faster.
+        device: cpu, gpu or auto.
+    """
+    config = replace(directory.read_config(run), engine=engine, device=device, tf32=False)
+    _say_what_computes(config)
+    trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config, fresh=False)
+    trainer.load(run / directory.CHECKPOINT)
+    with threads(config.threads):
+        loss, accuracy = evaluate(trainer.model, trainer.dataset)
+    print(f"{run}: {config.model} trained by {config.method}, step {trainer.t} of "
+          f"{trainer.total_steps}: test loss {loss:.4f}, test accuracy {accuracy:.2f} % of "
+          f"{len(trainer.dataset.test_y):,} images, "
+          f"{trainer.model.free_parameters():,} free parameters")
+
+
+def plot(run: Run) -> None:
+    """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time."""
+    config = directory.read_config(run)
+    history = History.load(run / directory.METRICS)
+    if not history.epochs:
+        raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
+    _print_figures(figures.plot({config.method: history}, run / directory.FIGURES))
+
+
+def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: str = "dense",
+          sparsity: float = 0.9, engine: str = "auto", device: str = "auto", tf32: bool = False,
+          threads: int | None = None,
+          json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+    """Measure speed and memory: images per second forward and for a whole training step.
+
+    Args:
+        model: Network to measure.
+        batch: Images a step.
+        steps: Steps to measure, after two that do not count; the median is reported.
+        method: Training method.
+        sparsity: For a sparse method.
+        engine: plain, blocked, sparse, or auto: sparse where it is faster.
+        device: cpu, gpu or auto.
+        tf32: On a GPU, round the factors of products to TF32, 10 bits.
+        threads: Threads on the CPU (default: all cores).
+        json_: Print one JSON object.
+    """
+    config = Config(model=model, batch=batch, sparsity=sparsity, engine=engine, device=device,
+                    tf32=tf32, threads=threads).for_method(method)
+    _say_what_computes(config)
+    result = benchmark.measure(config, steps)
+    if json_:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name:>24}  {value:,.1f}" if isinstance(value, float)
+                  else f"{name:>24}  {value}")
+
+
+def info(data_dir: str = "data", device: str = "auto") -> None:
+    """Show versions, BLAS and its kernels, cores, device, and which data sets are found.
+
+    Args:
+        data_dir: Folder to look for data sets in.
+        device: cpu, gpu or auto.
+    """
+    for name, value in environment(choose_device(device)).items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {v}" for key, v in value.items())
+        for line in value if isinstance(value, list) else [value]:
+            print(f"{name:>12}  {line}")
+    for name in data.DATASETS:
+        try:
+            found = data.load(name, data_dir)
+            state = f"{len(found.train_y):,} training images, {len(found.test_y):,} test images"
+        except data.DataError as error:
+            state = str(error)
+        print(f"{name:>12}  {state}")
+
+
+def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir: str = "data",
+          url: str | None = None) -> None:
+    """Download a data set: `minidsr data fetch cifar10` or `minidsr data fetch mnist`.
+
+    Args:
+        action: What to do.
+        name: cifar10 or mnist.
+        data_dir: Folder to put it in.
+        url: Another address of the published files, such as a mirror's.
+    """
+    print(f"{name}: {fetch(name, data_dir, url=url)}")
+
+
+def verify(path: Trace = None, cases: int = 2000) -> None:
+    """Check the invariants of Algorithm 1, of this package or of a trace.
+
+    Without TRACE, reallocations of many networks are tried on the installed package. With it, what
+    another program has recorded is judged; README says how to record. Exit code 0 if all hold, 1 if
+    one is violated.
+
+    Args:
+        cases: How many random networks to try, without TRACE; 40,410 small ones are always tried.
+    """
+    if cases < 1:
+        raise ValueError(f"cases must be at least 1, not {cases}")
+    if path is None:
+        from tqdm import tqdm
+
+        tally, tried = verification.verify_package(cases, partial(tqdm, leave=False, disable=None))
+        print(f"Algorithm 1 as installed in {Path(reparam.__file__).parent}\n\ntried:")
+        for what, count in tried.items():
+            print(f"  {count:6,} {what}")
+    else:
+        recorded = trace.load(path)
+        print(f"{path}: {_count(recorded, 'reallocation')} of "
+              f"{_count(recorded[0].sparse, 'sparse tensor')}")
+        tally = verification.verify_trace(recorded)
+    print(f"\n{tally}\n\n{tally.summary}")
+    if not tally.held:
+        raise InvariantError(f"violated: {', '.join(tally.examples)}")
+
+
+COMMANDS = {"demo": demo, "train": train, "eval": eval, "plot": plot, "bench": bench, "info": info,
+            "data": data_, "verify": verify}
+
+
+def run(argv):
+    """Run the command line `argv`; returns the exit code."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="minidsr", args=argv or ["demo"],
+            description="Dynamic sparse reparameterization (Mostafa & Wang, ICML 2019) from "
+                        "scratch. Without arguments: demo. --version says which this is.")
+    except (ValueError, TrainingError, InvariantError, OSError) as error:
+        print(f"minidsr: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError) else 1  # DataError and others are ValueErrors
+    except MemoryError as error:  # NumPy's and CuPy's say how much was asked for
+        print(f"minidsr: out of memory ({' '.join(str(error).split())}); choose a smaller --batch "
+              "or --model, or --device cpu", file=sys.stderr)
+        return 1
+    except Interrupted as stop:
+        print(f"minidsr: {stop}", file=sys.stderr)
+        return 128 + stop.signum
+    return 0
+
+
+def _say_what_computes(config):
+    """Which GPU `auto` has found; what an engine that is missing costs."""
+    device = choose_device(config.device)
+    if device == "gpu":
+        print(f"on {describe_device(device)}", file=sys.stderr)
+    line = missed(config.engine, device)
+    if line:
+        print(line, file=sys.stderr)
+
+
+def _count(things, word):
+    return f"{len(things):,} {word}{'' if len(things) == 1 else 's'}"
+
+
+def _print_figures(paths):
+    print("\nfigures:")
+    for path in paths:
+        print(f"  {path}")
