@@ -125,9 +125,11 @@ def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOption
         resume: Go on with the run in the run directory. Flags that are left out, or have their
             default, are the run's own.
     """
-    options = {name.removeprefix("no_"): value if value is not True else not name.startswith("no_")
-               for name, value in vars(method).items() if value not in (None, False)}
-    config = Config(**vars(training), **options)
+    given = {name: value for name, value in vars(method).items()
+             if value is not None and value is not False}
+    config = Config(**vars(training), **{
+        name.removeprefix("no_"): False if name.startswith("no_") else value
+        for name, value in given.items()})
     out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
     begun = resume and config.device == "auto" and (out / directory.CONFIG).exists()
     _say_what_computes(directory.read_config(out) if begun else config)

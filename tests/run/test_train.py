@@ -111,10 +111,9 @@ def test_killed_again_and_again(tiny, tmp_path):
     config = dataclasses.replace(tiny, epochs=8, checkpoint_seconds=0.0)
     train(config, out=tmp_path / "whole")
     run = tmp_path / "killed"
-    flags = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)]
-    values = dataclasses.asdict(config)
     command = [sys.executable, "-m", "minidsr", "train", "--out", run, "--resume"]
-    for flag, value in zip(flags, values.values(), strict=True):
+    for name, value in (dataclasses.asdict(config) | {"options": None}).items():
+        flag = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
             command += [flag if value else flag.replace("--", "--no-")]
         elif value is not None:
