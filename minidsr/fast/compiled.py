@@ -5,16 +5,78 @@ release the GIL: map_chunks() runs them side by side.
 """
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numba
 from numba.core import event
 
 # Sums may be taken in any order, a product added without rounding it first: so loops turn into
-# vector instructions. Not-a-number and infinity keep their meaning. (Whoever changes these options
-# deletes __pycache__: Numba looks at the text of a function only to know whether it has changed.)
-jit = numba.njit(nogil=True, cache=True, error_model="numpy",
-                 fastmath={"reassoc", "contract", "nsz"})
+# vector instructions. Not-a-number and infinity keep their meaning. A function goes into its
+# callers whole: else a caller has a second copy of it, optimised once more, which sums in another
+# order, and a process that compiles takes one, a process that loads what it left the other.
+# (Whoever changes these options deletes __pycache__: Numba looks at the file of a function only to
+# know whether it has changed.)
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"},
+           "forceinline": True}
+
+
+def jit(function):
+    """`function`, compiled where it is first called, or loaded from disk.
+
+    No fault of what is on disk stops it: what cannot be read is compiled again, what cannot be
+    written is compiled in every run. The first fault is said on stderr, in one line.
+    """
+    try:
+        compiled = numba.njit(**OPTIONS, cache=True)(function)
+    except Exception as error:  # no folder can be written to
+        _say_once(error)
+        return numba.njit(**OPTIONS)(function)
+    if hasattr(compiled, "_cache"):  # there is no public way to it; a Numba without keeps its own
+        compiled._cache = _Cache(compiled._cache)
+    return compiled
+
+
+class _Cache:
+    """Numba's cache of one function, which raises where a file is empty, damaged or not to be
+    written; this one does not."""
+
+    def __init__(self, cache):
+        self.cache = cache
+
+    def __getattr__(self, name):
+        return getattr(self.cache, name)
+
+    def load_overload(self, signature, *args):
+        try:
+            found = self.cache.load_overload(signature, *args)
+            # two processes that compile at the same moment may choose the same file for float32
+            # and for float64
+            if found is not None and found.signature.args != tuple(signature):
+                raise ValueError(f"{found.signature.args} instead of {signature}")
+            return found
+        except Exception as error:
+            _say_once(error, self.cache.cache_path)
+            with suppress(Exception):
+                self.cache.flush()  # an index that cannot be read cannot be added to
+            return None
+
+    def save_overload(self, *args):
+        try:
+            self.cache.save_overload(*args)
+        except Exception as error:
+            _say_once(error, self.cache.cache_path)
+
+
+_said = False
+
+
+def _say_once(error, folder=None):
+    global _said
+    if not _said:
+        _said = True
+        where = f" in {folder}" if folder else ""
+        print(f"compiled loops cannot be loaded or kept{where}, they are compiled again "
+              f"({type(error).__name__}: {' '.join(str(error).split())})", file=sys.stderr)
 
 
 @contextmanager
