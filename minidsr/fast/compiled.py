@@ -24,12 +24,12 @@ def jit(function):
     """`function`, compiled where it is first called, or loaded from disk.
 
     No fault of what is on disk stops it: what cannot be read is compiled again, what cannot be
-    written is compiled in every run. The first fault is said on stderr, in one line.
+    kept is compiled in every run. The first fault is said on stderr, in one line.
     """
     try:
         compiled = numba.njit(**OPTIONS, cache=True)(function)
     except Exception as error:  # no folder can be written to
-        _say_once(error)
+        _say_once("compiled loops cannot be kept", error)
         return numba.njit(**OPTIONS)(function)
     if hasattr(compiled, "_cache"):  # there is no public way to it; a Numba without keeps its own
         compiled._cache = _Cache(compiled._cache)
@@ -37,8 +37,8 @@ def jit(function):
 
 
 class _Cache:
-    """Numba's cache of one function, which raises where a file is empty, damaged or not to be
-    written; this one does not."""
+    """Numba's cache of one function, which raises where a file is damaged or cannot be written;
+    this one does not."""
 
     def __init__(self, cache):
         self.cache = cache
@@ -49,34 +49,31 @@ class _Cache:
     def load_overload(self, signature, *args):
         try:
             found = self.cache.load_overload(signature, *args)
-            # two processes that compile at the same moment may choose the same file for float32
-            # and for float64
             if found is not None and found.signature.args != tuple(signature):
-                raise ValueError(f"{found.signature.args} instead of {signature}")
+                # of two processes that took the same name at the same moment
+                raise ValueError("a file is of other types than the index says")
             return found
         except Exception as error:
-            _say_once(error, self.cache.cache_path)
+            _say_once(f"damaged files in {self.cache.cache_path}", error)
             with suppress(Exception):
-                self.cache.flush()  # an index that cannot be read cannot be added to
+                self.cache.flush()  # nothing can be added to an index that cannot be read
             return None
 
     def save_overload(self, *args):
         try:
             self.cache.save_overload(*args)
         except Exception as error:
-            _say_once(error, self.cache.cache_path)
+            _say_once(f"compiled loops cannot be kept in {self.cache.cache_path}", error)
 
 
 _said = False
 
 
-def _say_once(error, folder=None):
+def _say_once(what, error):
     global _said
     if not _said:
         _said = True
-        where = f" in {folder}" if folder else ""
-        print(f"compiled loops cannot be loaded or kept{where}, they are compiled again "
-              f"({type(error).__name__}: {' '.join(str(error).split())})", file=sys.stderr)
+        print(f"{what} ({type(error).__name__}: {' '.join(str(error).split())})", file=sys.stderr)
 
 
 @contextmanager
@@ -92,8 +89,8 @@ class _Announcement(event.Listener):
     def on_start(self, _):
         if not self.said:
             self.said = True
-            print("compiling the fast loops, once for this machine: half a minute ...",
-                  file=sys.stderr, flush=True)
+            once = "" if _said else ", once for this machine"
+            print(f"compiling the fast loops{once}: half a minute ...", file=sys.stderr, flush=True)
 
     def on_end(self, _):
         pass

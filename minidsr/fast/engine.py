@@ -27,13 +27,12 @@ def choose_engine(name, device):
     """
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}; choose one of: {', '.join(ENGINES)}")
+    if name == "im2col":
+        return name
     fault = "it runs on a CPU, use --device cpu" if device == "gpu" else _numba_fault()
     if name == "sparse" and fault:
         raise ValueError(f"--engine sparse: {fault}; or use --engine im2col")
-    if name == "im2col" or fault:
-        return "im2col"
-    _compile()
-    return name
+    return "im2col" if fault else name
 
 
 def missed(name, device):
@@ -56,12 +55,12 @@ def use(model, engine):
 
 
 def _numba_fault():
-    """Why nothing can be compiled, or None."""
+    """Why nothing can be compiled, or None: then all of it is."""
     if find_spec("numba") is None:
         return "Numba is not installed (pip install 'minidsr[fast]')"
     try:
-        from . import sparse_conv  # noqa: F401
-    except Exception as error:  # a Numba of another time than NumPy, no folder for its cache
+        _compile()
+    except Exception as error:  # a Numba of another time than NumPy, or whatever else it dislikes
         return f"Numba does not load ({' '.join(str(error).split())})"
     return None
 
