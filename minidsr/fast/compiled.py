@@ -4,11 +4,19 @@ What is compiled stays on disk, so only the first run on a machine waits for it.
 release the GIL: map_chunks() runs them side by side.
 """
 
+import hashlib
+import pickle
 import sys
 from contextlib import contextmanager, suppress
 
 import numba
 from numba.core import event
+
+try:
+    from numba.core.caching import CompileResultCacheImpl, FunctionCache
+    from numba.core.serialize import dumps
+except ImportError:  # a Numba with other parts inside: nothing is kept
+    CompileResultCacheImpl = FunctionCache = object
 
 # Sums may be taken in any order, a product added without rounding it first: so loops turn into
 # vector instructions. Not-a-number and infinity keep their meaning. A function goes into its
@@ -26,44 +34,51 @@ def jit(function):
     No fault of what is on disk stops it: what cannot be read is compiled again, what cannot be
     kept is compiled in every run. The first fault is said on stderr, in one line.
     """
+    compiled = numba.njit(**OPTIONS)(function)
     try:
-        compiled = numba.njit(**OPTIONS, cache=True)(function)
-    except Exception as error:  # no folder can be written to
+        compiled._cache = _Cache(function)
+    except Exception as error:  # no folder that can be written to
         _say_once("compiled loops cannot be kept", error)
-        return numba.njit(**OPTIONS)(function)
-    if hasattr(compiled, "_cache"):  # there is no public way to it; a Numba without keeps its own
-        compiled._cache = _Cache(compiled._cache)
     return compiled
 
 
-class _Cache:
-    """Numba's cache of one function, which raises where a file is damaged or cannot be written;
-    this one does not."""
+class _Checked(CompileResultCacheImpl):
+    """What Numba keeps of a function, with a checksum: damaged code would end the process."""
 
-    def __init__(self, cache):
-        self.cache = cache
+    def reduce(self, result):
+        data = dumps(super().reduce(result))
+        return hashlib.sha256(data).digest(), data
 
-    def __getattr__(self, name):
-        return getattr(self.cache, name)
+    def rebuild(self, context, kept):
+        checksum, data = kept
+        if hashlib.sha256(data).digest() != checksum:
+            raise ValueError("the checksum differs")
+        return super().rebuild(context, pickle.loads(data))
 
-    def load_overload(self, signature, *args):
+
+class _Cache(FunctionCache):
+    """Numba's cache of one function. Numba's own raises where a file cannot be read or written."""
+
+    _impl_class = _Checked
+
+    def load_overload(self, signature, context):
         try:
-            found = self.cache.load_overload(signature, *args)
+            found = super().load_overload(signature, context)
             if found is not None and found.signature.args != tuple(signature):
                 # of two processes that took the same name at the same moment
                 raise ValueError("a file is of other types than the index says")
             return found
         except Exception as error:
-            _say_once(f"damaged files in {self.cache.cache_path}", error)
+            _say_once(f"compiled loops cannot be read in {self.cache_path}", error)
             with suppress(Exception):
-                self.cache.flush()  # nothing can be added to an index that cannot be read
+                self.flush()  # nothing can be added to an index that cannot be read
             return None
 
-    def save_overload(self, *args):
+    def save_overload(self, signature, result):
         try:
-            self.cache.save_overload(*args)
+            super().save_overload(signature, result)
         except Exception as error:
-            _say_once(f"compiled loops cannot be kept in {self.cache.cache_path}", error)
+            _say_once(f"compiled loops cannot be kept in {self.cache_path}", error)
 
 
 _said = False

@@ -68,7 +68,7 @@ def test_what_was_compiled_is_loaded(anew, capsys):
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", [
     lambda old: b"", lambda old: old[:9], lambda old: old[:len(old) // 2], lambda old: old[:-1],
-    lambda old: bytes(len(old)), lambda old: b"damaged" + old, lambda old: Random(0).randbytes(len(old)),
+    lambda old: bytes(len(old)), lambda old: b"x" + old, lambda old: Random(0).randbytes(len(old)),
 ], ids=["empty", "few", "half", "short", "zeros", "shifted", "noise"])
 def test_damaged_files_are_replaced(anew, folder, capsys, kind, damage):
     loaded(anew())
@@ -76,9 +76,23 @@ def test_damaged_files_are_replaced(anew, folder, capsys, kind, damage):
     path.write_bytes(damage(path.read_bytes()))
     assert not loaded(anew())
     line, = lines(capsys)
-    assert f"damaged files in {path.parent}" in line
+    assert f"compiled loops cannot be read in {path.parent}" in line
     assert loaded(anew())
     assert not lines(capsys)
+
+
+@pytest.mark.parametrize("part", range(1, 8))
+def test_a_damaged_part_is_seen(anew, folder, capsys, part):
+    """LLVM would end the process, or the loop would do something else."""
+    loaded(anew())
+    path, = folder.rglob("*.nbc")
+    data = bytearray(path.read_bytes())
+    data[len(data) * part // 8] ^= 4
+    path.write_bytes(data)
+    assert not loaded(anew())
+    line, = lines(capsys)
+    assert "checksum" in line
+    assert loaded(anew())
 
 
 def test_a_damage_is_named_once(anew, folder, capsys):
@@ -133,7 +147,7 @@ def test_a_full_disk_stops_nothing(anew, folder, capsys, monkeypatch):
             patch.setattr(os, "replace", full)
             assert not loaded(anew())
         line, = lines(capsys)
-        assert "damaged" in line
+        assert "cannot be read in" in line
         assert not loaded(anew())
         assert loaded(anew())
         capsys.readouterr()
@@ -172,9 +186,16 @@ def test_what_does_not_compile_is_not_taken(monkeypatch):
         engine.choose_engine("sparse", "cpu")
 
 
-def test_a_numba_with_another_inside(monkeypatch):
-    monkeypatch.setattr(numba, "njit", lambda **options: lambda function: function)
-    assert compiled.jit(len) is len
+def test_a_numba_with_other_parts_inside(anew, capsys, monkeypatch):
+    """The classes of its cache are not public: without them nothing is kept."""
+    monkeypatch.setitem(sys.modules, "numba.core.caching", None)
+    spec = importlib.util.spec_from_file_location("compiled", compiled.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(compiled, "jit", module.jit)
+    for _ in range(2):
+        assert not loaded(anew())
+    assert "cannot be kept" in lines(capsys)[0]
 
 
 @pytest.mark.slow

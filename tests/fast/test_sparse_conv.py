@@ -1,4 +1,4 @@
-"""minidsr.fast.sparse_conv: the same convolution as im2col, without the zeros."""
+"""minidsr.fast.sparse_conv: the same convolution as blocked, without the zeros."""
 
 import tracemalloc
 from contextlib import contextmanager
@@ -51,24 +51,24 @@ def by_sparse_conv(x, dy, W, g):
     return [conv.forward(x, W.value), *conv.backward(x, dy, W.value)[:2]]
 
 
-def by_im2col(x, dy, W, g):
+def by_blocked(x, dy, W, g):
     dx, dw = blocked.backward(x, dy, W.theta(), g)
     return [blocked.forward(x, W.theta(), g), dx, dw.reshape(-1)[W.index]]
 
 
 @given(windows(images=(1, 9), size=12), densities, cuts)
-def test_it_is_the_convolution_of_im2col(q, density, how):
+def test_it_is_the_convolution_of_blocked(q, density, how):
     arrays = draw_arrays(q, density)
     with cut(*how):
         found = by_sparse_conv(*arrays)
-    for a, b in zip(found, by_im2col(*arrays), strict=True):
+    for a, b in zip(found, by_blocked(*arrays), strict=True):
         np.testing.assert_allclose(a, b, **CLOSE)
 
 
 @given(windows(images=(1, 20)), densities)
 def test_float32_keeps_its_type(q, density):
     arrays = draw_arrays(q, density, np.float32)
-    for a, b in zip(by_sparse_conv(*arrays), by_im2col(*arrays), strict=True):
+    for a, b in zip(by_sparse_conv(*arrays), by_blocked(*arrays), strict=True):
         assert a.dtype == np.float32
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
@@ -91,7 +91,7 @@ def test_channels_without_weights(q, outputs, inputs):
     theta[:, [c for c in inputs if c < q.C]] = 0
     W = Sparse.of(theta, np.flatnonzero(theta))
     y, dx, _ = found = by_sparse_conv(x, dy, W, g)
-    for a, b in zip(found, by_im2col(x, dy, W, g), strict=True):
+    for a, b in zip(found, by_blocked(x, dy, W, g), strict=True):
         np.testing.assert_allclose(a, b, **CLOSE)
     assert not y[:, [f for f in outputs if f < q.F]].any()
     assert not dx[:, [c for c in inputs if c < q.C]].any()
@@ -114,12 +114,12 @@ def test_a_bad_image_does_not_leak_into_others(q, density, how, bad, which):
 
 @given(windows(images=(2, 6)), st.sampled_from([np.nan, np.inf]))
 def test_what_went_wrong_stays_visible(q, bad):
-    """Where all weights are there, one bad pixel is seen wherever im2col shows it."""
+    """Where all weights are there, one bad pixel is seen wherever blocked shows it."""
     x, dy, W, g = draw_arrays(q, 1.0)
     x = x.copy()
     x[0, 0, q.H // 2, q.W // 2] = bad
     with np.errstate(invalid="ignore"):
-        seen = ~np.isfinite(by_im2col(x, dy, W, g)[0])
+        seen = ~np.isfinite(by_blocked(x, dy, W, g)[0])
     assert not np.isfinite(by_sparse_conv(x, dy, W, g)[0][seen]).any()
 
 
@@ -189,7 +189,7 @@ def test_indices_are_rebuilt_only_when_the_structure_changes(rng):
     assert layer._sparse_conv is not seen[3]
 
 
-def test_methods_that_need_the_dense_gradient_stay_with_im2col(rng):
+def test_methods_that_need_the_dense_gradient_stay_with_blocked(rng):
     layer = use(Conv2d(3, 4, 3, rng=rng), "sparse")
     W, = make_sparse(Sequential(layer=layer), 0.5, "uniform", rng)
     W.keep_dense_grad = True
@@ -204,7 +204,7 @@ def test_methods_that_need_the_dense_gradient_stay_with_im2col(rng):
 @pytest.mark.parametrize("method", ["static", "dsr", "set", "deepr"])
 def test_nothing_as_large_as_a_dense_weight_is_allocated(method, rng):
     """Everything that a step allocates together, reallocation and new indices included, is less
-    than half of one tensor of dense weights; with im2col more than all. (The compiled loops have
+    than half of one tensor of dense weights; with blocked more than all. (The compiled loops have
     all their arrays from outside, where they are watched.)"""
     model = Sequential(conv=Conv2d(512, 512, 3, pad=1, rng=rng), flat=Flatten(),
                        fc=Linear(2048, 1024, rng=rng))
