@@ -44,10 +44,7 @@ def choose_engine(name, device):
     fault = "it runs on a CPU, use --device cpu" if device == "gpu" else _numba_fault()
     if name == "sparse" and fault:
         raise ValueError(f"--engine sparse: {fault}; or use --engine blocked")
-    if fault:
-        return "blocked"
-    _compile()
-    return name
+    return "blocked" if fault else name
 
 
 def missed(name, device):
@@ -73,12 +70,12 @@ def use(model, engine):
 
 
 def _numba_fault():
-    """Why nothing can be compiled, or None."""
+    """Why nothing can be compiled, or None: then all of it is."""
     if find_spec("numba") is None:
         return "Numba is not installed (pip install 'minidsr[fast]')"
     try:
-        from . import compiled, norm_loops, sparse_conv  # noqa: F401
-    except Exception as error:  # a Numba of another time than NumPy, no folder for its cache
+        _compile()
+    except Exception as error:  # a Numba of another time than NumPy, or whatever else it dislikes
         return f"Numba does not load ({' '.join(str(error).split())})"
     return None
 

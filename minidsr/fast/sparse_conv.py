@@ -11,8 +11,8 @@ the next, the zero rows under one image the top padding of the next:
 
 What one tap meets, at all outputs of the block, is then the whole plane, shifted: by one number for
 each column of the kernel, by one row of the plane for each of its rows. With a stride, each phase
-of the image (im2col.py) has its planes. Some outputs are computed at the zeros; they are not copied
-out.
+of the image (blocked.py) has its planes. Some outputs are computed at the zeros; they are not
+copied out.
 
 A free number adds one shifted plane, times its value, to the plane of its output channel, and
 nothing is done for weights that are not there:
@@ -24,8 +24,10 @@ nothing is done for weights that are not there:
 The flat index of a sparse tensor is sorted, so the free numbers of an output channel follow each
 other. For dx they are sorted by the plane they add to. Four of them are taken in each pass over a
 plane, which stays in the cache. Neither columns, nor dense weights, nor their dense gradient are
-ever there. im2col.py is the specification of this engine, and its test.
+ever there. nn/im2col.py is the specification of this engine.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,9 +39,9 @@ BLOCK_IMAGES = 16  # at most: what a plane holds is reserved, and small images c
 
 
 def pays(weight, g):
-    """Is this engine faster than im2col for `weight`, a Sparse, on images of Geometry g?
+    """Is this engine faster than blocked for `weight`, a Sparse, on images of Geometry g?
 
-    Measured by tests/benchmarks/speed.py on two cores with AVX2: im2col is as fast at densities of
+    Measured by tests/benchmarks/speed.py on two cores with AVX2: blocked is as fast at densities of
     0.39 to 0.87 for images of 16x16 and larger, kernels of 1x1 and 3x3, strides 1 and 2, and at
     0.27 to 0.52 for smaller ones, whose planes are short. Images of one pixel, of a linear layer,
     make planes so short that it is at 0.01 to 0.1.
@@ -49,21 +51,45 @@ def pays(weight, g):
     return weight.value.size < bound * weight.size
 
 
+class Layout(NamedTuple):
+    """How a block of images lies in planes."""
+
+    images: int  # of a block, at most
+    pitch: tuple  # rows and columns of an image, with the zeros that it shares with its neighbours
+    margin: int  # zeros before the first image and after the last, so that no shift leaves a plane
+    phases: np.ndarray  # (P, 3): with (a, b, s), rows a, a+s, ... and columns b, b+s, ...
+
+
+class Norm(NamedTuple):
+    """What images are on the way into their planes: max(scale * x + shift, floor)."""
+
+    scale: np.ndarray  # (C,)
+    shift: np.ndarray  # (C,)
+    floor: np.floating
+
+
+class Taps(NamedTuple):
+    """The free numbers in the order of the planes that they add to."""
+
+    first: np.ndarray  # the free numbers of plane i are first[i] to first[i + 1]
+    start: np.ndarray  # (m,) int32: where in memory the shifted plane begins that each one reads
+
+
 class SparseConv:
     """Convolution for one structure: the flat positions `index` of weights of `shape`."""
 
     def __init__(self, index, shape, g):
-        """index (m,) sorted, shape (F, C, k, k), g the im2col.Geometry of the images."""
+        """index (m,) sorted, shape (F, C, k, k), g the blocked.Geometry of the images."""
         self.index, self.shape, self.g = index, shape, g
         F, C, k, _ = shape
         shifts = [0, *(q for taps in g.reads.values() for q in taps.values())]
-        # rows and columns of an image in a plane, with the zeros that it shares with its neighbours
-        self.pitch = PH, PW = tuple(size - min(shifts) for size in g.grid)
-        # zeros before the first image and after the last, so that no shift leaves the plane
-        self.margin = max(-min(shifts), max(shifts)) * (PW + 1)
-        self.images = min(max(1, BLOCK_LENGTH // (PH * PW)), BLOCK_IMAGES)   # of a block
-        self.length = length = 2 * self.margin + self.images * PH * PW      # of a plane in memory
-        assert max(len(g.phases) * C, F) * length < 2 ** 31, "planes too large for int32 offsets"
+        pitch = PH, PW = tuple(size - min(shifts) for size in g.grid)
+        margin = max(-min(shifts), max(shifts)) * (PW + 1)
+        images = min(max(1, BLOCK_LENGTH // (PH * PW)), BLOCK_IMAGES)
+        self.x_planes = len(g.phases) * C                                   # how many
+        self.layout = Layout(images, pitch, margin, np.array([(*ab, g.s) for ab in g.phases]))
+        self.length = length = 2 * margin + images * PH * PW                # of a plane in memory
+        assert max(self.x_planes, F) * length < 2 ** 31, "planes too large for int32 offsets"
         phase, shift = np.empty((2, k, k), np.int64)                        # of each tap (ky, kx)
         for i, (a, b) in enumerate(g.phases):
             for ky, rows in g.reads[a].items():
@@ -74,11 +100,8 @@ class SparseConv:
         x_plane = phase[t] * C + c
         order = np.argsort(x_plane, kind="stable")
         self.order = order.astype(np.int32)
-        self.phases = np.array(g.phases)                                    # (P, 2): offsets a, b
-        self.by_y = _starts(f, F), \
-            (x_plane * length + self.margin + shift[t]).astype(np.int32)
-        self.by_x = _starts(x_plane[order], len(self.phases) * C), \
-            (f * length + self.margin - shift[t])[order].astype(np.int32)
+        self.by_y = _taps(f, F, x_plane * length + margin + shift[t])
+        self.by_x = _taps(x_plane[order], self.x_planes, (f * length + margin - shift[t])[order])
 
     def fits(self, index, g):
         """Is this the convolution for that structure and geometry? `index` is not copied."""
@@ -92,7 +115,8 @@ class SparseConv:
         norm = self._norm(norm, x.dtype)
 
         def chunk(images):
-            _forward(x[images], *norm, value, *self.by_y, *self._planes(x.dtype), y[images])
+            scratch = self._scratch(x.dtype, self.x_planes)
+            _forward(x[images], norm, value, self.by_y, self.layout, scratch, y[images])
 
         map_chunks(chunk, len(x))
         return y
@@ -105,80 +129,76 @@ class SparseConv:
         dz * (x - mean). Without norm, dz is the gradient of x, and these sums are 0.
         """
         x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
-        dz = np.empty_like(x) if len(self.phases) == self.g.s ** 2 else np.zeros_like(x)
+        dz = np.empty_like(x) if len(self.g.phases) == self.g.s ** 2 else np.zeros_like(x)
         norm, by_x_value = self._norm(norm, x.dtype), value[self.order]
         mean = np.zeros(x.shape[1], x.dtype) if mean is None else mean
 
         def chunk(images):
             dvalue, sums = np.zeros_like(value), np.zeros((2, x.shape[1]))
-            dy_planes = np.zeros((self.shape[0], self.length), dy.dtype)
-            _backward(x[images], *norm, mean, dy[images], by_x_value, *self.by_y, *self.by_x,
-                      *self._planes(x.dtype), dy_planes, dz[images], dvalue, sums)
+            scratch = self._scratch(x.dtype, self.x_planes, self.shape[0])
+            _backward(x[images], norm, mean, dy[images], by_x_value, self.by_y, self.by_x,
+                      self.layout, scratch, (dz[images], dvalue, sums))
             return dvalue, *sums
 
         dvalue, sum_dz, sum_dz_centred = map(total, zip(*map_chunks(chunk, len(x)), strict=True))
         return dz, dvalue, sum_dz, sum_dz_centred
 
     def _norm(self, norm, dtype):
-        """(scale, shift, floor), without which x stays as it is."""
+        """Norm(*norm), or the one that changes nothing."""
         C = self.shape[1]
         scale, shift, floor = norm or (np.ones(C, dtype), np.zeros(C, dtype), -np.inf)
-        return scale, shift, dtype.type(floor)
+        return Norm(scale, shift, dtype.type(floor))
 
-    def _planes(self, dtype):
-        """A thread's scratch, and how images lie in it."""
-        x_planes = np.zeros((len(self.phases) * self.shape[1], self.length), dtype)
-        sums = np.empty(self.images * self.pitch[0] * self.pitch[1], dtype)
-        return self.images, self.pitch, self.margin, self.phases, self.g.s, x_planes, sums
-
-
-def _starts(plane, count):
-    """Where the entries of each of `count` planes begin in the sorted `plane`: (count + 1,)."""
-    return np.searchsorted(plane, np.arange(count + 1))
+    def _scratch(self, dtype, *counts):
+        """A thread's own: so many planes, each time, and the sums of one without its margins."""
+        planes = (np.zeros((count, self.length), dtype) for count in counts)
+        return *planes, np.empty(self.length - 2 * self.layout.margin, dtype)
 
 
-@jit
-def _forward(x, scale, shift, floor, value, first, start, images, pitch, margin, phases, s,
-             x_planes, sums, y):
-    N, C = x.shape[:2]
-    F, cell = y.shape[1], pitch[0] * pitch[1]
-    for i in range(0, N, images):
-        block = x[i:i + images]
-        L = len(block) * cell
-        for p in range(len(phases)):
-            _fill(x_planes[p * C:(p + 1) * C], block, scale, shift, floor, pitch, margin, phases[p],
-                  s)
-        for f in range(F):
-            _add_up(sums[:L], x_planes.reshape(-1), start[first[f]:first[f + 1]],
-                    value[first[f]:first[f + 1]])
-            _copy_out(sums, y[i:i + images, f], pitch, (0, 0), 1)
+def _taps(plane, count, start):
+    """Taps that add to the planes `plane`, sorted, of `count`."""
+    return Taps(np.searchsorted(plane, np.arange(count + 1)), start.astype(np.int32))
 
 
 @jit
-def _backward(x, scale, shift, floor, mean, dy, value, first, start, x_first, x_start, images,
-              pitch, margin, phases, s, x_planes, sums, dy_planes, dz, dvalue, dz_sums):
-    """`value` in the order of x_start, `dvalue` in that of start."""
+def _forward(x, norm, value, by_y, layout, scratch, y):
     N, C = x.shape[:2]
-    F, cell = dy.shape[1], pitch[0] * pitch[1]
-    one, zero = np.ones(F, x.dtype), np.zeros(F, x.dtype)
+    x_planes, sums = scratch
+    for i in range(0, N, layout.images):
+        block = x[i:i + layout.images]
+        L = len(block) * layout.pitch[0] * layout.pitch[1]
+        for p, phase in enumerate(layout.phases):
+            _fill(x_planes[p * C:(p + 1) * C], block, norm, layout, phase)
+        for f in range(y.shape[1]):
+            j, end = by_y.first[f], by_y.first[f + 1]
+            _add_up(sums[:L], x_planes.reshape(-1), by_y.start[j:end], value[j:end])
+            _copy_out(sums, y[i:i + layout.images, f], layout, (0, 0, 1))
+
+
+@jit
+def _backward(x, norm, mean, dy, value, by_y, by_x, layout, scratch, gradients):
+    """`value` in the order of by_x, the gradient of it in that of by_y."""
+    N, C = x.shape[:2]
+    F, images, margin = dy.shape[1], layout.images, layout.margin
+    (x_planes, dy_planes, sums), (dz, dvalue, dz_sums) = scratch, gradients
+    plain = Norm(np.ones(F, x.dtype), np.zeros(F, x.dtype), x.dtype.type(-np.inf))
     for i in range(0, N, images):
         block = x[i:i + images]
-        L = len(block) * cell
-        _fill(dy_planes, dy[i:i + images], one, zero, x.dtype.type(-np.inf), pitch, margin, (0, 0),
-              1)
-        for p in range(len(phases)):
-            _fill(x_planes[p * C:(p + 1) * C], block, scale, shift, floor, pitch, margin, phases[p],
-                  s)
+        L = len(block) * layout.pitch[0] * layout.pitch[1]
+        _fill(dy_planes, dy[i:i + images], plain, layout, (0, 0, 1))
+        for p, phase in enumerate(layout.phases):
+            _fill(x_planes[p * C:(p + 1) * C], block, norm, layout, phase)
         for f in range(F):
-            _dots(dvalue[first[f]:first[f + 1]], dy_planes[f, margin:margin + L],
-                  x_planes.reshape(-1), start[first[f]:first[f + 1]])
-        for p in range(len(phases)):
+            j, end = by_y.first[f], by_y.first[f + 1]
+            _dots(dvalue[j:end], dy_planes[f, margin:margin + L], x_planes.reshape(-1),
+                  by_y.start[j:end])
+        for p, phase in enumerate(layout.phases):
             for c in range(C):
-                j, end = x_first[p * C + c], x_first[p * C + c + 1]
-                _add_up(sums[:L], dy_planes.reshape(-1), x_start[j:end], value[j:end])
-                _copy_out(sums, dz[i:i + images, c], pitch, phases[p], s)
-        if floor > -np.inf:
-            _keep_above(dz[i:i + images], block, scale, shift, floor, mean, dz_sums)
+                j, end = by_x.first[p * C + c], by_x.first[p * C + c + 1]
+                _add_up(sums[:L], dy_planes.reshape(-1), by_x.start[j:end], value[j:end])
+                _copy_out(sums, dz[i:i + images, c], layout, phase)
+        if norm.floor > -np.inf:
+            _keep_above(dz[i:i + images], block, norm, mean, dz_sums)
 
 
 @jit
@@ -223,16 +243,16 @@ def _dots(dvalue, dy, planes, start):
 
 
 @jit
-def _fill(planes, x, scale, shift, floor, pitch, margin, phase, s):
-    """Lay out the rows a, a+s, ... and columns b, b+s, ... of max(scale * x + shift, floor), for
-    x (n, C, H, W) and (a, b) = phase."""
+def _fill(planes, x, norm, layout, phase):
+    """Lay out the rows and columns of x (n, C, H, W) that belong to `phase`, normalised."""
     n, C, H, W = x.shape
+    (PH, PW), floor, s = layout.pitch, norm.floor, phase[2]
     for c in range(C):
-        m, t = scale[c], shift[c]
+        m, t = norm.scale[c], norm.shift[c]
         for i in range(n):
-            at = margin + i * pitch[0] * pitch[1]
+            at = layout.margin + i * PH * PW
             for h in range(phase[0], H, s):
-                row, image = planes[c, at:at + pitch[1]], x[i, c, h]
+                row, image = planes[c, at:at + PW], x[i, c, h]
                 if s == 1:  # a loop without strides turns into vector instructions
                     for w in range(W):
                         v = m * image[w] + t
@@ -241,38 +261,39 @@ def _fill(planes, x, scale, shift, floor, pitch, margin, phase, s):
                     for w in range(phase[1], W, s):
                         v = m * image[w] + t
                         row[w // s] = floor if v < floor else v
-                at += pitch[1]
+                at += PW
 
 
 @jit
-def _copy_out(plane, y, pitch, phase, s):
+def _copy_out(plane, y, layout, phase):
     """The reverse for one channel y (n, H, W), from a plane without a margin."""
     n, H, W = y.shape
+    (PH, PW), s = layout.pitch, phase[2]
     for i in range(n):
-        at = i * pitch[0] * pitch[1]
+        at = i * PH * PW
         for h in range(phase[0], H, s):
-            row, image = plane[at:at + pitch[1]], y[i, h]
+            row, image = plane[at:at + PW], y[i, h]
             if s == 1:
                 for w in range(W):
                     image[w] = row[w]
             else:
                 for w in range(phase[1], W, s):
                     image[w] = row[w // s]
-            at += pitch[1]
+            at += PW
 
 
 @jit
-def _keep_above(dz, x, scale, shift, floor, mean, sums):
+def _keep_above(dz, x, norm, mean, sums):
     """Set dz (n, C, H, W) to 0 where scale * x + shift is not above the floor; add to sums (2, C)
     those of dz and of dz * (x - mean)."""
     n, C, H, W = x.shape
     dz, x = dz.reshape(n, C, H * W), x.reshape(n, C, H * W)
     for i in range(n):
         for c in range(C):
-            d, row, a, b, m = dz[i, c], x[i, c], scale[c], shift[c], mean[c]
+            d, row, a, b, m = dz[i, c], x[i, c], norm.scale[c], norm.shift[c], mean[c]
             total = dot = x.dtype.type(0)
             for k in range(H * W):
-                v = d[k] if a * row[k] + b > floor else x.dtype.type(0)
+                v = d[k] if a * row[k] + b > norm.floor else x.dtype.type(0)
                 d[k] = v
                 total += v
                 dot += v * (row[k] - m)

@@ -1,4 +1,4 @@
-"""minidsr.fast.sparse_conv: the same convolution as im2col, without the zeros."""
+"""minidsr.fast.sparse_conv: the same convolution as blocked, without the zeros."""
 
 import tracemalloc
 from contextlib import contextmanager
@@ -50,24 +50,24 @@ def by_sparse_conv(x, dy, W, g):
     return [conv.forward(x, W.value), *conv.backward(x, dy, W.value)[:2]]
 
 
-def by_im2col(x, dy, W, g):
+def by_blocked(x, dy, W, g):
     dx, dw = blocked.backward(x, dy, W.theta(), g)
     return [blocked.forward(x, W.theta(), g), dx, dw.reshape(-1)[W.index]]
 
 
 @given(windows(images=(1, 9), size=12), densities, cuts)
-def test_it_is_the_convolution_of_im2col(q, density, how):
+def test_it_is_the_convolution_of_blocked(q, density, how):
     arrays = draw_arrays(q, density)
     with cut(*how):
         found = by_sparse_conv(*arrays)
-    for a, b in zip(found, by_im2col(*arrays), strict=True):
+    for a, b in zip(found, by_blocked(*arrays), strict=True):
         np.testing.assert_allclose(a, b, **CLOSE)
 
 
 @given(windows(images=(1, 20)), densities)
 def test_float32_keeps_its_type(q, density):
     arrays = draw_arrays(q, density, np.float32)
-    for a, b in zip(by_sparse_conv(*arrays), by_im2col(*arrays), strict=True):
+    for a, b in zip(by_sparse_conv(*arrays), by_blocked(*arrays), strict=True):
         assert a.dtype == np.float32
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
@@ -90,7 +90,7 @@ def test_channels_without_weights(q, outputs, inputs):
     theta[:, [c for c in inputs if c < q.C]] = 0
     W = Sparse.of(theta, np.flatnonzero(theta))
     y, dx, _ = found = by_sparse_conv(x, dy, W, g)
-    for a, b in zip(found, by_im2col(x, dy, W, g), strict=True):
+    for a, b in zip(found, by_blocked(x, dy, W, g), strict=True):
         np.testing.assert_allclose(a, b, **CLOSE)
     assert not y[:, [f for f in outputs if f < q.F]].any()
     assert not dx[:, [c for c in inputs if c < q.C]].any()
@@ -113,12 +113,12 @@ def test_a_bad_image_does_not_leak_into_others(q, density, how, bad, which):
 
 @given(windows(images=(2, 6)), st.sampled_from([np.nan, np.inf]))
 def test_what_went_wrong_stays_visible(q, bad):
-    """Where all weights are there, one bad pixel is seen wherever im2col shows it."""
+    """Where all weights are there, one bad pixel is seen wherever blocked shows it."""
     x, dy, W, g = draw_arrays(q, 1.0)
     x = x.copy()
     x[0, 0, q.H // 2, q.W // 2] = bad
     with np.errstate(invalid="ignore"):
-        seen = ~np.isfinite(by_im2col(x, dy, W, g)[0])
+        seen = ~np.isfinite(by_blocked(x, dy, W, g)[0])
     assert not np.isfinite(by_sparse_conv(x, dy, W, g)[0][seen]).any()
 
 
