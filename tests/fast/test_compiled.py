@@ -214,16 +214,17 @@ import hashlib
 import numpy as np
 from minidsr.fast.engine import use
 from minidsr.nn.base import Sequential
-from minidsr.nn.layers import BatchNormReLU, Conv2d
+from minidsr.nn.layers import BatchNorm, Conv2d, ReLU
 from minidsr.parameters import Sparse
 
 rng = np.random.default_rng(0)
 for s in 1, 2:
     for joined in False, True:
-        layers = {"norm": BatchNormReLU(8)} if joined else {}
+        layers = {"norm": BatchNorm(8), "relu": ReLU()} if joined else {}
         conv = Conv2d(8, 8, 3, stride=s, pad=1, rng=rng)
         conv.weight = Sparse.random(conv.weight.value, 200, rng)
-        model = use(Sequential(**layers, conv=conv, last=BatchNormReLU(8)), "sparse")
+        model = use(Sequential(**layers, conv=conv, last=BatchNorm(8),
+                               end=ReLU()), "sparse")
         y = model.forward(rng.standard_normal((25, 8, 9, 9), np.float32), train=True)
         dx = model.backward(rng.standard_normal(y.shape, np.float32))
         for array in y, dx, *(p.grad for p in model.params()):
