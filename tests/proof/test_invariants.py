@@ -14,7 +14,7 @@ from numpy import inf, nan
 from minidsr.parameters import Dense, Sparse
 from minidsr.proof.cases import cases, seeds
 from minidsr.proof.invariants import (
-    OF_ONE,
+    OF_ONE_REALLOCATION,
     OF_TWO_IN_A_ROW,
     OF_TWO_RUNS,
     InvariantError,
@@ -45,7 +45,7 @@ from minidsr.proof.invariants import (
     threshold_rule,
     violations,
 )
-from minidsr.proof.trace import Change, NotCheckable, Reallocation, Tensor, snapshot
+from minidsr.proof.reallocation import Change, NotCheckable, Reallocation, Tensor, snapshot
 from minidsr.reparam import LARGEST_H, SMALLEST_H, Report, reallocate
 
 NEW = (0.0, 0.0)  # value and velocity of a weight just grown
@@ -1256,7 +1256,7 @@ def test_a_violation_in_words():
 
 def test_every_invariant_is_in_one_list():
     """In the order in which they are told."""
-    assert OF_ONE == (
+    assert OF_ONE_REALLOCATION == (
         finite, positions, capacity, budget, balance, pruned_below_threshold, largest_kept,
         survivors_keep_value, survivors_keep_velocity, grown_at_zero, grown_at_rest,
         grown_elsewhere, shares, overflow, threshold_rule, dense_unchanged)

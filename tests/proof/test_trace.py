@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from minidsr.parameters import Sparse
 from minidsr.proof.cases import cases, seeds
-from minidsr.proof.trace import Reallocation, Tensor, TraceError, load
+from minidsr.proof.reallocation import Reallocation, Tensor
+from minidsr.proof.trace import TraceError, load
 from minidsr.reparam import Report
 from minidsr.run.verify import verify_trace
 
