@@ -90,6 +90,7 @@ def test_an_unknown_growth_rule_changes_nothing():
     assert W.value.tolist() == [0.1, 5.0]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("tensors", "patterns", "count"), [
     pytest.param(1, all_patterns(), 120 - 4, id="one tensor"),
     pytest.param(2, all_patterns(), 120**2 - 4**2, id="two tensors"),
