@@ -175,6 +175,33 @@ def marks(c):
     return old, c.after.index[c.new].tolist()
 
 
+MOVING = (0.0, 9)  # at 0, but not at rest
+
+
+@pytest.mark.parametrize(("before", "after", "large", "small"), [
+    ((0.5, 1), None, "", ""),                            # is gone
+    ((0.5, 1), (0.5, 1), "survives", "spared"),          # has the same number, not 0
+    ((0.5, 1), (0.5, 9), "survives", "spared"),
+    (MOVING, MOVING, "survives", "regrown"),             # has the same number, a 0
+    (NEW, NEW, "survives", "regrown"),
+    ((0.5, 1), NEW, "regrown", "regrown"),               # has another: 0, at rest
+    (MOVING, NEW, "regrown", "regrown"),
+    ((0.5, 1), MOVING, "survives", "regrown"),           # has another: anything else
+    ((0.5, 1), (0.75, 0), "survives", "regrown"),
+    (NEW, MOVING, "survives", "regrown")])
+def test_the_table_of_what_became_of_a_place(before, after, large, small):
+    """Row by row as in the docstring of Change."""
+    def what(H):
+        c = change(1, {0: before}, {} if after is None else {0: after}, H=H)
+        assert c.survives[0] + c.spared[0] + c.pruned[0] == 1
+        return " ".join(k for k in ("survives", "spared", "regrown") if getattr(c, k)[0])
+
+    assert what(H=None) == large
+    assert what(H=1.0) == small
+    if before[0]:
+        assert what(H=0.5) == large
+
+
 @pytest.mark.parametrize(("before", "after", "old", "new"), [
     ({0: 1, 3: 0.5}, {0: 1, 2: NEW}, {0: "stays survives", 3: "below"}, [2]),
     ({0: 1, 3: 2}, {2: NEW, 3: 2}, {0: "", 3: "stays survives"}, [2]),  # 0 is gone, wrongly
