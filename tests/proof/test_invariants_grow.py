@@ -233,6 +233,7 @@ def test_an_overflow_shared_otherwise(tensors, wrong):
 # --- shares or overflow, and what both are derived from
 
 
+@pytest.mark.slow
 @seldom
 @given(fruitful(lambda r: len(r.changes) > 1 and any(c.new.any() for c in r.changes)), st.data())
 def test_grown_in_another_tensor(case, data):

@@ -112,6 +112,7 @@ def test_one_more_is_pruned(case, data):
                           "grown_elsewhere", "threshold_rule"}
 
 
+@pytest.mark.slow
 @seldom
 @given(fruitful(lambda r: any(c.new.any() and (~c.stays & (c.magnitude > 0)).any()
                               for c in r.changes)), st.data())

@@ -107,6 +107,7 @@ def unnumbered(found):
     return len(found) == 1 and not any(re.match(r"\d+/", t.name) for t in found[0].before)
 
 
+@pytest.mark.slow
 @given(runs(), st.sampled_from([["mask"], ["index"], ["mask", "index"]]), st.booleans(),
        st.booleans(), st.sets(st.sampled_from(SAYINGS)), st.data(), seeds)
 def test_round_trip(found, forms, velocity, folder, silent, data, seed):
