@@ -13,7 +13,7 @@ from ..backend import get_xp, to_host_together
 from ..density import check_density, free_counts
 from ..parameters import Sparse, on_the_host
 from ..proof.invariants import OF_ANY_METHOD, InvariantError, violations
-from ..proof.trace import Reallocation, snapshot
+from ..proof.reallocation import Reallocation, snapshot
 from ..reparam import Report
 from ..schedules import cosine, reallocates
 from .exploration import Exploration

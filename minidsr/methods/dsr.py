@@ -14,7 +14,7 @@ The algorithm itself is reparam.reallocate(). Static sparse training is the same
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..proof.invariants import OF_ANY_METHOD, OF_ONE
+from ..proof.invariants import OF_ANY_METHOD, OF_ONE_REALLOCATION
 from ..reparam import GROWTHS, LARGEST_H, SMALLEST_H, check_arguments, reallocate
 from .base import Dynamic, check_choice, option
 from .dsr_slices import check_whole, random_slices, reallocate_slices, slice_size
@@ -54,7 +54,7 @@ class DSR(Dynamic):
         if self.granularity == "slice" and self.distribution != "uniform":
             raise ValueError("granularity slice needs distribution uniform")
         paper = self.growth == "survivors" and self.granularity == "weight"
-        self.invariants = OF_ONE if paper else OF_ANY_METHOD
+        self.invariants = OF_ONE_REALLOCATION if paper else OF_ANY_METHOD
 
     def setup(self, model, rng):
         """Raises ValueError where H, N_p or δ is out of range, or kernel sizes are mixed."""

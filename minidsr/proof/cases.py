@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ..parameters import Sparse
 from ..reparam import LARGEST_H, SMALLEST_H, Report, reallocate
-from .trace import Reallocation, snapshot
+from .reallocation import Reallocation, snapshot
 
 seeds = st.integers(0, 2**32 - 1)
 

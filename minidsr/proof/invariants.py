@@ -23,7 +23,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..reparam import LARGEST_H, SMALLEST_H, Report
-from .trace import NotCheckable, Reallocation, snapshot
+from .reallocation import NotCheckable, Reallocation, snapshot
 
 
 class InvariantError(RuntimeError):
@@ -57,10 +57,10 @@ def check(before, after, report=None):
 def violations(r, last=None, invariants=None):
     """All violations of a Reallocation, and of it and the `last` one before it.
 
-    invariants: those of OF_ONE that apply (default: all of them, Algorithm 1's).
+    invariants: those of OF_ONE_REALLOCATION that apply (default: all of them, Algorithm 1's).
     """
     found = []
-    for invariant in OF_ONE if invariants is None else invariants:
+    for invariant in OF_ONE_REALLOCATION if invariants is None else invariants:
         with suppress(NotCheckable):
             found += judge(invariant, r)
     for invariant in OF_TWO_IN_A_ROW if last else ():
@@ -348,10 +348,12 @@ def order_does_not_matter(a, b):
             yield f"shares with remainder {remainder} grow {more:+d}, by the order of tensors"
 
 
-OF_ONE = (finite, positions, capacity, budget, balance, pruned_below_threshold, largest_kept,
-          survivors_keep_value, survivors_keep_velocity, grown_at_zero, grown_at_rest,
-          grown_elsewhere, shares, overflow, threshold_rule, dense_unchanged)
-OF_ANY_METHOD = tuple(i for i in OF_ONE if i not in (  # that conserves a budget, and grows at zero
+OF_ONE_REALLOCATION = (
+    finite, positions, capacity, budget, balance, pruned_below_threshold, largest_kept,
+    survivors_keep_value, survivors_keep_velocity, grown_at_zero, grown_at_rest, grown_elsewhere,
+    shares, overflow, threshold_rule, dense_unchanged)
+OF_ANY_METHOD = tuple(i for i in OF_ONE_REALLOCATION if i not in (
+    # what is left holds for any method that conserves a budget, and grows at zero
     pruned_below_threshold, largest_kept, grown_elsewhere, shares, overflow, threshold_rule))
 OF_TWO_IN_A_ROW = (nothing_moves_between, threshold_between)
 OF_TWO_RUNS = (same_seed_same_result, order_does_not_matter)

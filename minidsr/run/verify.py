@@ -9,7 +9,7 @@ from ..methods import DSR
 from ..nn.models import small_cnn
 from ..nn.sgd import SGD
 from ..proof.invariants import (
-    OF_ONE,
+    OF_ONE_REALLOCATION,
     OF_TWO_IN_A_ROW,
     OF_TWO_RUNS,
     Violation,
@@ -17,10 +17,10 @@ from ..proof.invariants import (
     order_does_not_matter,
     same_seed_same_result,
 )
-from ..proof.trace import NotCheckable, Reallocation, snapshot
+from ..proof.reallocation import NotCheckable, Reallocation, snapshot
 from .report import table
 
-ALL = OF_ONE + OF_TWO_IN_A_ROW + OF_TWO_RUNS
+ALL = OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW + OF_TWO_RUNS
 
 
 class Tally:
@@ -89,7 +89,7 @@ def verify_trace(recorded, tally=None):
         tally.unchecked |= {i.__name__: "no two in a row" for i in OF_TWO_IN_A_ROW}
     for last, r in zip([None, *recorded], recorded, strict=False):
         size = sum(t.size for t, _ in r.sparse)
-        tally.add(r.name, OF_ONE, r, size=size)
+        tally.add(r.name, OF_ONE_REALLOCATION, r, size=size)
         if last and r.follows:
             tally.add(r.name, OF_TWO_IN_A_ROW, last, r, size=size)
     return tally
@@ -118,7 +118,7 @@ def try_case(tally, case, *, reruns=True, **run):
     np.random.default_rng(case.seed).shuffle(order)
     try:
         one = case.run(**run)
-        found = tally.add(case, OF_ONE, one, size=size)
+        found = tally.add(case, OF_ONE_REALLOCATION, one, size=size)
         if reruns:
             again, permuted = case.run(**run), case.run(**run, order=order)
             found += tally.add(case, [same_seed_same_result], one, again, size=size)

@@ -16,7 +16,7 @@ from minidsr.nn import models
 from minidsr.nn.layers import softmax_cross_entropy
 from minidsr.nn.sgd import SGD
 from minidsr.proof.invariants import violations
-from minidsr.proof.trace import Reallocation, snapshot
+from minidsr.proof.reallocation import Reallocation, snapshot
 from minidsr.run.config import Config
 from minidsr.run.environment import blas
 from minidsr.schedules import reallocates

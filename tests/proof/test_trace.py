@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from minidsr.parameters import Sparse
 from minidsr.proof.cases import cases, seeds
-from minidsr.proof.trace import Reallocation, Tensor, TraceError, load
+from minidsr.proof.reallocation import Reallocation, Tensor
+from minidsr.proof.trace import TraceError, load
 from minidsr.reparam import Report
 from minidsr.run.verify import verify_trace
 
@@ -106,6 +107,7 @@ def unnumbered(found):
     return len(found) == 1 and not any(re.match(r"\d+/", t.name) for t in found[0].before)
 
 
+@pytest.mark.slow
 @given(runs(), st.sampled_from([["mask"], ["index"], ["mask", "index"]]), st.booleans(),
        st.booleans(), st.sets(st.sampled_from(SAYINGS)), st.data(), seeds)
 def test_round_trip(found, forms, velocity, folder, silent, data, seed):

@@ -21,20 +21,6 @@ from minidsr.run import directory
 from minidsr.run.config import TYPES, Config
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_budget_is_as_declared(case):
-    training = Training(case)
-    counts = [training.model.free_parameters()]
-    for _ in range(STEPS):
-        training.step()
-        counts.append(training.model.free_parameters())
-    if training.method.budget_rule == "shrinking":
-        assert counts == sorted(counts, reverse=True)
-        assert counts[-1] == Training("static").model.free_parameters() < counts[0]
-    else:
-        assert len(set(counts)) == 1
-
-
 @pytest.mark.parametrize("case", [c for c in CASES if c not in ("dense", "thin-dense", "dst")])
 def test_all_have_the_same_budget(case):
     """But thin-dense, which chooses another network, see test_examples.py."""

@@ -15,7 +15,7 @@ from minidsr.nn.sgd import SGD
 from minidsr.parameters import Sparse
 from minidsr.proof.cases import seeds
 from minidsr.proof.invariants import check
-from minidsr.proof.trace import snapshot
+from minidsr.proof.reallocation import snapshot
 from minidsr.run import directory
 
 

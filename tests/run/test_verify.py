@@ -10,11 +10,12 @@ from minidsr.__main__ import main
 from minidsr.parameters import Sparse
 from minidsr.proof import cases
 from minidsr.proof.cases import Case, small_cases
-from minidsr.proof.invariants import OF_ONE, OF_TWO_IN_A_ROW, OF_TWO_RUNS
-from minidsr.proof.trace import NotCheckable, load
+from minidsr.proof.invariants import OF_ONE_REALLOCATION, OF_TWO_IN_A_ROW, OF_TWO_RUNS
+from minidsr.proof.reallocation import NotCheckable
+from minidsr.proof.trace import load
 from minidsr.run.verify import Tally, try_case, verify_package, verify_trace
 
-NAMES = [i.__name__ for i in OF_ONE + OF_TWO_IN_A_ROW + OF_TWO_RUNS]
+NAMES = [i.__name__ for i in OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW + OF_TWO_RUNS]
 GOOD = {"a/before/value": [3, 0.1, 0, 2], "a/before/mask": [1, 1, 0, 1],
         "a/after/value": [3, 0, 0, 2], "a/after/mask": [1, 0, 1, 1],
         "H": 0.5, "next_H": 0.5, "N_p": 1, "delta": 0.1}
@@ -209,13 +210,13 @@ def test_table():
     """Each invariant by name, the verdict, how many cases, what must hold or why nobody knows."""
     tally, one = Tally(), case().run()
     for _ in range(1234):
-        tally.add("case", OF_ONE[:1], one)
+        tally.add("case", OF_ONE_REALLOCATION[:1], one)
     lines = str(tally).splitlines()
     assert lines[0].split() == ["invariant", "verdict", "cases", "what", "must", "hold"]
     assert [line.split()[0] for line in lines[2:]] == NAMES
     found = rows(str(tally))
     assert list(found) == NAMES
-    assert found["finite"] == ("held", 1234, OF_ONE[0].__doc__.splitlines()[0])
+    assert found["finite"] == ("held", 1234, OF_ONE_REALLOCATION[0].__doc__.splitlines()[0])
     assert "  1,234  " in lines[2]
     assert found["order_does_not_matter"][:2] == ("not checkable", 0)
     assert re.fullmatch(r"\(.+\)", found["order_does_not_matter"][2])

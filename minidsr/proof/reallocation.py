@@ -1,0 +1,248 @@
+"""What was seen of one reallocation, by whatever program: tensors before and after, what was said.
+
+snapshot() takes it from our own tensors; trace.load() reads what others have recorded. A position
+is a place in the dense tensor; a place is an index into one of the arrays here.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from ..backend import to_host
+from ..reparam import Report
+
+
+class NotCheckable(Exception):
+    """What an invariant needs is not known, or did not occur."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor at one moment: flat arrays on the host, one entry for each free number.
+
+    None: the index of a dense tensor; a velocity that is not known.
+    """
+
+    name: str
+    size: int
+    index: np.ndarray | None
+    value: np.ndarray
+    velocity: np.ndarray | None = None
+
+    def wrong_positions(self):
+        """What is wrong with the positions, in words; None if nothing is."""
+        index, m = self.index, len(self.value)
+        if index is None:
+            return None
+        if index.dtype.kind not in "iu":
+            return f"positions are {index.dtype}, not whole numbers"
+        if len(index) != m or self.velocity is not None and len(self.velocity) != m:
+            return f"{len(index)} positions, {m} values, or another number of velocities"
+        outside = (index < 0) | (index >= self.size)
+        if outside.any():
+            return f"position {index[outside][0]} is not in 0..{self.size - 1}"
+        order = index[1:] > index[:-1]
+        if not order.all():
+            i = int(np.argmin(order))
+            return f"position {index[i]} stands before {index[i + 1]}"
+        return None
+
+
+def snapshot(params):
+    """Copies of parameterizations, a list or by name in a dict, as a list of Tensor."""
+    if isinstance(params, list) and params and isinstance(params[0], Tensor):
+        return params
+    named = params if isinstance(params, dict) else {f"tensor {i}": p for i, p in enumerate(params)}
+
+    def copy(array):
+        return None if array is None else to_host(array).flatten()
+
+    return [Tensor(name, p.size, copy(getattr(p, "index", None)), copy(p.value), copy(p.velocity))
+            for name, p in named.items()]
+
+
+@dataclass(frozen=True)
+class Reallocation:
+    """All tensors before and after a reallocation, and what was said of it.
+
+    ValueError where the tensors before and after are not the same ones, or the report is of another
+    number of sparse tensors.
+    """
+
+    before: list[Tensor]
+    after: list[Tensor]
+    report: Report = field(default_factory=Report)
+    name: str = "a reallocation"
+    follows: bool = True  # directly on the one before it in the trace, if there is one
+
+    def __post_init__(self):
+        for pair in zip(self.before, self.after, strict=True):
+            one, other = ((t.name, t.size, "dense" if t.index is None else "sparse") for t in pair)
+            if one != other:
+                raise ValueError(f"another tensor after than before: {other}, {one}")
+        for name in ("pruned", "grown", "active"):
+            counts = getattr(self.report, name)
+            if counts is not None and len(counts) != len(self.sparse):
+                raise ValueError(f"{name} has {len(counts)} numbers, there are {len(self.sparse)} "
+                                 "sparse tensors")
+
+    def moments(self):
+        """Yields ("before", tensor) and ("after", tensor), for all tensors."""
+        yield from (("before", t) for t in self.before)
+        yield from (("after", t) for t in self.after)
+
+    @property
+    def sparse(self):
+        """(before, after) of each sparse tensor."""
+        return [(a, b) for a, b in zip(self.before, self.after, strict=True) if a.index is not None]
+
+    @cached_property
+    def changes(self):
+        """A Change for each sparse tensor. NotCheckable where positions make no sense."""
+        if any(t.wrong_positions() for _, t in self.moments()):
+            raise NotCheckable("positions make no sense")
+        pruned = self.report.pruned or [None] * len(self.sparse)
+        return [Change(a, b, self.report.H, self._keep_one(a, k))
+                for (a, b), k in zip(self.sparse, pruned, strict=True)]
+
+    def _keep_one(self, before, pruned):
+        """Was one to be kept? If it is not said: not where all are said to be pruned."""
+        if self.report.keep_one is None and pruned == len(before.index):
+            return False
+        return self.report.keep_one
+
+    def said(self, *names):
+        """These fields of the report. NotCheckable where one is not known."""
+        values = [getattr(self.report, name) for name in names]
+        if None in values:
+            raise NotCheckable(f"{names[values.index(None)]} is not known")
+        return values
+
+    def counts(self):
+        """(k, l, g): three lists with a number for each sparse tensor.
+
+        k by H and what is seen; where H is not known, what the report says. NotCheckable where
+        neither tells.
+        """
+        said = self.report.pruned is not None or self.report.keep_one is not None
+        if not said and any(c.keeper is not None and not c.magnitude.any() for c in self.changes):
+            raise NotCheckable("keep_one is not known, and a 0 stays")
+        l = [c.m - int(c.pruned.sum()) for c in self.changes]
+        if self.report.H is None:
+            l = [max(c.m - k, 0) for c, k in zip(self.changes, *self.said("pruned"), strict=True)]
+        k = [c.m - l_ for c, l_ in zip(self.changes, l, strict=True)]
+        return k, l, [c.m_after - l_ for c, l_ in zip(self.changes, l, strict=True)]
+
+
+class Change:
+    """The positions of one tensor before and after, side by side.
+
+    What became of a place that was in use before:
+
+        afterwards its position          |w| >= H, or H not known    |w| < H
+        ------------------------------   -------------------------   ----------------
+        is gone                          pruned                      pruned
+        has the same number, not 0       survives                    spared
+        has the same number, a 0         survives                    pruned, regrown
+        has another: 0, at rest          pruned, regrown             pruned, regrown
+        has another: anything else       survives                    pruned, regrown
+
+    The same: bit for bit, and of a 0 the velocity too; else it was pruned and grown again. At
+    rest: with velocity 0. A velocity that is not known counts as the same, and as 0.
+
+    Where all are below H, one of them may survive, the `keeper`, unless keep_one is False. It is
+    the first place with one of these, in this order:
+
+        a largest number that is the same
+        a 0 that is largest, and lost its velocity: only if keep_one is True, as then one must stay
+        any number that is the same, and was not 0 at rest: it is the wrong one that was kept
+
+    As boolean arrays with an entry for each place before, (m,), but for `new`, (m',):
+
+        stays     the position is in use before and after
+        below     |w| < H
+        survives, spared, pruned, regrown    as above; each place is one of the first three
+        new       grown, where no free number was before
+
+    k_range: how many were pruned, at least and at most. One number where H is known; else a number
+    that is now 0 and at rest may have been pruned and grown again.
+    """
+
+    def __init__(self, before, after, H, keep_one):
+        self.before, self.after, self.name = before, after, before.name
+        self.m, self.m_after = len(before.index), len(after.index)
+        self.room = before.size - self.m
+        self._match()
+        self.magnitude = np.abs(before.value)
+        with np.errstate(over="ignore"):  # an H too large for the type of the values is infinite
+            self.below = np.zeros(self.m, bool) if H is None else self.magnitude < H
+        same, anew = self._same(), self._anew()
+        self.keeper = self._find_keeper(same, keep_one)
+        self._classify(same, anew)
+        least = int((~self.stays).sum())
+        most = least + int(anew.sum())
+        self.k_range = (least, most) if H is None else (int(self.pruned.sum()),) * 2
+
+    def _match(self):
+        """Find each place before among the places after, if it stays."""
+        at = np.searchsorted(self.after.index, self.before.index)
+        self.at = np.minimum(at, max(self.m_after - 1, 0))  # place in `after`, for those that stay
+        self.stays = np.zeros(self.m, bool)
+        if self.m_after:
+            self.stays = self.after.index[self.at] == self.before.index
+        self.new = np.ones(self.m_after, bool)
+        self.new[self.at[self.stays]] = False
+
+    def _same(self):
+        """What has the same number afterwards, as the table has it."""
+        same = self.stays & self.keeps("value")
+        if self._velocity_is_known():
+            same &= (self.before.value != 0) | self.keeps("velocity")
+        return same
+
+    def _anew(self):
+        """What is 0 and at rest afterwards, the same or another."""
+        anew = self.stays & (self.afterwards("value") == 0)
+        return anew & (self.afterwards("velocity") == 0) if self._velocity_is_known() else anew
+
+    def _find_keeper(self, same, keep_one):
+        """The place that is kept where all are below H; None where none is, or not all are."""
+        if keep_one is False or not self.m or not self.below.all():
+            return None
+        largest = self.magnitude == self.magnitude.max()
+        moved = self.before.value != 0  # what was not 0 at rest
+        if self._velocity_is_known():
+            moved |= self.before.velocity != 0
+        choices = [same & largest]
+        if keep_one is True:
+            choices.append(self.stays & self.keeps("value") & largest)
+        choices.append(same & moved)
+        return next((int(np.argmax(mask)) for mask in choices if mask.any()), None)
+
+    def _classify(self, same, anew):
+        """The table: a column for `survives`, a column for `spared`, and the rest."""
+        self.survives = self.stays & ~self.below & (same | ~anew)
+        if self.keeper is not None:
+            self.survives[self.keeper] = True
+        self.spared = same & (self.before.value != 0) & self.below & ~self.survives
+        self.pruned = ~self.survives & ~self.spared
+        self.regrown = self.stays & self.pruned
+
+    def _velocity_is_known(self):
+        return self.before.velocity is not None and self.after.velocity is not None
+
+    def afterwards(self, key):
+        """`value` or `velocity` afterwards (m,); of no meaning where the position is gone."""
+        array = getattr(self.after, key)
+        return array[self.at] if self.m_after else np.zeros_like(array, shape=self.m)
+
+    def keeps(self, key):
+        """Is `value` or `velocity` the same afterwards? +0 and -0 are not; NaN and NaN are."""
+        a, b = getattr(self.before, key), self.afterwards(key)
+        return (a == b) & (np.signbit(a) == np.signbit(b)) | np.isnan(a) & np.isnan(b)
+
+    def grown(self, key):
+        """(positions, numbers) of all that was grown; `key` is value or velocity."""
+        place = np.concatenate([np.flatnonzero(self.new), self.at[self.regrown]])
+        return self.after.index[place], getattr(self.after, key)[place]
