@@ -5,6 +5,7 @@ CuPy is imported here and nowhere else, and only when a GPU is asked for.
 
 import functools
 import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import numpy as np
@@ -67,6 +68,32 @@ def elementwise(name, in_params, out_params, operation):
     kernel = functools.cache(lambda cupy: cupy.ElementwiseKernel(
         in_params, out_params, operation, name, reduce_dims=False))
     return lambda *args: kernel(_cupy())(*args)
+
+
+def move(params, device):
+    """Move all arrays that these parameterizations store to `device`, 'cpu' or 'gpu'; gradients
+    are dropped."""
+    places = [(p, name) for p in params for name in p.stored]
+    arrays = [getattr(p, name) for p, name in places]
+    arrays = to_host_together(arrays) if device == "cpu" else [to_device(a, device) for a in arrays]
+    for (p, name), array in zip(places, arrays, strict=True):
+        setattr(p, name, array)
+    for p in params:
+        p.grad = None
+
+
+@contextmanager
+def on_the_host(params):
+    """In this context all arrays that these parameterizations store are on the host."""
+    device = device_of(params[0].value)
+    if device == "cpu":
+        yield
+        return
+    move(params, "cpu")
+    try:
+        yield
+    finally:
+        move(params, device)
 
 
 def device_of(x):

@@ -9,28 +9,24 @@ the free numbers only. It never knows which parameterization it holds.
     Dense        φ has the shape of θ                     g is the identity
     Sparse       φ = value (m,), ψ = index (m,) sorted    g scatters the values into zeros
 
-and each in the file of its method:
-
-    Hashed       φ = value (m,), ψ = two hashes           g gathers: many positions share a value
-    Tied         φ = value (m,), ψ = bucket, a table      the same, with a table
-    Thresholded  φ = weights and thresholds (N + F,)      g cuts off the weights below a threshold
+Two methods bring their own: methods/hashed.py, where g gathers, and methods/dst.py, where it cuts
+off what is below a trained threshold.
 
 A sparse tensor stores only its free numbers. A pruned weight has no stale momentum, because it has
 no momentum; a grown one starts at value 0 and velocity 0, because that is what growing means.
 """
 
 import math
-from contextlib import contextmanager
 
 import numpy as np
 
-from .backend import device_of, get_xp, to_device, to_host_together
+from .backend import get_xp
 
 
 class Parameterization:
     """Free numbers φ (`value`), their gradient (`grad`, None until pull()) and `velocity`."""
 
-    stored = ("value", "velocity")  # arrays that a checkpoint and move() carry
+    stored = ("value", "velocity")  # arrays that a checkpoint and backend.move() carry
 
     def __init__(self, shape, value):
         self.shape = tuple(shape)
@@ -65,31 +61,6 @@ class Parameterization:
         for name, array in state.items():
             if array.shape != getattr(self, name).shape:
                 raise ValueError(f"{name} {array.shape} does not fit {getattr(self, name).shape}")
-
-
-def move(params, device):
-    """Move all that these parameterizations store to `device`, 'cpu' or 'gpu'."""
-    places = [(p, name) for p in params for name in p.stored]
-    arrays = [getattr(p, name) for p, name in places]
-    arrays = to_host_together(arrays) if device == "cpu" else [to_device(a, device) for a in arrays]
-    for (p, name), array in zip(places, arrays, strict=True):
-        setattr(p, name, array)
-    for p in params:
-        p.grad = None
-
-
-@contextmanager
-def on_the_host(params):
-    """In this context all that these parameterizations store is on the host."""
-    device = device_of(params[0].value)
-    if device == "cpu":
-        yield
-        return
-    move(params, "cpu")
-    try:
-        yield
-    finally:
-        move(params, device)
 
 
 class Dense(Parameterization):

@@ -24,6 +24,20 @@ def reallocates(t, total, milestones, periods, stop):
     return 0 < t < stop * total and t % piecewise(t, total, milestones, periods) == 0
 
 
+def check_periods(periods, milestones):
+    """Raise ValueError unless these are periods of reallocates(), and the milestones between."""
+    if not periods or min(periods) < 1:
+        raise ValueError(f"periods must be at least 1 each, not {periods}")
+    if not (increasing(milestones) and len(milestones) == len(periods) - 1):
+        raise ValueError("period_milestones must be increasing, within [0, 1], one fewer than "
+                         f"periods, not {milestones}")
+
+
+def increasing(fractions):
+    """Are these fractions of training, each larger than the one before?"""
+    return all(a < b for a, b in zip((-1e-9, *fractions), (*fractions, 1 + 1e-9), strict=True))
+
+
 def cosine(t, end, first, last=0.0):
     """From `first` at step 0 to `last` at step `end`, along half a cosine."""
     return last + (first - last) * (1 + math.cos(math.pi * t / end)) / 2

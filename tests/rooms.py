@@ -15,12 +15,13 @@ def module_name(path):
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imported(name):
-    """The modules of the package that module `name` imports, anywhere in its text."""
+def imported(name, tree=None):
+    """The modules of the package that module `name` imports, anywhere in its text, or in `tree`, a
+    part of it."""
     path = MODULES[name]
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     package = [part for part in package if part]
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree or ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 assert alias.name.split(".")[0] != "minidsr", f"{name}: import {alias.name}"

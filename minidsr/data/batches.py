@@ -4,11 +4,11 @@ N images, C channels, H rows, W columns. Images stay uint8 until a batch is norm
 of the memory of float32. Arrays may be NumPy's or CuPy's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..backend import fuse, get_xp
+from ..backend import fuse, get_xp, to_device
 
 PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
 
@@ -26,6 +26,12 @@ class Dataset:
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; an array where training uses it
     std: tuple[float, ...]
     augment: bool  # whether training augments it unless told otherwise
+
+    def to(self, device):
+        """The same with its arrays on `device`, 'cpu' or 'gpu'; mean and deviation, too."""
+        arrays = {name: getattr(self, name) for name in ("train_x", "train_y", "test_x", "test_y")}
+        arrays |= {name: np.float32(getattr(self, name)) for name in ("mean", "std")}
+        return replace(self, **{name: to_device(a, device) for name, a in arrays.items()})
 
 
 def normalise(x, dataset, dtype=np.float32):

@@ -4,18 +4,18 @@ A method's options are its fields: each one's default and help stand there, once
 them from there, and so do the flags of `train`.
 """
 
-import math
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from sys import float_info
 from typing import ClassVar
 
-from ..backend import get_xp, to_host_together
+from ..backend import get_xp, on_the_host, to_host_together
 from ..density import check_density, free_counts
-from ..parameters import Sparse, on_the_host
+from ..parameters import Sparse
 from ..proof.invariants import OF_ANY_METHOD, InvariantError, violations
 from ..proof.reallocation import Reallocation, snapshot
 from ..reparam import Report
-from ..schedules import cosine, reallocates
+from ..schedules import check_periods, cosine, reallocates
 from .exploration import Exploration
 
 TRAINING = ("epochs", "steps_per_epoch")  # fields that are no options: how long training is
@@ -139,12 +139,7 @@ class Dynamic(Method):
 
     def __post_init__(self):
         check_density(self.sparsity, self.distribution)
-        if not self.periods or min(self.periods) < 1:
-            raise ValueError(f"periods must be at least 1 each, not {self.periods}")
-        if not (increasing(self.period_milestones)
-                and len(self.period_milestones) == len(self.periods) - 1):
-            raise ValueError("period_milestones must be increasing, within [0, 1], one fewer than "
-                             f"periods, not {self.period_milestones}")
+        check_periods(self.periods, self.period_milestones)
         self.total_steps, self.stop = self.epochs * self.steps_per_epoch, self.default_stop
         if self.stop_epoch is not None:
             if not 0 <= self.stop_epoch <= self.epochs:
@@ -209,11 +204,6 @@ def make_sparse(model, sparsity, distribution, rng, structure=None):
     return [layer.weight for layer in layers.values()]
 
 
-def whole(fraction, count):
-    """floor(fraction * count), the fraction taken as the decimal it is written as."""
-    return math.floor(Fraction(str(fraction)) * count)
-
-
 def prune_smallest(W, n):
     """Remove the n free numbers of smallest magnitude; of equals, the first. Returns how many."""
     xp = get_xp(W.value)
@@ -239,18 +229,8 @@ def check_choice(name, value, choices):
         raise ValueError(f"unknown {name} {value!r}; choose one of: {', '.join(choices)}")
 
 
-def check_not_negative(name, number):
-    """Raise ValueError unless `number` is 0 or more, and finite."""
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{name} must be 0 or more, and finite, not {number}")
-
-
-def check_fraction(fraction):
-    """Raise ValueError unless 0 <= fraction <= 1."""
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction must be in [0, 1], not {fraction}")
-
-
-def increasing(fractions):
-    """Are these fractions of training, each larger than the one before?"""
-    return all(a < b for a, b in zip((-1e-9, *fractions), (*fractions, 1 + 1e-9), strict=True))
+def check_range(name, number, most=float_info.max):
+    """Raise ValueError unless `number` is within [0, most], and finite."""
+    if not 0 <= number <= most:
+        allowed = "0 or more, and finite" if most == float_info.max else f"in [0, {most}]"
+        raise ValueError(f"{name} must be {allowed}, not {number}")

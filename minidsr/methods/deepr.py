@@ -18,7 +18,7 @@ import numpy as np
 
 from ..backend import get_xp, to_host_together
 from ..reparam import grow_back
-from .base import Dynamic, check_choice, check_not_negative, option
+from .base import Dynamic, check_choice, check_range, option
 
 
 @dataclass(kw_only=True, eq=False)
@@ -36,8 +36,8 @@ class DeepR(Dynamic):
     def __post_init__(self):
         super().__post_init__()
         check_choice("variant of deepr", self.variant, ("global", "per-tensor"))
-        check_not_negative("alpha", self.alpha)
-        check_not_negative("temperature", self.temperature)
+        check_range("alpha", self.alpha)
+        check_range("temperature", self.temperature)
 
     def setup(self, model, rng):
         thetas = to_host_together([layer.weight.theta()

@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from ..backend import get_xp
 from ..parameters import Parameterization
-from .base import Method, check_not_negative, option
+from .base import Method, check_range, option
 
 
 @dataclass(kw_only=True, eq=False)
@@ -30,7 +30,7 @@ class DST(Method):
     budget_rule: ClassVar[str] = "learned"
 
     def __post_init__(self):
-        check_not_negative("alpha", self.alpha)
+        check_range("alpha", self.alpha)
 
     def setup(self, model, rng):
         super().setup(model, rng)

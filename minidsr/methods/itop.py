@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..reparam import grow_back
-from .base import Dynamic, check_choice, check_fraction, grow_largest, option, prune_smallest
+from .base import Dynamic, check_choice, check_range, grow_largest, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)
@@ -40,7 +40,7 @@ class ITOP(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_fraction(self.fraction)
+        check_range("fraction", self.fraction, 1)
         check_choice("variant of itop", self.variant, ("set", "rigl"))
         if self.interval is None:
             self.interval = max(self.total_steps // 65, min(100, self.total_steps // 5), 1)

@@ -14,7 +14,7 @@ between tensors.
 
 from dataclasses import dataclass
 
-from .base import Dynamic, check_fraction, grow_largest, option, prune_smallest
+from .base import Dynamic, check_range, grow_largest, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)
@@ -25,7 +25,7 @@ class RigL(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_fraction(self.fraction)
+        check_range("fraction", self.fraction, 1)
 
     def step(self, t, sgd):
         report = None

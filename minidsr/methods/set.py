@@ -12,11 +12,13 @@ Source: Mocanu et al. (arXiv 1707.04780), Algorithm 1; once an epoch there. Like
 random, at zero; it sorts where DSR has a threshold, and every tensor keeps its number of weights.
 """
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ..backend import get_xp
 from ..reparam import grow_back
-from .base import Dynamic, check_choice, check_fraction, option, prune_smallest, whole
+from .base import Dynamic, check_choice, check_range, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)
@@ -30,7 +32,7 @@ class SET(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_fraction(self.fraction)
+        check_range("fraction", self.fraction, 1)
         check_choice("variant of set", self.variant, ("sign", "magnitude"))
 
     def reallocate(self, t):
@@ -56,3 +58,8 @@ def prune_by_sign(W, fraction):
         order = xp.argsort(xp.abs(W.value[places]), kind="stable")
         dead[places[order[:whole(fraction, len(places))]]] = True
     return W.prune(dead)
+
+
+def whole(fraction, count):
+    """floor(fraction * count), the fraction taken as the decimal it is written as."""
+    return math.floor(Fraction(str(fraction)) * count)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from ..backend import get_xp, to_host_together
 from ..reparam import apportion
-from .base import Dynamic, check_fraction, grow_largest, option, prune_smallest
+from .base import Dynamic, check_range, grow_largest, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)
@@ -29,7 +29,7 @@ class SNFS(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_fraction(self.fraction)
+        check_range("fraction", self.fraction, 1)
 
     def setup(self, model, rng):
         super().setup(model, rng)

@@ -1,7 +1,6 @@
 """Networks as trees of layers: what all layers share, and the two layers that hold others."""
 
-from ..backend import to_device, to_host_together
-from ..parameters import move
+from ..backend import move, to_device, to_host_together
 
 
 class Layer:
@@ -11,14 +10,6 @@ class Layer:
     statistics = ()     # names of the attributes that hold arrays which are not trained
     sparsifiable = False  # may a method make `weight` sparse?
     cache = None        # what backward needs, after a forward with train=True
-
-    def forward(self, x, train=False):
-        """The output y for a batch x. With train=True, backward() may follow."""
-        raise NotImplementedError
-
-    def backward(self, dy):
-        """The gradient dx, given dy; leaves the gradients of the parameters in them (`grad`)."""
-        raise NotImplementedError
 
     def outputs(self, x, name=""):
         """Yields (name, output) of each layer inside, in order, as in forward(x, train=True)."""
@@ -55,19 +46,16 @@ class Layer:
     def to(self, device):
         """Move all arrays to `device`, 'cpu' or 'gpu'; returns self."""
         move(self.params(), device)
-        for _, layer in self.walk():
-            for key in layer.statistics:
-                setattr(layer, key, to_device(getattr(layer, key), device))
+        for place in self._statistics().values():
+            setattr(*place, to_device(getattr(*place), device))
         return self
 
     def state(self):
         """{name: array on the host}, copies: values, velocities, structure, running statistics."""
-        arrays = {f"{name}.{key}": array for name, p in self.named_params().items()
-                  for key, array in p.state().items()}
-        for name, layer in self.walk():
-            arrays |= {f"{name}.{key}": getattr(layer, key) for key in layer.statistics}
-        hosted = to_host_together(list(arrays.values()))
-        return {name: array.copy() for name, array in zip(arrays, hosted, strict=True)}
+        places = {f"{name}.{key}": (p, key) for name, p in self.named_params().items()
+                  for key in p.stored} | self._statistics()
+        hosted = to_host_together([getattr(*place) for place in places.values()])
+        return {name: array.copy() for name, array in zip(places, hosted, strict=True)}
 
     def load(self, state):
         """Take over a state(), on the host. Raises ValueError, naming the tensor, where one is
@@ -81,13 +69,17 @@ class Layer:
                 p.load({key: state[f"{name}.{key}"] for key in p.stored})
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
-        for name, layer in self.walk():
-            for key in layer.statistics:
-                new, old = state[f"{name}.{key}"], own[f"{name}.{key}"]
-                if new.shape != old.shape or new.dtype != old.dtype:
-                    raise ValueError(f"{name}.{key}: {new.dtype} {new.shape} does not fit "
-                                     f"{old.dtype} {old.shape}")
-                setattr(layer, key, new)
+        for name, place in self._statistics().items():
+            new, old = state[name], own[name]
+            if new.shape != old.shape or new.dtype != old.dtype:
+                raise ValueError(f"{name}: {new.dtype} {new.shape} does not fit {old.dtype} "
+                                 f"{old.shape}")
+            setattr(*place, new)
+
+    def _statistics(self):
+        """{name: (layer, attribute)} of all running statistics."""
+        return {f"{name}.{key}": (layer, key)
+                for name, layer in self.walk() for key in layer.statistics}
 
 
 class Sequential(Layer):

@@ -7,10 +7,9 @@ Each window of the padded image becomes a column, each filter a row. Then y is t
 
     (F, N OH OW) = (F, C k k) · (C k k, N OH OW)
 
-Row (c, ky, kx) of the columns holds what this tap meets at all outputs: channel c, shifted by the
-tap. So columns are k k shifted copies of the image, and the way back is a sum of shifted images.
-
-This is the engine `plain`, and the specification of the others (fast/).
+Row (c, ky, kx) of the columns holds what this tap meets at all outputs: channel c, shifted. So the
+columns are k k shifted copies of the image, and the way back is a sum of shifted images.
+This is the engine `plain`, and the specification of those in fast/.
 """
 
 from ..backend import get_xp

@@ -91,7 +91,10 @@ class BatchNorm(Layer):
         if train:
             mean = _mean(x)
             var = _mean((x - _beside(mean, x)) ** 2)
-            self._follow(mean, var, x.size // x.shape[1])
+            count = x.size // x.shape[1]
+            unbiased = var * (count / max(count - 1, 1))
+            self.running_mean = self.running_mean + self.momentum * (mean - self.running_mean)
+            self.running_var = self.running_var + self.momentum * (unbiased - self.running_var)
         rstd = _beside(1 / get_xp(x).sqrt(var + self.eps), x)           # (C, 1, 1)
         x_hat = (x - _beside(mean, x)) * rstd
         self.cache = (x_hat, rstd) if train else None
@@ -105,12 +108,6 @@ class BatchNorm(Layer):
         dx_hat = _beside(self.weight.theta(), dy) * dy
         return rstd * (dx_hat - _beside(_mean(dx_hat), dy)
                        - x_hat * _beside(_mean(dx_hat * x_hat), dy))
-
-    def _follow(self, mean, var, count):
-        """Move the running statistics towards a batch's, of `count` numbers a channel."""
-        unbiased = var * (count / max(count - 1, 1))
-        self.running_mean = self.running_mean + self.momentum * (mean - self.running_mean)
-        self.running_var = self.running_var + self.momentum * (unbiased - self.running_var)
 
 
 class ReLU(Layer):

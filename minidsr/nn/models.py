@@ -6,47 +6,38 @@ may be made sparse by a method; the others stay dense and count in the budget.
 """
 
 import re
+from functools import partial
 
 import numpy as np
 
-from .layers import (
-    BatchNorm,
-    Conv2d,
-    Flatten,
-    GlobalAvgPool,
-    Linear,
-    MaxPool2d,
-    ReLU,
-    Residual,
-    Sequential,
-)
+from .base import Residual, Sequential
+from .layers import BatchNorm, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 
-CHANNELS = {"small-cnn": (16, 32, 64), "lenet-300-100": (300, 100),
+CHANNELS = {"small-cnn": (16, 32, 64), "lenet-300-100": (300, 100), "wrn": (16, 32, 64),
             "resnet50": (64, 64, 128, 256, 512)}  # at width 1
-WIDE_RESNET = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)")
-WITH_WIDTH = re.compile(rf"({'|'.join(CHANNELS)})(?:-(\d+(?:\.\d+)?))?")
+NAME = re.compile(r"(small-cnn|lenet-300-100|resnet50|wrn-\d+(?=-))(?:-(\d+(?:\.\d+)?))?")
 
 
 def check_name(name):
     """Raise ValueError, with the choices, unless build() knows the model `name`."""
-    wide, other = WIDE_RESNET.fullmatch(name), WITH_WIDTH.fullmatch(name)
-    if wide:
-        _check_wide_resnet(int(wide[1]), float(wide[2]))
-    elif other:
-        _scaled(CHANNELS[other[1]], float(other[2] or 1))
-    else:
-        raise ValueError(f"unknown model {name!r}; choose one of: {', '.join(CHANNELS)}, "
-                         "wrn-D-W (such as wrn-28-2); -W, such as resnet50-0.5, sets a width")
+    if not NAME.fullmatch(name):
+        raise ValueError(f"unknown model {name!r}; choose one of: small-cnn, lenet-300-100, "
+                         "resnet50, wrn-D-W (such as wrn-28-2); -W, such as resnet50-0.5, sets a "
+                         "width")
+    kind, _, depth = NAME.fullmatch(name)[1].partition("wrn-")
+    if depth and (int(depth) < 10 or (int(depth) - 4) % 6):
+        raise ValueError(f"wrn depth must be 6n + 4 (10, 16, 22, 28, ...), not {depth}")
+    _scaled(CHANNELS[kind or "wrn"], width_of(name))
 
 
 def widened(name, width):
     """The name of the same network with another width."""
-    return f"{_split(name)[0]}-{width:g}"
+    return f"{NAME.fullmatch(name)[1]}-{width:g}"
 
 
 def width_of(name):
     """The width in the name of a network."""
-    return float(_split(name)[1] or 1)
+    return float(NAME.fullmatch(name)[2] or 1)
 
 
 def build(name, *, image, classes, rng, dtype=np.float32):
@@ -55,15 +46,13 @@ def build(name, *, image, classes, rng, dtype=np.float32):
     Raises ValueError, with the choices, for an unknown name.
     """
     check_name(name)
-    C, H, W = image
+    (C, H, W), width, kind = image, width_of(name), NAME.fullmatch(name)[1]
     common = {"rng": rng, "classes": classes, "dtype": dtype}
-    if WIDE_RESNET.fullmatch(name):
-        depth, width = WIDE_RESNET.fullmatch(name).groups()
-        return wide_resnet(int(depth), float(width), channels=C, **common)
-    kind, width = WITH_WIDTH.fullmatch(name).groups(default="1")
     if kind == "lenet-300-100":
-        return lenet_300_100(float(width), inputs=C * H * W, **common)
-    return {"small-cnn": small_cnn, "resnet50": resnet50}[kind](float(width), channels=C, **common)
+        return lenet_300_100(width, inputs=C * H * W, **common)
+    if kind.startswith("wrn-"):
+        return wide_resnet(int(kind.removeprefix("wrn-")), width, channels=C, **common)
+    return {"small-cnn": small_cnn, "resnet50": resnet50}[kind](width, channels=C, **common)
 
 
 def lenet_300_100(width=1, *, rng, inputs=784, classes=10, dtype=np.float32):
@@ -84,10 +73,7 @@ def small_cnn(width=1, *, rng, channels=3, classes=10, dtype=np.float32):
     The last four may be sparse; the first one and the classifier stay dense.
     """
     a, b, c = _scaled(CHANNELS["small-cnn"], width)
-
-    def conv(c_in, c_out, **options):
-        return Conv2d(c_in, c_out, 3, pad=1, rng=rng, dtype=dtype, **options)
-
+    conv = partial(_conv, kernel=3, rng=rng, dtype=dtype)
     return Sequential(
         conv1=conv(channels, a, stride=2, sparsifiable=False),
         bn1=BatchNorm(a, dtype=dtype), relu1=ReLU(),
@@ -105,7 +91,8 @@ def wide_resnet(depth, width, *, rng, channels=3, classes=10, dtype=np.float32):
     blocks may be sparse; the first convolution, the shortcuts and the classifier stay dense. Raises
     ValueError for a depth that is not 6n + 4, or a width too small.
     """
-    widths = _check_wide_resnet(depth, width)
+    check_name(f"wrn-{depth}-{width:g}")
+    widths = [16, *_scaled(CHANNELS["wrn"], width)]
     model = {"conv1": Conv2d(channels, 16, 3, pad=1, rng=rng, dtype=dtype, sparsifiable=False)}
     for group, (c_in, c_out) in enumerate(zip(widths, widths[1:], strict=False), start=1):
         blocks = {"block0": _block(c_in, c_out, 1 if group == 1 else 2, rng, dtype)}
@@ -120,15 +107,14 @@ def wide_resnet(depth, width, *, rng, channels=3, classes=10, dtype=np.float32):
 def _block(c_in, c_out, stride, rng, dtype):
     """BN, ReLU, conv, BN, ReLU, conv, added to the input; to a 1x1 convolution of it where the
     shape changes."""
-    def conv(c_in, kernel, **options):
-        return Conv2d(c_in, c_out, kernel, pad=kernel // 2, rng=rng, dtype=dtype, **options)
-
+    conv = partial(_conv, rng=rng, dtype=dtype)
     return Residual(
         before=Sequential(bn1=BatchNorm(c_in, dtype=dtype), relu1=ReLU()),
-        body=Sequential(conv1=conv(c_in, 3, stride=stride), bn2=BatchNorm(c_out, dtype=dtype),
-                        relu2=ReLU(), conv2=conv(c_out, 3)),
+        body=Sequential(
+            conv1=conv(c_in, c_out, kernel=3, stride=stride), bn2=BatchNorm(c_out, dtype=dtype),
+            relu2=ReLU(), conv2=conv(c_out, c_out, kernel=3)),
         shortcut=None if c_in == c_out and stride == 1
-        else conv(c_in, 1, stride=stride, sparsifiable=False))
+        else conv(c_in, c_out, kernel=1, stride=stride, sparsifiable=False))
 
 
 def resnet50(width=1, *, rng, channels=3, classes=1000, dtype=np.float32):
@@ -157,31 +143,20 @@ def resnet50(width=1, *, rng, channels=3, classes=1000, dtype=np.float32):
 def _bottleneck(c_in, c_mid, stride, rng, dtype):
     """1x1, 3x3 and 1x1 convolutions with batch norm, added to the input; to a 1x1 convolution of it
     with batch norm where the shape changes. A ReLU follows."""
-    def conv(c_in, c_out, kernel, **options):
-        return Conv2d(c_in, c_out, kernel, pad=kernel // 2, rng=rng, dtype=dtype, **options)
-
+    conv, norm = partial(_conv, rng=rng, dtype=dtype), partial(BatchNorm, dtype=dtype)
     c_out = 4 * c_mid
     body = Sequential(
-        conv1=conv(c_in, c_mid, 1), bn1=BatchNorm(c_mid, dtype=dtype), relu1=ReLU(),
-        conv2=conv(c_mid, c_mid, 3, stride=stride), bn2=BatchNorm(c_mid, dtype=dtype), relu2=ReLU(),
-        conv3=conv(c_mid, c_out, 1), bn3=BatchNorm(c_out, dtype=dtype))
+        conv1=conv(c_in, c_mid, kernel=1), bn1=norm(c_mid), relu1=ReLU(),
+        conv2=conv(c_mid, c_mid, kernel=3, stride=stride), bn2=norm(c_mid), relu2=ReLU(),
+        conv3=conv(c_mid, c_out, kernel=1), bn3=norm(c_out))
     shortcut = None if c_in == c_out and stride == 1 else Sequential(
-        conv=conv(c_in, c_out, 1, stride=stride, sparsifiable=False),
-        bn=BatchNorm(c_out, dtype=dtype))
+        conv=conv(c_in, c_out, kernel=1, stride=stride, sparsifiable=False), bn=norm(c_out))
     return Residual(before=Sequential(), body=body, shortcut=shortcut)
 
 
-def _split(name):
-    """What stands before and behind the last hyphen, if a width stands there."""
-    wide = re.fullmatch(r"(wrn-\d+)-(.+)", name)
-    return (wide or WITH_WIDTH.fullmatch(name)).groups()
-
-
-def _check_wide_resnet(depth, width):
-    """The channels of the first convolution and the three groups; ValueError if impossible."""
-    if depth < 10 or (depth - 4) % 6:
-        raise ValueError(f"wrn depth must be 6n + 4 (10, 16, 22, 28, ...), not {depth}")
-    return [16, *_scaled((16, 32, 64), width)]
+def _conv(c_in, c_out, *, kernel, **options):
+    """A convolution that keeps the size of images, but for its stride."""
+    return Conv2d(c_in, c_out, kernel, pad=kernel // 2, **options)
 
 
 def _scaled(channels, width):

@@ -11,8 +11,9 @@ from ..backend import DEVICES
 from ..data import DATASETS
 from ..fast.engine import check_engine
 from ..methods import METHODS
-from ..methods.base import check_choice, increasing, option
+from ..methods.base import check_choice, option
 from ..nn import models
+from ..schedules import increasing
 
 VALUES = ("original", "random", "final")
 

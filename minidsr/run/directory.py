@@ -19,6 +19,7 @@ import numpy as np
 
 from ..backend import choose_device
 from .config import Config
+from .progress import TrainingError
 
 CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, FIGURES, LOCK = (
     "config.json", "env.json", "metrics.jsonl", "checkpoint.npz", "figures", "lock")
@@ -130,6 +131,15 @@ def load(path):
     return rest | arrays
 
 
+def load_run(path, config):
+    """The same, for a run with this config. CheckpointError where it is of another."""
+    state, own = load(path), identity(config)
+    if state.get("run") != own:
+        raise CheckpointError(f"{path}: is of {' '.join(state.get('run') or ['no run'])}, not of "
+                              f"{' '.join(own)}")
+    return state
+
+
 # --- files and the lock
 
 
@@ -152,6 +162,16 @@ def replacing(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_to(out):
+    """In this context a failure to write, such as a full disk, is a TrainingError."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(f"cannot write to {out} ({error.strerror or error}); "
+                            "the last checkpoint stays, go on with --resume") from error
 
 
 @contextmanager

@@ -1,8 +1,12 @@
-"""What a person sees of a training, and how one stops it: the progress bar, Ctrl-C and SIGTERM."""
+"""What a person sees of a training, and what may end it early: faults, Ctrl-C and SIGTERM."""
 
 import signal
 import threading
 from contextlib import contextmanager
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on: a loss or weight is not finite, or a checkpoint cannot be written."""
 
 
 class Interrupted(Exception):

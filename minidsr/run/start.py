@@ -1,4 +1,4 @@
-"""How a run starts: its random streams, its initial values, and the structure of another run."""
+"""How a run starts: its random streams, initial values, first records; another run's structure."""
 
 import math
 from pathlib import Path
@@ -10,6 +10,8 @@ from ..methods import METHODS
 from ..nn import models
 from . import directory
 from .directory import CheckpointError
+from .environment import environment
+from .history import History
 
 # The streams of a seed: initial values; structure, at the start and later; data, one an epoch.
 # They are separate, so methods compare on equal initial values and equal batches.
@@ -24,6 +26,38 @@ def generator(seed, stream, *which):
 def initial_model(config, name, image, classes):
     """The model `name`, dense, with the initial values of the config's seed."""
     return models.build(name, image=image, classes=classes, rng=generator(config.seed, VALUES))
+
+
+def begin(trainer, out, threads):
+    """Begin in the run directory, or go on from the checkpoint in it; returns the History."""
+    if out is None:
+        history = History()
+    else:
+        checkpoint, metrics = out / directory.CHECKPOINT, out / directory.METRICS
+        if not checkpoint.exists() and History.load(metrics).epochs:
+            raise CheckpointError(f"{out}: has metrics but no {checkpoint.name}; move it "
+                                            "there, or choose another --out")
+        directory.write_config(out, trainer.config)
+        directory.write_json(out / directory.ENVIRONMENT, environment(trainer.device) | {
+            "threads": threads, "engine": trainer.engine, "seed": trainer.config.seed})
+        if checkpoint.exists():
+            trainer.load(checkpoint)
+        history = History.load(metrics, up_to=trainer.t)
+        history.rewrite()
+    if not history.records:
+        history.add("setup", 0, network=trainer.model_name, budget=trainer.method.budget_rule,
+                    **trainer.counts(), tensors=[
+                        {"name": name, "size": layer.weight.size,
+                         "active": len(layer.weight.active())}
+                        for name, layer in trainer.model.sparsifiable_layers().items()])
+        save(trainer, out)
+    return history
+
+
+def save(trainer, out):
+    """Write the checkpoint, if there is a run directory."""
+    if out is not None:
+        directory.save(out / directory.CHECKPOINT, trainer.state())
 
 
 def start_from(config, model, image, classes):

@@ -7,30 +7,26 @@ The loop never names a method. Data order and augmentation are functions of (see
 
 import math
 import time
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from .. import data
-from ..backend import choose_device, get_xp, to_device, to_host_together, use_tf32
+from ..backend import choose_device, to_host_together, use_tf32
 from ..data.batches import batches, normalise
 from ..fast.engine import choose_engine, use
 from ..fast.parallel import threads
 from ..nn.layers import softmax_cross_entropy
 from ..nn.sgd import SGD
+from ..proof.finite import all_finite, first_not_finite
 from ..proof.invariants import InvariantError
 from ..schedules import piecewise
 from . import directory, start
 from .config import Config
-from .environment import environment
 from .history import History
-from .progress import Interrupted, progress_bar, signals
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on: a loss or weight is not finite, or a checkpoint cannot be written."""
+from .progress import Interrupted, TrainingError, progress_bar, signals
 
 
 def train(config: Config, *, out: str | Path | None = None, resume: bool = False,
@@ -54,8 +50,8 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
         begun = out is not None and (out / directory.CHECKPOINT).exists()
         trainer = Trainer(config, fresh=not begun)
         count = stack.enter_context(threads(config.threads))
-        stack.enter_context(_writing_to(out))
-        history = _begin(trainer, out, count)
+        stack.enter_context(directory.writing_to(out))
+        history = start.begin(trainer, out, count)
         caught = stack.enter_context(signals())
         bar = stack.enter_context(progress_bar(trainer.total_steps, trainer.t, shown=progress))
         saved = time.monotonic()
@@ -74,7 +70,7 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
                     if ended:
                         bar.epoch(history.add("epoch", trainer.t, **trainer.end_epoch(),
                                               images_per_s=pace), config.epochs)
-                    _save(trainer, out)
+                    start.save(trainer, out)
                     saved = time.monotonic()
                 if caught:
                     raise Interrupted(caught[0], out)
@@ -103,7 +99,7 @@ class Trainer:
         """
         self.config, self.device = config, choose_device(config.device)
         use_tf32(config.tf32, self.device)
-        self.dataset = _resident(data.load(config.data, config.data_dir), self.device)
+        self.dataset = data.load(config.data, config.data_dir).to(self.device)
         self.steps_per_epoch = -(-len(self.dataset.train_x) // config.batch)
         self.total_steps = config.epochs * self.steps_per_epoch
         image, classes = self.dataset.train_x.shape[1:], len(self.dataset.classes)
@@ -120,7 +116,7 @@ class Trainer:
                        weight_decay=config.weight_decay, l1=config.l1)
         self.t = 0
         self.loss_sum, self.correct, self.seen = 0.0, 0, 0  # over the current epoch
-        self.finite = _all_finite(self.sgd.params)  # are the weights, after the last update?
+        self.finite = all_finite(self.sgd.params)  # are the weights, after the last update?
 
     def batches(self):
         """The rest of the current epoch."""
@@ -154,13 +150,13 @@ class Trainer:
         try:
             report = self.method.step(self.t, self.sgd)
         except (InvariantError, ValueError, ArithmeticError) as error:
-            if not _all_finite(self.sgd.params):  # which is why the method refuses it
+            if not all_finite(self.sgd.params):  # which is why the method refuses it
                 raise self._not_finite("a weight", self.t) from None
             if not isinstance(error, InvariantError):
                 raise
             raise InvariantError(f"the reallocation at {self._where(self.t)} broke an invariant, "
                                  f"the program is wrong: {error}") from None
-        self.finite = _all_finite(self.sgd.params)
+        self.finite = all_finite(self.sgd.params)
         self.t += 1
         self.loss_sum += float(loss) * len(y)
         self.correct += int(correct)
@@ -201,19 +197,16 @@ class Trainer:
 
     def load(self, path):
         """Take over the checkpoint at `path`. CheckpointError where it is of another run."""
-        state, own = directory.load(path), directory.identity(self.config)
+        state = directory.load_run(path, self.config)
         try:
-            if state["run"] != own:
-                raise ValueError(f"it is of {' '.join(state['run'])}")
             self.model.load(directory.part(state, "model"))
             self.model.to(self.device)
-            self.finite = _all_finite(self.sgd.params)
+            self.finite = all_finite(self.sgd.params)
             self.method.load(directory.part(state, "method"))
             self.t, self.loss_sum = state["t"], state["loss_sum"]
             self.correct, self.seen = state["correct"], state["seen"]
         except (ValueError, KeyError, TypeError) as error:
-            raise directory.CheckpointError(
-                f"{path}: not a checkpoint of {' '.join(own)} ({error})") from None
+            raise directory.CheckpointError(f"{path}: does not fit its run ({error})") from None
 
     def _not_finite(self, what, t, x=None):
         return TrainingError(f"{what} is not finite at {self._where(t)}: first "
@@ -222,70 +215,3 @@ class Trainer:
     def _where(self, t):
         epoch, step = divmod(t, self.steps_per_epoch)
         return f"epoch {epoch + 1}, step {step + 1}"
-
-
-def first_not_finite(model, x=None):
-    """Where a number is first not finite: a weight of `model`, else a layer's output for x."""
-    for name, p in model.named_params().items():
-        if not _finite(p.value):
-            return name
-    return next((f"the output of {name}" for name, y in model.outputs(x) if not _finite(y)),
-                "the loss itself")
-
-
-def _finite(x):
-    return bool(get_xp(x).isfinite(x).all())
-
-
-def _all_finite(params):
-    """Is every value of these parameterizations finite? A 0-d array, not read from a GPU."""
-    xp = get_xp(params[0].value)
-    return xp.isfinite(xp.concatenate([p.value.reshape(-1) for p in params])).all()
-
-
-def _begin(trainer, out, count):
-    """Begin in the run directory, or go on from the checkpoint in it; returns the History."""
-    if out is None:
-        history = History()
-    else:
-        checkpoint, metrics = out / directory.CHECKPOINT, out / directory.METRICS
-        if not checkpoint.exists() and History.load(metrics).epochs:
-            raise directory.CheckpointError(f"{out}: has metrics but no {checkpoint.name}; move it "
-                                            "there, or choose another --out")
-        directory.write_config(out, trainer.config)
-        directory.write_json(out / directory.ENVIRONMENT, environment(trainer.device) | {
-            "threads": count, "engine": trainer.engine, "seed": trainer.config.seed})
-        if checkpoint.exists():
-            trainer.load(checkpoint)
-        history = History.load(metrics, up_to=trainer.t)
-        history.rewrite()
-    if not history.records:
-        history.add("setup", 0, network=trainer.model_name, budget=trainer.method.budget_rule,
-                    **trainer.counts(), tensors=[
-                        {"name": name, "size": layer.weight.size,
-                         "active": len(layer.weight.active())}
-                        for name, layer in trainer.model.sparsifiable_layers().items()])
-        _save(trainer, out)
-    return history
-
-
-def _save(trainer, out):
-    if out is not None:
-        directory.save(out / directory.CHECKPOINT, trainer.state())
-
-
-@contextmanager
-def _writing_to(out):
-    """Turn a failure to write, such as a full disk, into a TrainingError."""
-    try:
-        yield
-    except OSError as error:
-        raise TrainingError(f"cannot write to {out} ({error.strerror or error}); "
-                            "the last checkpoint stays, go on with --resume") from error
-
-
-def _resident(dataset, device):
-    """The data set with its arrays on `device`, mean and deviation, too."""
-    arrays = {name: getattr(dataset, name) for name in ("train_x", "train_y", "test_x", "test_y")}
-    arrays |= {name: np.float32(getattr(dataset, name)) for name in ("mean", "std")}
-    return replace(dataset, **{name: to_device(a, device) for name, a in arrays.items()})

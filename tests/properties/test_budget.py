@@ -53,11 +53,11 @@ def test_each_method_in_training(case):
     for _ in range(20):
         training.step()
         counts.append(training.model.free_parameters())
-    if training.method.budget == "shrinking":
+    if training.method.budget_rule == "shrinking":
         assert counts == sorted(counts, reverse=True)
         assert counts[-1] == Training("static").model.free_parameters() < counts[0]
     else:
-        assert training.method.budget in ("conserved", "learned")
+        assert training.method.budget_rule in ("conserved", "learned")
         assert set(counts) == {counts[0]}
 
 
@@ -83,7 +83,7 @@ def test_dsr_on_whole_networks(model, images):
     """Weights move between tensors, by the hundred; batch norm and biases are counted, too."""
     trainer = Trainer(Config(data="cifar10", data_dir=images, model=model, batch=10, epochs=1,
                              periods=(2,), period_milestones=(), threshold=0.01, lr=0.02,
-                             device="cpu", engine="im2col"))
+                             device="cpu", engine="blocked"))
     budget, sizes = trainer.model.free_parameters(), set()
     for x, y in trainer.batches():
         report = trainer.step(x, y)

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from minidsr.backend import move
 from minidsr.methods.dst import Thresholded, surrogate
 from minidsr.methods.hashed import Hashed, Tied
-from minidsr.parameters import Dense, Sparse, index_dtype, move
+from minidsr.parameters import Dense, Sparse, index_dtype
 from minidsr.proof.cases import seeds, spread
 
 dtypes = st.sampled_from([np.float32, np.float64])
