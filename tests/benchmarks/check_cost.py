@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from minidsr.fast.engine import use
 from minidsr.fast.parallel import threads
 from minidsr.methods import DSR
 from minidsr.nn import models
@@ -17,7 +18,6 @@ from minidsr.nn.layers import softmax_cross_entropy
 from minidsr.nn.sgd import SGD
 from minidsr.proof.invariants import violations
 from minidsr.proof.reallocation import Reallocation, snapshot
-from minidsr.run.config import Config
 from minidsr.run.environment import blas
 from minidsr.schedules import reallocates
 
@@ -40,7 +40,7 @@ def median_seconds(work):
 def measure(name, image):
     """(seconds of a step, seconds of a check)"""
     rng = np.random.default_rng(0)
-    model = models.build(name, image=image, classes=10, rng=rng)
+    model = use(models.build(name, image=image, classes=10, rng=rng), "blocked")
     method = DSR(sparsity=0.9)
     method.setup(model, rng)
     sgd = SGD(model.params())
@@ -70,8 +70,8 @@ def check(model, method):
 
 def steps_of_a_reallocation(total=10_000):
     """With the default periods."""
-    c = Config()
-    return total / sum(reallocates(t, total, c.period_milestones, c.periods, DSR.stop)
+    dsr = DSR()
+    return total / sum(reallocates(t, total, dsr.period_milestones, dsr.periods, dsr.stop)
                        for t in range(total))
 
 

@@ -1,11 +1,9 @@
-"""The networks that take part: ours by engine and method, a course's, PyTorch's."""
+"""The networks that take part: ours by engine and method, PyTorch's."""
 
 from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
-from course import course
-from threadpoolctl import threadpool_limits
 
 from minidsr.backend import to_device
 from minidsr.fast.engine import choose_engine, use
@@ -49,22 +47,6 @@ class Ours:
         self.method.step(0, self.sgd)
         for w, mask in self.masks:
             w.value *= mask
-
-
-class Course(Ours):
-    """The same as a course writes it: all threads are BLAS's."""
-
-    def __init__(self, model, batch, threads):
-        super().__init__(model, batch)
-        self.threads = threads
-
-    def forward(self):
-        with course(), threadpool_limits(self.threads, "blas"):
-            super().forward()
-
-    def step(self):
-        with course(), threadpool_limits(self.threads, "blas"):
-            super().step()
 
 
 def torch_networks(model, batch, device="cpu", masked=True):

@@ -17,8 +17,8 @@ from minidsr.parameters import Dense, Sparse
 SPEED = Path(__file__).with_name("speed.py")
 SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.99)
 MEMORY = {"PyTorch, NCHW": None, "PyTorch, channels-last": None,
-          "im2col, dense": {}, "im2col, masks on dense, 0.9": {"masked": True},
-          "im2col, DSR 0.9": {"method": "dsr"},
+          "blocked, dense": {}, "blocked, masks on dense, 0.9": {"masked": True},
+          "blocked, DSR 0.9": {"method": "dsr"},
           "sparse, DSR 0.9": {"method": "dsr", "engine": "sparse"},
           "sparse, DSR 0.99": {"method": "dsr", "engine": "sparse", "sparsity": 0.99}}
 
@@ -76,15 +76,15 @@ def state(options, results):
             held = in_a_process_of_its_own(SPEED, "state", shapes, case)
             results[f"state/{model}/{case}"] = held
             sparse = isinstance(case, float)
-            own, with_im2col = held["arrays"], held["arrays"] + 8 * largest * sparse
-            columns = own, with_im2col, own + held["indices"], held["process"]
+            own, with_theta = held["arrays"], held["arrays"] + 8 * largest * sparse
+            columns = own, with_theta, own + held["indices"], held["process"]
             rows.append([f"`{model}`, {case}", *(f"{b / 2 ** 20:.1f}" for b in columns)])
     return ("MiB. Dense: value, gradient, velocity; masks add a byte for each position. Sparse: "
-            "the same three and the position, of the free numbers. While a layer computes, im2col "
+            "the same three and the position, of the free numbers. While a layer computes, blocked "
             "adds θ and its gradient; the sparse engine keeps its indices. Process: what it grew "
             "by, from before these arrays to after an update: indices and what making them took "
             "are included:\n\n" + table(
-                ["network, sparsity", "arrays", "with im2col's θ and gradient",
+                ["network, sparsity", "arrays", "with blocked's θ and gradient",
                  "with the sparse engine's indices", "process"], rows))
 
 

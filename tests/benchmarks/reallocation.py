@@ -11,7 +11,6 @@ from minidsr.methods import DSR
 from minidsr.nn import models
 from minidsr.parameters import Sparse
 from minidsr.reparam import reallocate
-from minidsr.run.config import Config
 from minidsr.schedules import reallocates
 
 
@@ -60,6 +59,6 @@ def random_tensor(size, rng):
 
 def steps_of_a_reallocation(total=100_000):
     """With the paper's periods, and with the default ones, which are shorter."""
-    dsr = DSR(epochs=200, steps_per_epoch=500)
-    return [total / sum(reallocates(t, total, config.period_milestones, config.periods, dsr.stop)
-                        for t in range(total)) for config in (dsr, Config())]
+    paper = DSR(periods=(100, 200, 400, 800), period_milestones=(0.125, 0.4, 0.7))
+    return [total / sum(reallocates(t, total, dsr.period_milestones, dsr.periods, dsr.stop)
+                        for t in range(total)) for dsr in (paper, DSR())]

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from contenders import Course, Ours, pytorch, torch_networks
+from contenders import Ours, pytorch, torch_networks
 from memory import child_memory, child_state, memory, state
 from reallocation import reallocation
 from timing import crossover, in_a_process_of_its_own, milliseconds, ratio, table, take_turns
@@ -86,10 +86,10 @@ def networks(options, results):
     text, batch = [], 4 if options.small else 100
     for model in ("wrn-10-1",) if options.small else ("wrn-28-2", "wrn-16-1"):
         nets = torch_networks(model, batch)
-        nets["a course's im2col, dense"] = Course(model, batch, options.threads)
-        nets["im2col, dense"] = Ours(model, batch)
-        nets["im2col, masks on dense, 0.9"] = Ours(model, batch, masked=True)
-        nets["im2col, DSR 0.9"] = Ours(model, batch, "dsr")
+        nets["plain, dense"] = Ours(model, batch, engine="plain")
+        nets["blocked, dense"] = Ours(model, batch)
+        nets["blocked, masks on dense, 0.9"] = Ours(model, batch, masked=True)
+        nets["blocked, DSR 0.9"] = Ours(model, batch, "dsr")
         for s in (0.8, 0.9, 0.95, 0.99):
             nets[f"sparse, DSR {s}"] = Ours(model, batch, "dsr", s, "sparse")
         forward = take_turns({n: net.forward for n, net in nets.items()}, options.rounds,
@@ -121,33 +121,34 @@ def layers(options, results):
         x = rng.normal(size=(batch, c_in, size, size)).astype(np.float32)
 
         def conv(engine, density, k=k, c_in=c_in, c_out=c_out, stride=stride, x=x, rng=rng):
-            layer = use(Conv2d(c_in, c_out, k, stride=stride, pad=k // 2, rng=rng), engine)
+            layer = Conv2d(c_in, c_out, k, stride=stride, pad=k // 2, rng=rng)
+            model = use(Sequential(layer=layer), engine)
             if density:
-                make_sparse(Sequential(layer=layer), 1 - density, "uniform", rng)
-            dy = rng.normal(size=layer.forward(x).shape).astype(np.float32)
+                make_sparse(model, 1 - density, "uniform", rng)
+            dy = rng.normal(size=model.forward(x).shape).astype(np.float32)
 
             def work():
-                layer.forward(x, train=True)
-                layer.backward(dy)
+                model.forward(x, train=True)
+                model.backward(dy)
 
             return work
 
         contenders = {} if pytorch() is None else {
             f"PyTorch, {layout}": pytorch().Conv(x.shape, (c_out, c_in, k, k), stride, layout)
             for layout in pytorch().FORMATS}
-        contenders["im2col"] = conv("im2col", None)
+        contenders["blocked"] = conv("blocked", None)
         contenders |= {d: conv("sparse", d) for d in densities}
         seconds = take_turns(contenders, options.rounds, name)
         results[f"layers/{name}"] = {str(n): s for n, s in seconds.items()}
         median = {n: statistics.median(s) for n, s in seconds.items()}
         torch = min((m for n, m in median.items() if str(n).startswith("PyTorch")), default=None)
         rows.append([name, "–" if torch is None else f"{1e3 * torch:.1f}",
-                     f"{1e3 * median['im2col']:.1f}",
+                     f"{1e3 * median['blocked']:.1f}",
                      *(f"{1e3 * median[d]:.1f}" for d in densities),
                      *(crossover(densities, [median[d] for d in densities], m)
-                       for m in (median["im2col"], torch))])
+                       for m in (median["blocked"], torch))])
     return f"Batch {batch}, forward and backward, medians in ms; sparse engine by density:\n\n" + \
-        table(["channels, images", "PyTorch", "im2col", *map(str, densities), "equals im2col at",
+        table(["channels, images", "PyTorch", "blocked", *map(str, densities), "equals blocked at",
                "equals PyTorch at"], rows)
 
 
@@ -156,25 +157,26 @@ def sparsity(options, results):
     model, batch = ("wrn-10-1", 4) if options.small else ("wrn-28-2", 100)
     steps = (0.0, 0.9) if options.small else (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
     contenders = {n: net.step for n, net in torch_networks(model, batch).items()}
-    for s in steps:  # im2col takes as long at any sparsity
+    for s in steps:  # blocked takes as long at any sparsity
         contenders[f"sparse {s}"] = Ours(model, batch, "static", s, "sparse").step
-    contenders["im2col"] = Ours(model, batch, "static", 0.9).step
+    contenders["blocked"] = Ours(model, batch, "static", 0.9).step
     seconds = take_turns(contenders, options.rounds, "sparsity")
     results["sparsity"] = seconds
     median = {n: statistics.median(s) for n, s in seconds.items()}
     torch = min((m for n, m in median.items() if n.startswith("PyTorch")), default=None)
-    sparse, im2col = [median[f"sparse {s}"] for s in steps], median["im2col"]
-    draw(model, batch, steps, sparse, {"im2col": im2col, "PyTorch, dense": torch},
+    sparse, blocked = [median[f"sparse {s}"] for s in steps], median["blocked"]
+    draw(model, batch, steps, sparse, {"blocked": blocked, "PyTorch, dense": torch},
          options.out / "speed.png")
-    rows = [[s, f"{1e3 * t:.0f}", f"{im2col / t:.2f}", "–" if torch is None else f"{torch / t:.2f}"]
+    rows = [[s, f"{1e3 * t:.0f}", f"{blocked / t:.2f}",
+             "–" if torch is None else f"{torch / t:.2f}"]
             for s, t in zip(steps, sparse, strict=True)]
     density, down = [1 - s for s in reversed(steps)], list(reversed(sparse))
-    cross = [crossover(density, down, level) for level in (im2col, torch)]
+    cross = [crossover(density, down, level) for level in (blocked, torch)]
     return (f"`{model}`, batch {batch}, training step, medians in ms" +
-            f"; im2col: {1e3 * im2col:.0f}" +
+            f"; blocked: {1e3 * blocked:.0f}" +
             ("" if torch is None else f"; PyTorch, dense: {1e3 * torch:.0f}") + ":\n\n" +
-            table(["sparsity", "sparse", "× im2col", "× PyTorch"], rows) +
-            f"\n\nThe sparse engine takes as long as im2col at density {cross[0]}, as PyTorch at "
+            table(["sparsity", "sparse", "× blocked", "× PyTorch"], rows) +
+            f"\n\nThe sparse engine takes as long as blocked at density {cross[0]}, as PyTorch at "
             f"density {cross[1]}.\n\n![time against sparsity](speed.png)")
 
 
@@ -211,18 +213,18 @@ def scaling(options, results):
 
     def rates(model, batch, title):
         nets = torch_networks(model, batch) | {
-            "im2col, dense": Ours(model, batch), "sparse, DSR 0.9": Ours(
+            "blocked, dense": Ours(model, batch), "sparse, DSR 0.9": Ours(
                 model, batch, "dsr", 0.9, "sparse")}
         seconds = take_turns({n: net.step for n, net in nets.items()},
                              max(1, options.rounds // 2), title)
         results[f"scaling/{title}"] = seconds
         rate = {n: batch / statistics.median(s) for n, s in seconds.items()}
         torch = max((r for n, r in rate.items() if n.startswith("PyTorch")), default=None)
-        own = [rate["im2col, dense"], rate["sparse, DSR 0.9"]]
+        own = [rate["blocked, dense"], rate["sparse, DSR 0.9"]]
         return ["–" if torch is None else f"{torch:.0f}", *(f"{r:.0f}" for r in own),
                 "–" if torch is None else f"{own[1] / torch:.2f}"]
 
-    header = ["PyTorch", "im2col, dense", "sparse, DSR 0.9", "sparse × PyTorch"]
+    header = ["PyTorch", "blocked, dense", "sparse, DSR 0.9", "sparse × PyTorch"]
     width = 1 if options.small else 2
     rows = [[f"batch {b}", *rates(f"{base}-{width}", b, f"batch {b}")] for b in batches]
     rows += [[f"width {w}", *rates(f"{base}-{w}", batch, f"width {w}")] for w in widths]
@@ -264,14 +266,14 @@ def loading(options, results):
 
 
 def child_threads(options, model, batch):
-    """Images/s of PyTorch, im2col and sparse, as a process of its own with --threads."""
+    """Images/s of PyTorch, blocked and sparse, as a process of its own with --threads."""
     with equal_threads(options.threads):
         nets = torch_networks(model, batch) | {
-            "im2col": Ours(model, batch), "sparse": Ours(model, batch, "dsr", 0.9, "sparse")}
+            "blocked": Ours(model, batch), "sparse": Ours(model, batch, "dsr", 0.9, "sparse")}
         seconds = take_turns({n: net.step for n, net in nets.items()}, options.rounds, "threads")
     rate = {n: batch / statistics.median(s) for n, s in seconds.items()}
     torch = max((r for n, r in rate.items() if n.startswith("PyTorch")), default=None)
-    return [torch, rate["im2col"], rate["sparse"]]
+    return [torch, rate["blocked"], rate["sparse"]]
 
 
 SECTIONS = {section.__name__: section for section in (

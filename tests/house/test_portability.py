@@ -39,10 +39,12 @@ from minidsr.run import directory  # noqa: E402
 from minidsr.run.config import Config  # noqa: E402
 from minidsr.run.train import Trainer, evaluate, train  # noqa: E402
 
-# Modules whose arrays may be on a GPU; of data/batches.py, three functions.
-ON_A_GPU = ["fast.blocked", "fast.norm", "fast.parallel", "methods.dsr_slices", "nn.base",
-            "nn.layers", "nn.sgd", "parameters", "reparam", "run.bench", "run.train",
-            *(name for name in MODULES if name.startswith("methods."))]
+# Modules whose arrays may be on a GPU; of data/batches.py, three functions. What moves weights, and
+# what R_s looks at, is on the host, but for what methods do at every step.
+ON_A_GPU = ["fast.blocked", "fast.norm", "fast.parallel", "fast.units", "nn.base", "nn.im2col",
+            "nn.layers", "nn.sgd", "parameters", "proof.finite", "reparam", "run.bench",
+            "run.train", *(name for name in MODULES
+                           if name.startswith("methods.") and name != "methods.exploration")]
 
 
 @pytest.fixture(params=["C", "F", pytest.param("gpu", marks=pytest.mark.gpu)])
