@@ -81,6 +81,10 @@ def prune_by_threshold(W, H, *, keep_one=True):
 
     keep_one: where all would go, the largest survives (the first of equals), so that a tensor can
     come back. The paper has no such rule; its code keeps the first, whatever its size.
+
+    >>> W = Sparse((9,), np.array([0, 3, 5, 8]), np.array([0.5, -2.0, 1.0, -0.1]))
+    >>> prune_by_threshold(W, 1.0), W.index.tolist()
+    (2, [3, 5])
     """
     xp = get_xp(W.value)
     magnitude = xp.abs(W.value)
@@ -95,6 +99,9 @@ def adjust_pruning_threshold(H, K, N_p, delta):
 
     δ counts as the decimal it is written as: K = 3 is (1 - 0.7) * 10, where floating point
     arithmetic would find it smaller.
+
+    >>> [adjust_pruning_threshold(0.5, K, N_p=10, delta=0.1) for K in (8, 9, 11, 12)]
+    [1.0, 0.5, 0.5, 0.25]
     """
     delta = Fraction(str(delta))
     if K < (1 - delta) * N_p:
@@ -121,6 +128,9 @@ def apportion(K, weights, room):
     refuses is offered to the others by the same rule. Fractions are settled by largest remainder;
     of equal remainders the first tensor's wins. Where no tensor with room has a weight, room is
     the weight.
+
+    >>> apportion(7, weights=[4, 2, 1], room=[3, 9, 9])
+    [3, 3, 1]
     """
     if not 0 <= K <= sum(room):
         raise ValueError(f"cannot hand out {K} with room for {sum(room)}")
@@ -148,6 +158,11 @@ def grow_back(W, n, rng, avoid=()):
 
     Ranks among the free positions are drawn on the host, and looked up where the index lives: the
     r-th free position is r plus the number of taken positions up to it. No mask is built.
+
+    >>> W = Sparse((4,), np.array([0, 2]), np.array([5.0, 7.0]))
+    >>> grow_back(W, 2, np.random.default_rng(0))
+    >>> W.index.tolist(), W.value.tolist()
+    ([0, 1, 2, 3], [5.0, 0.0, 7.0, 0.0])
     """
     xp = get_xp(W.index)
     avoid = xp.asarray(avoid, W.index.dtype)

@@ -35,12 +35,9 @@ DISTRIBUTION = "uniform", (
 
 @dataclass(kw_only=True, eq=False)
 class Method:
-    """What every method does: everything happens in setup() and step().
+    """What every method does: everything happens in setup() and step()."""
 
-    epochs, steps_per_epoch  the length of training
-    """
-
-    epochs: int = 200
+    epochs: int = 200  # the length of training
     steps_per_epoch: int = 500
 
     # What becomes of the number of free parameters: conserved, shrinking; or learned, as a sparsity

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 from .directory import replacing
@@ -35,6 +36,27 @@ class History:
             except (ValueError, TypeError, KeyError):
                 break
         return history
+
+    def add_setup(self, trainer):
+        """Record what a Trainer begins with."""
+        layers = trainer.model.sparsifiable_layers()
+        return self.add("setup", trainer.t, network=trainer.model_name,
+                         budget=trainer.method.budget_rule, tensors=[
+                             {"name": name, "size": layer.weight.size, "active": active}
+                             for (name, layer), active in zip(layers.items(), _active(trainer),
+                                                              strict=True)], **_counts(trainer))
+
+    def add_reallocation(self, trainer, report):
+        """Record the Report of a reallocation."""
+        return self.add("reallocation", trainer.t, **asdict(report), **_counts(trainer))
+
+    def add_epoch(self, trainer, test_loss, test_accuracy, images_per_s):
+        """Record the epoch that a Trainer has just ended."""
+        train_loss, train_accuracy = trainer.so_far()
+        return self.add("epoch", trainer.t, epoch=trainer.t // trainer.steps_per_epoch,
+                        train_loss=train_loss, train_accuracy=train_accuracy,
+                        test_loss=test_loss, test_accuracy=test_accuracy,
+                        images_per_s=images_per_s, active=_active(trainer), **_counts(trainer))
 
     def add(self, kind, step, **fields):
         """Keep and return the record {kind, step, **fields}."""
@@ -86,3 +108,14 @@ class History:
         """Share of the positions, of tensors that may be sparse, not active at the end."""
         size = sum(t["size"] for t in self.setup["tensors"])
         return 1 - sum(self.epochs[-1]["active"]) / size
+
+
+def _active(trainer):
+    """How many positions of each tensor that may be sparse are active."""
+    return [len(layer.weight.active()) for layer in trainer.model.sparsifiable_layers().values()]
+
+
+def _counts(trainer):
+    """What every record has: the number of free parameters, and the exploration rate R_s."""
+    return {"free_parameters": trainer.model.free_parameters(),
+            "explored": trainer.method.explored.rate()}

@@ -45,11 +45,7 @@ def begin(trainer, out, threads):
         history = History.load(metrics, up_to=trainer.t)
         history.rewrite()
     if not history.records:
-        history.add("setup", 0, network=trainer.model_name, budget=trainer.method.budget_rule,
-                    **trainer.counts(), tensors=[
-                        {"name": name, "size": layer.weight.size,
-                         "active": len(layer.weight.active())}
-                        for name, layer in trainer.model.sparsifiable_layers().items()])
+        history.add_setup(trainer)
         save(trainer, out)
     return history
 

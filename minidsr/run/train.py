@@ -8,7 +8,6 @@ The loop never names a method. Data order and augmentation are functions of (see
 import math
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +59,7 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
             for x, y in trainer.batches():
                 report = trainer.step(x, y)
                 if report:
-                    history.add("reallocation", trainer.t, **asdict(report), **trainer.counts())
+                    history.add_reallocation(trainer, report)
                 images += len(y)
                 pace = images / (time.perf_counter() - began)
                 bar.step(*trainer.so_far(), pace, trainer.model.free_parameters(), history.H)
@@ -68,8 +67,9 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
                 if ended or caught or time.monotonic() - saved >= config.checkpoint_seconds:
                     trainer.check_weights()
                     if ended:
-                        bar.epoch(history.add("epoch", trainer.t, **trainer.end_epoch(),
-                                              images_per_s=pace), config.epochs)
+                        test = evaluate(trainer.model, trainer.dataset)
+                        bar.epoch(history.add_epoch(trainer, *test, pace), config.epochs)
+                        trainer.begin_epoch()
                     start.save(trainer, out)
                     saved = time.monotonic()
                 if caught:
@@ -115,7 +115,7 @@ class Trainer:
         self.sgd = SGD(self.model.params(), momentum=config.momentum, nesterov=config.nesterov,
                        weight_decay=config.weight_decay, l1=config.l1)
         self.t = 0
-        self.loss_sum, self.correct, self.seen = 0.0, 0, 0  # over the current epoch
+        self.begin_epoch()
         self.finite = all_finite(self.sgd.params)  # are the weights, after the last update?
 
     def batches(self):
@@ -169,25 +169,13 @@ class Trainer:
         if not self.finite:
             raise self._not_finite("a weight", self.t - 1)
 
+    def begin_epoch(self):
+        """Begin the sums over an epoch."""
+        self.loss_sum, self.correct, self.seen = 0.0, 0, 0
+
     def so_far(self):
         """Mean loss, and accuracy in percent, over the current epoch."""
         return self.loss_sum / self.seen, 100 * self.correct / self.seen
-
-    def counts(self):
-        """What every record has: the number of free parameters, and the exploration rate R_s."""
-        return {"free_parameters": self.model.free_parameters(),
-                "explored": self.method.explored.rate()}
-
-    def end_epoch(self):
-        """What is recorded of the epoch that ends here; the next one's sums begin."""
-        test_loss, test_accuracy = evaluate(self.model, self.dataset)
-        train_loss, train_accuracy = self.so_far()
-        self.loss_sum, self.correct, self.seen = 0.0, 0, 0
-        layers = self.model.sparsifiable_layers().values()
-        return {"epoch": self.t // self.steps_per_epoch,
-                "train_loss": train_loss, "train_accuracy": train_accuracy,
-                "test_loss": test_loss, "test_accuracy": test_accuracy,
-                "active": [len(layer.weight.active()) for layer in layers], **self.counts()}
 
     def state(self):
         """All that changes in training, for directory.save()."""

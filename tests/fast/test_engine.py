@@ -37,6 +37,7 @@ def test_without_numba_blocks_do_everything(without_numba, capsys):
     assert trainer.engine == "blocked"
 
 
+@pytest.mark.slow
 def test_without_numba_the_command_line_says_so_once(
         without_numba, few_shapes, tmp_path, capsys):
     assert main(["demo", "--epochs", "1", "--methods", "static", "dsr", "--sparsity", "0.99",
@@ -71,6 +72,7 @@ def test_a_numba_that_does_not_load_is_none(monkeypatch):
         choose_engine("sparse", "cpu")
 
 
+@pytest.mark.slow
 def test_a_run_may_go_on_with_another_engine(tmp_path, monkeypatch):
     pytest.importorskip("numba", reason="Numba is not installed")
     run, step = replace(TINY, engine="blocked", epochs=2), Trainer.step
@@ -115,6 +117,7 @@ for model in ("small-cnn", "wrn-10-1", "lenet-300-100"):
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_in_a_step(tmp_path):
     """All of it is compiled when the engine is chosen, on a machine that has nothing compiled."""
     pytest.importorskip("numba", reason="Numba is not installed")
@@ -125,6 +128,7 @@ def test_nothing_is_compiled_in_a_step(tmp_path):
     assert done.stdout.split() == ["0"] * 3
 
 
+@pytest.mark.slow
 def test_compilation_is_announced_once_for_a_machine(tmp_path):
     pytest.importorskip("numba", reason="Numba is not installed")
     command = [sys.executable, "-c",
@@ -135,6 +139,7 @@ def test_compilation_is_announced_once_for_a_machine(tmp_path):
     assert said[1] == ""
 
 
+@pytest.mark.slow
 def test_engines_agree_on_a_training():
     """To rounding: the same batches, the same structure, a few steps."""
     pytest.importorskip("numba", reason="Numba is not installed")

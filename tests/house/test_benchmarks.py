@@ -16,6 +16,7 @@ def run(*words):
                           text=True, timeout=500)
 
 
+@pytest.mark.slow
 def test_the_speed_benchmark_writes_its_tables(tmp_path):
     pytest.importorskip("numba", reason="Numba is not installed")
     done = run("--small", "--out", tmp_path)

@@ -222,6 +222,7 @@ def test_arrays_travel_together(gpu, rng):
 # --- the program
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", ["F", pytest.param("gpu", marks=pytest.mark.gpu)], indirect=True)
 @pytest.mark.parametrize("case", CASES)
 def test_every_method_makes_the_choices_of_the_cpu(gpu, case):
@@ -231,6 +232,7 @@ def test_every_method_makes_the_choices_of_the_cpu(gpu, case):
     close(there.state(), here.state(), rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", ["F", pytest.param("gpu", marks=pytest.mark.gpu)], indirect=True)
 @pytest.mark.parametrize("case", CASES)
 def test_a_training_goes_on_from_the_other_device(gpu, case):
@@ -266,6 +268,7 @@ def config(tmp_path_factory):
                   engine="blocked", threads=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", ["F", pytest.param("gpu", marks=pytest.mark.gpu)], indirect=True)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_a_residual_network(gpu, method, config, tmp_path):
@@ -304,6 +307,7 @@ def test_pools_with_padding(gpu, rng):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "model"), [*((name, "wrn-10-0.5") for name in METHODS),
                                                ("dsr", "small-cnn")])
 def test_the_read_budget(strict, method, model, config):
@@ -328,6 +332,7 @@ def test_the_read_budget(strict, method, model, config):
         assert found.reads.total() == budget, found.reads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "launches"), [("dsr", 1137), ("dense", 1017)])  # as README says
 def test_uploads_and_launches_of_a_step(strict, config, method, launches):
     """Images and labels are on the device, and are augmented there; the order of an epoch goes up
@@ -359,6 +364,7 @@ def test_a_convolution_is_that_of_the_cpu(gpu, q):
         np.testing.assert_allclose(to_host(a), b, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc, CUDA's compiler, here")
 def test_kernels_compile(strict, config, tmp_path):
     """Those of a step, as CuPy writes them, with its headers. To run them takes a GPU."""

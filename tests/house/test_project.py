@@ -98,6 +98,7 @@ def test_the_example_of_the_readme_runs(capsys):
     assert "pruned=[1], grown=[1], active=[4]" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_every_method_has_its_rows():
     """In the table of methods, with the memory of its training state; and in README."""
     page = read("lessons/notes/methods.md")

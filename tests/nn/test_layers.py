@@ -137,6 +137,7 @@ def small_resnet(rng, dtype=np.float64):
     return wide_resnet(10, 0.25, rng=rng, classes=5, dtype=dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("build", [small_resnet, small_cnn])
 def test_gradients_of_whole_networks(build, sparse, rng):

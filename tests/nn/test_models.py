@@ -69,6 +69,7 @@ def test_resnet50_has_the_published_size():
             assert (name in names) == (name != "conv1" and "shortcut" not in name), name
 
 
+@pytest.mark.slow
 def test_resnet50_trains_and_reallocates_at_its_own_size(rng):
     model = build("resnet50", image=(3, 224, 224), classes=1000)
     method = DSR()

@@ -83,6 +83,7 @@ def violated(cases, implementation):
     return dict(tally.violated)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", gallery.faults().values(), ids=gallery.faults())
 def test_the_checker_names_the_fault(cases, fault):
     assert set(violated(cases, fault.reallocate)) == set(fault.VIOLATES)

@@ -47,6 +47,7 @@ def test_the_same_seed_gives_the_same_result(case):
     assert same(*(training.state() for training in runs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("t", [0, 2, 5, 6, 9])
 def test_resumed_anywhere(case, t, tmp_path):

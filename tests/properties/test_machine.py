@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -131,4 +132,4 @@ class Training(RuleBasedStateMachine):
         assert math.frexp(self.method.H)[0] == math.frexp(self.first_H)[0]
 
 
-TestTraining = Training.TestCase
+TestTraining = pytest.mark.slow(Training.TestCase)

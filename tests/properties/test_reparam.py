@@ -414,6 +414,7 @@ def test_growth_is_uniform_over_the_free_positions():
     assert chi2.sf(statistic, 16) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_every_set_of_positions_is_grown_alike(n):
     """n of 5 free positions: each of the sets, 3,000 times in all."""

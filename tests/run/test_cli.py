@@ -67,6 +67,7 @@ def test_eval_agrees_with_training(run, capsys):
     assert f"{last['free_parameters']:,} free parameters" in out
 
 
+@pytest.mark.slow
 def test_plot_draws_four_figures(run, capsys):
     assert main(["plot", str(run)]) == 0
     out = capsys.readouterr().out
@@ -81,6 +82,7 @@ def test_resume_of_a_finished_run(run, data_dir, capsys):
     assert (run / "checkpoint.npz").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_demo(tmp_path, capsys, few_shapes):
     assert main(["demo", "--out", str(tmp_path), "--epochs", "1", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
@@ -90,6 +92,7 @@ def test_demo(tmp_path, capsys, few_shapes):
         "accuracy.png", "exploration.png", "sparsity-dsr.png", "threshold-dsr.png"}
 
 
+@pytest.mark.slow
 def test_demo_of_all_methods(tmp_path, capsys, few_shapes):
     assert main(["demo", "--methods", "all", "--out", str(tmp_path), "--epochs", "1", "--device",
                  "cpu"]) == 0
@@ -134,6 +137,7 @@ def test_bench_of_a_method(method, capsys):
     assert result["model"] == ("wrn-10-0.36" if method == "thin-dense" else "wrn-10-1")
 
 
+@pytest.mark.slow
 def test_a_step_of_wrn_28_2_stays_under_a_gibibyte():
     """In a process of its own, batch 100."""
     command = [sys.executable, "-m", "minidsr", "bench", "--model", "wrn-28-2", "--batch", "100",
@@ -282,6 +286,7 @@ def test_divergence_is_one_line(tmp_path, data_dir, capsys):
                    "--out", tmp_path / "run"], "not finite at epoch 1", code=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_save_and_exit(signum, code, tmp_path, data_dir):
     command = [sys.executable, "-m", "minidsr", "train", "--data", "cifar10", "--data-dir",

@@ -35,6 +35,7 @@ def bytes_of(run):
     return (run / "checkpoint.npz").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_learns_and_keeps_its_budget(tiny, method):
     history = train(dataclasses.replace(with_moves(tiny, method), epochs=4))
@@ -43,6 +44,7 @@ def test_learns_and_keeps_its_budget(tiny, method):
     assert bool(history.reallocations) == issubclass(METHODS[method], Dynamic)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_same_seed_same_bytes_whatever_the_threads(tiny, tmp_path, method):
     for name, threads in (("a", 1), ("b", 3)):
@@ -82,6 +84,7 @@ def test_a_sparse_checkpoint_is_stored_sparse(tiny, tmp_path):
     assert sizes["dsr"] < 0.3 * sizes["dense"]  # a tenth of the weights, with positions, and names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_interrupted_at_any_step_and_resumed(tiny, tmp_path, monkeypatch, method):
     """SIGINT after steps 1, 10 (the end of an epoch) and 13, each resumed."""
@@ -106,6 +109,7 @@ def test_interrupted_at_any_step_and_resumed(tiny, tmp_path, monkeypatch, method
         assert a | {"images_per_s": 0} == b | {"images_per_s": 0}
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(tiny, tmp_path):
     """Kill -9 a real process at random moments, resume it until it is done: the same bytes."""
     config = dataclasses.replace(tiny, epochs=8, checkpoint_seconds=0.0)
@@ -167,7 +171,7 @@ def test_a_checkpoint_of_another_model_is_refused(tiny, tmp_path):
                    {"model": "wrn-10-2"}, {"sparsity": 0.5}):
         other = tiny.for_method(change.pop("method", "dsr"))
         trainer = Trainer(dataclasses.replace(other, **change))
-        with pytest.raises(directory.CheckpointError, match="not a checkpoint of") as error:
+        with pytest.raises(directory.CheckpointError, match="is of .*, not of") as error:
             trainer.load(tmp_path / "checkpoint.npz")
         assert "\n" not in str(error.value)
     assert bytes_of(tmp_path) == content
