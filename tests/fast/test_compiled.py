@@ -65,6 +65,7 @@ def test_what_was_compiled_is_loaded(anew, capsys):
     assert not lines(capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", [
     lambda old: b"", lambda old: old[:9], lambda old: old[:len(old) // 2], lambda old: old[:-1],

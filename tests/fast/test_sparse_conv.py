@@ -203,6 +203,7 @@ def test_methods_that_need_the_dense_gradient_stay_with_blocks(rng):
     assert layer.weight.grad.shape == layer.weight.shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["static", "dsr", "set", "deepr"])
 def test_nothing_as_large_as_a_dense_weight_is_allocated(method, rng):
     """Everything that a step allocates together, reallocation and new indices included, is less

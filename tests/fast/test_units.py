@@ -88,6 +88,7 @@ def test_a_pair_is_its_layers_one_after_the_other(q):
             np.testing.assert_allclose(other, plain, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wide resnet", "small cnn"])
 def test_gradients(name):
     model, rng = make(name, "sparse")

@@ -195,6 +195,7 @@ def test_fused_functions(gpu, dtype):
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("operation", "error"), [
     ("out = x[at];", IndexError),
     ("ptrdiff_t before[] = {at[0] - 2}; out = x[before];", IndexError),
@@ -247,6 +248,7 @@ def test_a_training_goes_on_from_the_other_device(gpu, case):
         close(resumed.state(), whole.state(), rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_a_reallocation_of_device_arrays(gpu, rng):
     """Algorithm 1 itself, called with tensors on a GPU; training calls it on the host."""
     theta = rng.normal(size=(8, 20))
@@ -289,6 +291,7 @@ def test_every_method_trains_a_residual_network(gpu, method, config, tmp_path):
     assert loss == pytest.approx(there.epochs[-1]["test_loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", ["C", pytest.param("gpu", marks=pytest.mark.gpu)], indirect=True)
 def test_a_network_with_pools_and_linear_layers(gpu, config):
     config = dataclasses.replace(config, model="small-cnn")
@@ -296,6 +299,7 @@ def test_a_network_with_pools_and_linear_layers(gpu, config):
     assert there.epochs[0]["test_loss"] == pytest.approx(here.epochs[0]["test_loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_pools_with_padding(gpu, rng):
     x = rng.integers(-3, 3, (2, 3, 7, 7)).astype(np.float32)  # equal ones: the first wins
     results = []
@@ -351,6 +355,7 @@ def test_uploads_and_launches_of_a_step(strict, config, method, launches):
     assert found.uploads.total() == 3
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(q=windows(images=(1, 5), size=12))
 def test_a_convolution_is_that_of_the_cpu(gpu, q):
@@ -384,6 +389,7 @@ def test_kernels_compile(strict, config, tmp_path):
         assert not "".join(executor.map(compiled, strict.programs))
 
 
+@pytest.mark.slow
 def test_a_whole_batch_is_one_block(strict, monkeypatch):
     monkeypatch.setattr(blocked, "BLOCK_BYTES", 1)
     monkeypatch.setattr(parallel, "CHUNK_IMAGES", 1)
@@ -397,18 +403,21 @@ def test_a_whole_batch_is_one_block(strict, monkeypatch):
     assert found.launches.total() == few < 20
 
 
+@pytest.mark.slow
 def test_a_gpu_without_tf32(strict, config, monkeypatch):
     monkeypatch.setattr(strict.cuda.Device, "compute_capability", "75")
     with pytest.raises(DeviceError, match="needs compute capability 8.0, this GPU has 7.5"):
         Trainer(dataclasses.replace(config, device="gpu", tf32=True))
 
 
+@pytest.mark.slow
 def test_a_run_with_tf32_goes_on_on_a_cpu(strict, config, tmp_path):
     train(dataclasses.replace(config, device="gpu", tf32=True), out=tmp_path)
     longer = dataclasses.replace(config, device="cpu")
     assert train(longer, out=tmp_path, resume=True).epochs
 
 
+@pytest.mark.slow
 def test_tf32_is_said_either_way(strict, config, monkeypatch):
     monkeypatch.setenv("CUPY_TF32", "1")
     linalg = strict._core._routines_linalg
@@ -419,6 +428,7 @@ def test_tf32_is_said_either_way(strict, config, monkeypatch):
         Trainer(dataclasses.replace(config, tf32=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", ["C", pytest.param("gpu", marks=pytest.mark.gpu)], indirect=True)
 def test_the_command_line_says_which_gpu(gpu, capsys):
     name = backend.describe_device(gpu)
@@ -435,6 +445,7 @@ def test_the_command_line_says_which_gpu(gpu, capsys):
     assert result["tf32"] and result["gpu_bytes"] >= 0
 
 
+@pytest.mark.slow
 def test_no_memory_left_is_one_line(capsys, monkeypatch):
     def measure(config, steps):
         raise cupy.cuda.memory.OutOfMemoryError(2 ** 30, 2 ** 20)
@@ -446,6 +457,7 @@ def test_no_memory_left_is_one_line(capsys, monkeypatch):
     assert "1,073,741,824 bytes" in err and "--batch" in err
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_a_gpu_without_memory(config, capsys):
     try:

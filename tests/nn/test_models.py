@@ -104,6 +104,7 @@ def test_small_cnn():
     assert list(model.sparsifiable_layers()) == ["conv2", "conv3", "conv4", "conv5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMAGES)
 @given(N=st.integers(1, 3), classes=st.integers(1, 12), seed=seeds)
 def test_outputs(name, N, classes, seed):

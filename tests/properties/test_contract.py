@@ -21,6 +21,7 @@ from minidsr.run import directory
 from minidsr.run.config import TYPES, Config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [c for c in CASES if c not in ("dense", "thin-dense", "dst")])
 def test_all_have_the_same_budget(case):
     """But thin-dense, which chooses another network, see test_examples.py."""
@@ -39,6 +40,7 @@ def test_weights_move(case):
                for a, W in zip(before, training.weights(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_seed_gives_the_same_result(case):
     runs = [Training(case) for _ in range(2)]
@@ -61,6 +63,7 @@ def test_resumed_anywhere(case, t, tmp_path):
     assert same(whole.state(), resumed.state())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SPARSE)
 @pytest.mark.parametrize("structure", [
     {"conv2": range(108), "a.fc": [], "b.one": [0]},
@@ -82,6 +85,7 @@ def test_full_and_empty_tensors_and_single_weights(case, structure):
         assert sum(W.value.size for W in training.weights()) == total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("sparsity", [0.0, 0.95, 0.999])
 def test_from_all_free_to_almost_nothing(case, sparsity):
@@ -97,6 +101,7 @@ def test_from_all_free_to_almost_nothing(case, sparsity):
         assert np.isfinite(p.theta()).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_type_of_all_numbers_stays(case, dtype):
@@ -110,6 +115,7 @@ def test_the_type_of_all_numbers_stays(case, dtype):
         assert p.theta().shape == p.shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_gradients_of_the_free_numbers(case, rng):
     """By finite differences, through θ = g(φ; ψ). All numbers are moved away from 0 before, where a
@@ -152,6 +158,7 @@ def test_reports_say_what_happened(case):
         assert said.tolist() == np.sum([move[i] for move in moves], 0).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_exploration_rate(case):
     """R_s is the share of all positions that were ever active: here a union of sets."""

@@ -213,6 +213,7 @@ def test_worked_example():
 # --- the cases that break the authors' code
 
 
+@pytest.mark.slow
 def test_rounding_never_drifts():
     """24 equal tensors, a few pruned weights in all: rounding each share up would grow too many."""
     rng = np.random.default_rng(0)
@@ -439,6 +440,7 @@ def test_avoided_positions_are_drawn_uniformly_when_nothing_else_is_free():
     assert chisquare(list(counts.values())).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_a_reallocation_grows_uniformly_and_independently_in_each_tensor():
     """Each of two tensors grows one weight in 4 free positions: 16 pairs, alike."""
     counts, rng = np.zeros((4, 4)), np.random.default_rng(3)

@@ -50,6 +50,7 @@ def files_of(folder):
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
+@pytest.mark.slow
 def test_train_writes_a_run_and_sums_it_up(run, data_dir, tmp_path, capsys):
     assert train(tmp_path / "b", data_dir) == 0
     out = capsys.readouterr().out

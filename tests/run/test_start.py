@@ -12,6 +12,8 @@ from minidsr.run.config import Config
 from minidsr.run.directory import CheckpointError
 from minidsr.run.train import Trainer, train
 
+pytestmark = pytest.mark.slow  # nearly each trains a network
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -42,7 +44,6 @@ def weights(model):
     return {name: layer.weight for name, layer in model.sparsifiable_layers().items()}
 
 
-@pytest.mark.slow
 def test_the_original_values_are_the_default(tiny, runs):
     """Other data order and seed, but the other run's initial values, at its final positions."""
     config = dataclasses.replace(tiny.for_method("static"), structure_from=runs["dsr"], seed=5)

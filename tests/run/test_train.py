@@ -52,6 +52,7 @@ def test_same_seed_same_bytes_whatever_the_threads(tiny, tmp_path, method):
     assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_another_seed_another_result(tiny, tmp_path):
     for seed in (0, 1):
         train(dataclasses.replace(tiny, seed=seed), out=tmp_path / str(seed))
@@ -69,6 +70,7 @@ def test_methods_start_from_equal_values_and_equal_structure(tiny):
             assert (a.value == layer.weight.value.reshape(-1)[a.index]).all()
 
 
+@pytest.mark.slow
 def test_dsr_that_stops_at_once_is_static(tiny, tmp_path):
     train(tiny.for_method("static"), out=tmp_path / "static")
     train(dataclasses.replace(tiny, stop_epoch=0), out=tmp_path / "dsr")
@@ -248,6 +250,7 @@ def test_an_output_that_is_not_finite_is_named(tiny):
     assert "forward" not in vars(dict(trainer.model.walk())["group2.block0.bn2"])
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_keeps_the_checkpoint(tiny, tmp_path, monkeypatch):
     calls, save = [], directory.save
 

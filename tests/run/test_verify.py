@@ -406,6 +406,7 @@ def break_cases(monkeypatch, fault):
     monkeypatch.setattr(Case, "run", lambda self, order=None: run(self, fault, order))
 
 
+@pytest.mark.slow
 def test_a_broken_package_is_named(few, monkeypatch, capsys):
     """Its smallest example is shown, not one from training."""
     monkeypatch.setattr("minidsr.methods.dsr.reallocate", grows_at_one)
