@@ -26,7 +26,7 @@ from .backend import get_xp
 class Parameterization:
     """Free numbers φ (`value`), their gradient (`grad`, None until pull()) and `velocity`."""
 
-    stored = ("value", "velocity")  # arrays that a checkpoint and backend.move() carry
+    stored: tuple[str, ...] = ("value", "velocity")  # what a checkpoint has
 
     def __init__(self, shape, value):
         self.shape = tuple(shape)
@@ -43,12 +43,9 @@ class Parameterization:
         """The flat positions of θ (int, sorted) that are in use: all, unless some are cut out."""
         return get_xp(self.value).arange(self.size)
 
-    def state(self):
-        """{name: array}, not copies: all that training must find again."""
-        return {name: getattr(self, name) for name in self.stored}
-
     def load(self, state):
-        """Take over a state(), on the host. ValueError, and no change, where it does not fit."""
+        """Take over the arrays that are `stored`, {name: array} on the host. ValueError, and no
+        change, where they do not fit."""
         for name in self.stored:
             if state[name].dtype != getattr(self, name).dtype:
                 raise ValueError(f"{name} is {state[name].dtype}, not {getattr(self, name).dtype}")
@@ -66,7 +63,7 @@ class Parameterization:
 class Dense(Parameterization):
     """θ itself: every position is free."""
 
-    def __init__(self, value):
+    def __init__(self, value: np.ndarray) -> None:
         super().__init__(value.shape, value)
 
     def theta(self):
@@ -89,7 +86,7 @@ class Sparse(Parameterization):
     keep_dense_grad = False
     dense_grad = None
 
-    def __init__(self, shape, index, value):
+    def __init__(self, shape: tuple[int, ...], index: np.ndarray, value: np.ndarray) -> None:
         """index (m,) int: flat, sorted, unique, in range, else ValueError; value (m,) float."""
         super().__init__(shape, value)
         self.index = index

@@ -16,10 +16,15 @@ numbers is the length of an array and cannot be miscounted.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from numpy.random import Generator
+from numpy.typing import ArrayLike
+
 from .backend import get_xp
+from .parameters import Sparse
 
 GROWTHS = ("survivors", "pruned", "room")
 SMALLEST_H, LARGEST_H = 2.0 ** -126, 2.0 ** 127  # beyond, a float32 has fewer bits, or none
@@ -43,7 +48,8 @@ class Report:
     active: list[int] | None = None  # free numbers afterwards
 
 
-def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True, growth="survivors"):
+def reallocate(tensors: list[Sparse], H: float, N_p: int, delta: float, rng: Generator, *,
+               keep_one: bool = True, growth: str = "survivors") -> tuple[float, Report]:
     """Algorithm 1: prune by one threshold everywhere, grow as many back where weights survived.
 
     tensors  list of Sparse, changed in place
@@ -76,7 +82,7 @@ def reallocate(tensors, H, N_p, delta, rng, *, keep_one=True, growth="survivors"
                           active=[W.value.size for W in tensors])
 
 
-def prune_by_threshold(W, H, *, keep_one=True):
+def prune_by_threshold(W: Sparse, H: float, *, keep_one: bool = True) -> int:
     """Remove the weights with |w| < H, strictly; returns how many went.
 
     keep_one: where all would go, the largest survives (the first of equals), so that a tensor can
@@ -94,7 +100,7 @@ def prune_by_threshold(W, H, *, keep_one=True):
     return W.prune(dead)
 
 
-def adjust_pruning_threshold(H, K, N_p, delta):
+def adjust_pruning_threshold(H: float, K: int, N_p: int, delta: float) -> float:
     """2H if K < (1-δ) N_p, H/2 if K > (1+δ) N_p, else H. Within float32's normal range.
 
     δ counts as the decimal it is written as: K = 3 is (1 - 0.7) * 10, where floating point
@@ -103,10 +109,10 @@ def adjust_pruning_threshold(H, K, N_p, delta):
     >>> [adjust_pruning_threshold(0.5, K, N_p=10, delta=0.1) for K in (8, 9, 11, 12)]
     [1.0, 0.5, 0.5, 0.25]
     """
-    delta = Fraction(str(delta))
-    if K < (1 - delta) * N_p:
+    exact = Fraction(str(delta))
+    if K < (1 - exact) * N_p:
         return 2 * H if H <= LARGEST_H / 2 else H
-    if K > (1 + delta) * N_p:
+    if K > (1 + exact) * N_p:
         return H / 2 if H >= 2 * SMALLEST_H else H
     return H
 
@@ -121,7 +127,7 @@ def shares(k, l, room, growth="survivors"):
     return [a + b for a, b in zip(g, again, strict=True)]
 
 
-def apportion(K, weights, room):
+def apportion(K: int, weights: Sequence[float], room: Sequence[int]) -> list[int]:
     """Whole shares, proportional to `weights`, at most `room` each, with the sum K exactly.
 
     K <= sum(room), else ValueError. A tensor whose share exceeds its room is filled, and what it
@@ -150,7 +156,7 @@ def apportion(K, weights, room):
     return whole
 
 
-def grow_back(W, n, rng, avoid=()):
+def grow_back(W: Sparse, n: int, rng: Generator, avoid: ArrayLike = ()) -> None:
     """Free n positions of W, drawn uniformly, at value 0 and velocity 0.
 
     avoid: flat positions to be used only when nothing else is free. Raises ValueError where fewer

@@ -16,7 +16,7 @@ try:
     from numba.core.caching import CompileResultCacheImpl, FunctionCache
     from numba.core.serialize import dumps
 except ImportError:  # a Numba with other parts inside: nothing is kept
-    CompileResultCacheImpl = FunctionCache = object
+    CompileResultCacheImpl = FunctionCache = object  # type: ignore[misc, assignment]
 
 # Sums may be taken in any order, a product added without rounding it first: so loops turn into
 # vector instructions. Not-a-number and infinity keep their meaning. A function goes into its

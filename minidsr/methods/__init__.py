@@ -1,5 +1,6 @@
 """The methods, by the name that `--method` takes."""
 
+from .base import Method
 from .deepr import DeepR
 from .dense import FullDense
 from .dsr import DSR
@@ -13,6 +14,7 @@ from .snfs import SNFS
 from .static import Static
 from .thin_dense import ThinDense
 
-METHODS = {"dense": FullDense, "thin-dense": ThinDense, "static": Static, "gradual": Gradual,
-           "hashed": HashedNet, "deepr": DeepR, "set": SET, "snfs": SNFS, "rigl": RigL,
-           "itop": ITOP, "dst": DST, "dsr": DSR}
+METHODS: dict[str, type[Method]] = {
+    "dense": FullDense, "thin-dense": ThinDense, "static": Static, "gradual": Gradual,
+    "hashed": HashedNet, "deepr": DeepR, "set": SET, "snfs": SNFS, "rigl": RigL,
+    "itop": ITOP, "dst": DST, "dsr": DSR}

@@ -46,8 +46,8 @@ class Method:
     invariants: ClassVar[tuple] = ()   # what must hold at each reallocation
 
     check: bool = field(default=True, init=False)         # are the invariants checked?
-    last: Reallocation = field(default=None, init=False)  # the one before
-    structure: dict = field(default=None, init=False)     # {tensor: positions}, if not at random
+    last: Reallocation | None = field(default=None, init=False)  # the one before
+    structure: dict | None = field(default=None, init=False)  # {tensor: positions}, or at random
 
     @classmethod
     def options(cls):

@@ -38,23 +38,23 @@ class ThinDense(Method):
 
         @cache
         def distance(width):
-            return build(models.widened(name, width)).free_parameters() - budget
+            return build(f"{kind}-{width:g}").free_parameters() - budget
 
-        full = build(name)
+        full, (kind, full_width) = build(name), models.parts(name)
         shapes = [layer.weight.shape for layer in full.sparsifiable_layers().values()]
         positions, free = (sum(free_counts(shapes, s, "uniform")) for s in (0.0, self.sparsity))
         budget = full.free_parameters() - positions + free + self.bitmask * positions / 32
-        most = round(110 * models.width_of(name))  # with the bitmask a little above its own
-        widths = [i / 100 for i in range(1, most + 1) if _possible(name, i / 100)]
+        most = round(110 * full_width)  # with the bitmask a little above its own
+        widths = [i / 100 for i in range(1, most + 1) if _possible(f"{kind}-{i / 100:g}")]
         i = bisect_left(widths, 0, key=distance)  # the first that is not too small
         nearest = min(widths[max(0, i - 1):i + 1], key=lambda width: abs(distance(width)))
-        return models.widened(name, nearest)
+        return f"{kind}-{nearest:g}"
 
 
-def _possible(name, width):
+def _possible(name):
     """Does every layer keep a channel?"""
     try:
-        models.check_name(models.widened(name, width))
+        models.check_name(name)
     except ValueError:
         return False
     return True

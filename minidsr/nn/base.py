@@ -6,8 +6,8 @@ from ..backend import move, to_device, to_host_together
 class Layer:
     """What all layers share: their parameters, their running statistics, their children."""
 
-    parameters = ()     # names of the attributes that hold parameterizations
-    statistics = ()     # names of the attributes that hold arrays which are not trained
+    parameters: tuple[str, ...] = ()  # names of the attributes that hold parameterizations
+    statistics: tuple[str, ...] = ()  # and of those that hold arrays which are not trained
     sparsifiable = False  # may a method make `weight` sparse?
     cache = None        # what backward needs, after a forward with train=True
 

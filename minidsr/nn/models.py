@@ -18,35 +18,32 @@ CHANNELS = {"small-cnn": (16, 32, 64), "lenet-300-100": (300, 100), "wrn": (16, 
 NAME = re.compile(r"(small-cnn|lenet-300-100|resnet50|wrn-\d+(?=-))(?:-(\d+(?:\.\d+)?))?")
 
 
+def parts(name):
+    """The kind and the width in the name of a network: wrn-28-2 is ("wrn-28", 2.0)."""
+    match = NAME.fullmatch(name)
+    if not match:
+        raise ValueError(f"unknown model {name!r}; choose one of: small-cnn, lenet-300-100, wrn-D-W"
+                         " (such as wrn-28-2), resnet50; -W, such as resnet50-0.5, sets a width")
+    return match[1], float(match[2] or 1)
+
+
 def check_name(name):
     """Raise ValueError, with the choices, unless build() knows the model `name`."""
-    if not NAME.fullmatch(name):
-        raise ValueError(f"unknown model {name!r}; choose one of: small-cnn, lenet-300-100, "
-                         "resnet50, wrn-D-W (such as wrn-28-2); -W, such as resnet50-0.5, sets a "
-                         "width")
-    kind, _, depth = NAME.fullmatch(name)[1].partition("wrn-")
+    kind, width = parts(name)
+    kind, _, depth = kind.partition("wrn-")
     if depth and (int(depth) < 10 or (int(depth) - 4) % 6):
         raise ValueError(f"wrn depth must be 6n + 4 (10, 16, 22, 28, ...), not {depth}")
-    _scaled(CHANNELS[kind or "wrn"], width_of(name))
+    _scaled(CHANNELS[kind or "wrn"], width)
 
 
-def widened(name, width):
-    """The name of the same network with another width."""
-    return f"{NAME.fullmatch(name)[1]}-{width:g}"
-
-
-def width_of(name):
-    """The width in the name of a network."""
-    return float(NAME.fullmatch(name)[2] or 1)
-
-
-def build(name, *, image, classes, rng, dtype=np.float32):
+def build(name: str, *, image: tuple[int, int, int], classes: int, rng: np.random.Generator,
+          dtype=np.float32) -> Sequential:
     """The model called `name` for images of shape `image` (C, H, W).
 
     Raises ValueError, with the choices, for an unknown name.
     """
     check_name(name)
-    (C, H, W), width, kind = image, width_of(name), NAME.fullmatch(name)[1]
+    (C, H, W), (kind, width) = image, parts(name)
     common = {"rng": rng, "classes": classes, "dtype": dtype}
     if kind == "lenet-300-100":
         return lenet_300_100(width, inputs=C * H * W, **common)

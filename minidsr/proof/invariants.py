@@ -41,7 +41,8 @@ class Violation:
         return f"{self.invariant}: {self.message}"
 
 
-def check(before, after, report=None):
+def check(before: list | dict, after: list | dict,
+          report: Report | None = None) -> list[Violation]:
     """The violations of one reallocation, an empty list where all invariants hold.
 
     before, after  all tensors, Sparse and Dense, as a list or by name; `before` is a snapshot() or

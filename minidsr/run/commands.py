@@ -5,7 +5,7 @@ import sys
 from dataclasses import fields, make_dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional
@@ -72,7 +72,8 @@ def _metavar(kind):
     return f"{words[of]} [{words[of]} ...]" if get_origin(kind) is tuple else words[of]
 
 
-Flags, MethodOptions = _flags(), _options()
+Flags: Any = _flags()
+MethodOptions: Any = _options()
 Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 Trace = Positional[Annotated[Path | None, tyro.conf.arg(
     metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
@@ -127,9 +128,9 @@ def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOption
     """
     given = {name: value for name, value in vars(method).items()
              if value is not None and value is not False}
-    config = Config(**vars(training), **{
-        name.removeprefix("no_"): False if name.startswith("no_") else value
-        for name, value in given.items()})
+    options: dict[str, Any] = {name.removeprefix("no_"): False if name.startswith("no_") else value
+                               for name, value in given.items()}
+    config = Config(**vars(training), **options)
     out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
     begun = resume and config.device == "auto" and (out / directory.CONFIG).exists()
     _say_what_computes(directory.read_config(out) if begun else config)

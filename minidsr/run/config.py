@@ -6,6 +6,7 @@ and their defaults.
 
 import math
 from dataclasses import dataclass, field, fields, make_dataclass, replace
+from typing import Any
 
 from ..backend import DEVICES
 from ..data import DATASETS
@@ -20,8 +21,8 @@ VALUES = ("original", "random", "final")
 TYPES = {name: f.type for method in METHODS.values() for name, f in method.options().items()}
 
 # A field for each option of our methods. None: the method's own default.
-Options = make_dataclass("Options", [(name, kind | None, None) for name, kind in TYPES.items()],
-                         kw_only=True, frozen=True)
+Options: Any = make_dataclass("Options", [
+    (name, kind | None, None) for name, kind in TYPES.items()], kw_only=True, frozen=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,15 +42,16 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
     is saved.
     """
     with ExitStack() as stack:
+        run = None
         if out is not None:
-            out = stack.enter_context(directory.claimed(out, resume=resume))
-            config = directory.settled(out, config)
+            run = stack.enter_context(directory.claimed(out, resume=resume))
+            config = directory.settled(run, config)
         stack.enter_context(np.errstate(all="ignore"))  # Trainer.step looks for what is not finite
-        begun = out is not None and (out / directory.CHECKPOINT).exists()
+        begun = run is not None and (run / directory.CHECKPOINT).exists()
         trainer = Trainer(config, fresh=not begun)
         count = stack.enter_context(threads(config.threads))
-        stack.enter_context(directory.writing_to(out))
-        history = start.begin(trainer, out, count)
+        stack.enter_context(directory.writing_to(run))
+        history = start.begin(trainer, run, count)
         caught = stack.enter_context(signals())
         bar = stack.enter_context(progress_bar(trainer.total_steps, trainer.t, shown=progress))
         saved = time.monotonic()
@@ -70,10 +71,10 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
                         test = evaluate(trainer.model, trainer.dataset)
                         bar.epoch(history.add_epoch(trainer, *test, pace), config.epochs)
                         trainer.begin_epoch()
-                    start.save(trainer, out)
+                    start.save(trainer, run)
                     saved = time.monotonic()
                 if caught:
-                    raise Interrupted(caught[0], out)
+                    raise Interrupted(caught[0], run)
         return history
 
 

@@ -33,6 +33,11 @@ def tensors(draw):
     return W
 
 
+def stored(W):
+    """All that a checkpoint has of a parameterization."""
+    return {name: getattr(W, name) for name in W.stored}
+
+
 def numbers(W):
     """{position: (bits of value, bits of velocity)}"""
     return {int(i): (v.tobytes(), u.tobytes())
@@ -41,7 +46,7 @@ def numbers(W):
 
 def everything(W):
     grad = None if W.grad is None else W.grad.tobytes()
-    return W.shape, grad, {key: (a.dtype, a.tobytes()) for key, a in W.state().items()}
+    return W.shape, grad, {key: (a.dtype, a.tobytes()) for key, a in stored(W).items()}
 
 
 def assert_sound(W, dtype):
@@ -238,10 +243,10 @@ def test_index_type():
 
 @given(tensors())
 def test_state_makes_the_trip_bit_for_bit(W):
-    state = {key: array.copy() for key, array in W.state().items()}
+    state = {key: array.copy() for key, array in stored(W).items()}
     other = Sparse(W.shape, np.zeros(0, np.int32), np.zeros(0, W.value.dtype))
     other.load(state)
-    assert other.state().keys() == {"index", "value", "velocity"}
+    assert stored(other).keys() == {"index", "value", "velocity"}
     assert numbers(other) == numbers(W)
     assert everything(other)[2] == everything(W)[2]
 
@@ -271,7 +276,7 @@ def test_a_bad_state_raises_and_changes_nothing(state):
 def test_dense_wants_its_own_shape(shape):
     W = Dense(np.zeros((2, 3), np.float32))
     with pytest.raises(ValueError, match="not fit"):
-        W.load(Dense(np.zeros(shape, np.float32)).state())
+        W.load(stored(Dense(np.zeros(shape, np.float32))))
 
 
 @pytest.mark.parametrize("name", ["value", "velocity"])
@@ -279,7 +284,7 @@ def test_dense_wants_both_arrays_in_its_shape(name):
     W = Dense(np.zeros((2, 3), np.float32))
     before = everything(W)
     with pytest.raises(ValueError, match="not fit"):
-        W.load(W.state() | {name: np.zeros((3, 2), np.float32)})
+        W.load(stored(W) | {name: np.zeros((3, 2), np.float32)})
     assert everything(W) == before
 
 
@@ -287,14 +292,14 @@ def test_dense_state_makes_the_trip_bit_for_bit(rng):
     W, other = Dense(rng.standard_normal((2, 3))), Dense(np.zeros((2, 3)))
     W.velocity = rng.standard_normal((2, 3))
     other.pull(np.ones((2, 3)))
-    other.load(W.state())
+    other.load(stored(W))
     assert everything(other) == everything(W)  # neither has a grad
 
 
 def test_a_wrong_type_is_named():
     W = Dense(np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="velocity is float64, not float32"):
-        W.load(W.state() | {"velocity": np.zeros(3)})
+        W.load(stored(W) | {"velocity": np.zeros(3)})
 
 
 @given(tensors())
@@ -395,11 +400,11 @@ def test_shared_numbers_make_the_trip_bit_for_bit(kind, rng):
     W, other = kind.random(theta, 6, rng), kind.random(theta, 6, rng)
     W.velocity[:] = 3
     assert (W.theta() != other.theta()).any()
-    other.load(W.state())
+    other.load(stored(W))
     assert everything(W) == everything(other)
     assert (W.theta() == other.theta()).all()
     with pytest.raises(ValueError, match="does not fit"):
-        kind.random(theta, 7, rng).load(W.state())
+        kind.random(theta, 7, rng).load(stored(W))
 
 
 # Thresholded: weights below a trained threshold are cut off
@@ -481,10 +486,10 @@ def test_the_surrogate():
 @given(thresholded())
 def test_thresholded_makes_the_trip_bit_for_bit(W):
     other = Thresholded(np.zeros(W.shape, W.value.dtype))
-    other.load(W.state())
+    other.load(stored(W))
     assert everything(W) == everything(other)
     with pytest.raises(ValueError, match="does not fit"):
-        Thresholded(np.zeros((*W.shape, 2), W.value.dtype)).load(W.state())
+        Thresholded(np.zeros((*W.shape, 2), W.value.dtype)).load(stored(W))
 
 
 # what is kept of the gradient of θ
