@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import pytest
 from tiny import write_cifar10
 
+import minidsr
 from minidsr.__main__ import main
 from minidsr.methods import METHODS
 from minidsr.run.commands import COMMANDS
@@ -302,3 +304,38 @@ def test_signals_save_and_exit(signum, code, tmp_path, data_dir):
     assert f"saved in {tmp_path / 'run'}, go on with --resume" in err
     assert "Traceback" not in err
     assert (tmp_path / "run" / "checkpoint.npz").exists()
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"minidsr {minidsr.__version__}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.2, 0.4])
+def test_interrupted_in_the_first_second(seconds, tmp_path):
+    """While modules are loaded, Ctrl-C is one line, too."""
+    code = ("import sys\nfrom minidsr.__main__ import main\nprint('begun', flush=True)\n"
+            f"sys.exit(main(['train', '--out', {str(tmp_path / 'run')!r}]))")
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT)  # Python may end itself by the signal
+    assert err == "minidsr: interrupted\n"
+
+
+def test_what_was_called_otherwise_is_refused_and_told(run, tmp_path, capsys):
+    """The engine that was im2col, and runs of a version that had no format in config.json."""
+    fails(capsys, ["train", "--engine", "im2col", "--out", tmp_path / "a"],
+          "engine im2col is called blocked now")
+    fails(capsys, ["bench", "--engine", "im2col"], "engine im2col is called blocked now")
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    config = json.loads((old / "config.json").read_text())
+    del config["format"]
+    (old / "config.json").write_text(json.dumps(config | {"engine": "im2col", "network": 1}))
+    for command in (["eval", old], ["plot", old], ["train", "--out", old, "--resume"]):
+        fails(capsys, command, "of an older version", "train the run again")
