@@ -7,7 +7,7 @@ masked.py is the common implementation, and correct. Every other file overrides 
     VIOLATES    what the checker names: first the fault itself, then what it drags along
     reallocate  as in minidsr.reparam, but that it returns no Report
 
-tests/test_gallery.py shows that the checker names just these.
+tests/proof/test_gallery.py shows that the checker names just these.
 """
 
 import pkgutil

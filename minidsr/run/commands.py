@@ -246,8 +246,8 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
     """Check the invariants of Algorithm 1, of this package or of a trace.
 
     Without TRACE, reallocations of many networks are tried on the installed package. With it, what
-    another program has recorded is judged; README says how to record. Exit code 0 if all hold, 1 if
-    one is violated.
+    another program has recorded is judged; lessons/notes/traces.md says how to record. Exit code 0
+    if all hold, 1 if one is violated.
 
     Args:
         cases: How many random networks to try, without TRACE; 40,410 small ones are always tried.
