@@ -293,8 +293,9 @@ def test_every_method_trains_a_residual_network(gpu, method, config, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gpu", ["C", pytest.param("gpu", marks=pytest.mark.gpu)], indirect=True)
-def test_a_network_with_pools_and_linear_layers(gpu, config):
-    config = dataclasses.replace(config, model="small-cnn")
+@pytest.mark.parametrize("engine", ["blocked", "plain"])
+def test_a_network_with_pools_and_linear_layers(gpu, config, engine):
+    config = dataclasses.replace(config, model="small-cnn", engine=engine)
     here, there = train(config), train(dataclasses.replace(config, device=gpu))
     assert there.epochs[0]["test_loss"] == pytest.approx(here.epochs[0]["test_loss"], rel=1e-3)
 

@@ -482,3 +482,18 @@ def test_a_bad_index_in_a_state_raises(bad):
         state[f"{key}.{name}"] = np.zeros(2, np.float32)
     with pytest.raises(ValueError, match=f"{key}.*sorted, unique"):
         model.load(state)
+
+
+@pytest.mark.parametrize("build", [small_resnet, small_cnn])
+def test_outputs_are_those_of_the_forward_pass(build, rng):
+    """One for each layer, by the names of walk(), and one for each sum of a residual block."""
+    model = build(rng=rng, dtype=np.float64)
+    x = rng.standard_normal((4, 3, 8, 8))
+    found = dict(model.outputs(x))
+    sums = found.keys() - {name for name, _ in model.walk()}
+    assert found.keys() >= {name for name, _ in model.walk()}
+    assert all(name.endswith("block0") for name in sums)
+    *_, last = found.values()
+    np.testing.assert_array_equal(last, model.forward(x, train=True))
+    conv = found["conv1"]
+    np.testing.assert_array_equal(conv, model.layers["conv1"].forward(x))
