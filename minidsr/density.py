@@ -36,7 +36,7 @@ def uniform(sizes, sparsity):
     point arithmetic would leave 99. Raises ValueError for a sparsity outside [0, 1).
     """
     check_sparsity(sparsity)
-    density = 1 - Fraction(repr(float(sparsity)))
+    density = 1 - Fraction(str(sparsity))
     return [math.floor(density * size) for size in sizes]
 
 

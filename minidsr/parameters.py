@@ -51,7 +51,7 @@ class Parameterization:
                 raise ValueError(f"{name} is {state[name].dtype}, not {getattr(self, name).dtype}")
         self._check(**state)
         for name in self.stored:
-            setattr(self, name, state[name])
+            setattr(self, name, state[name].copy())
         self.grad = None
 
     def _check(self, **state):

@@ -1,4 +1,4 @@
-"""Convolution as matrix products, the reference engine (NumPy and CuPy).
+"""Convolution as matrix products, by blocks: the engine `blocked` (NumPy and CuPy).
 
     N batch   C channels in   F channels out   H W input size   OH OW output size
     k kernel  s stride  p pad  ky kx row and column of a tap, one weight of a kernel

@@ -55,17 +55,18 @@ def missed(name, device):
 
 
 def use(model, engine):
-    """Have `model`, a Sequential, compute by `engine`, which choose_engine() returned; returns
-    the model."""
+    """Have `model`, a Sequential, compute by `engine`, which choose_engine() returned; returns the
+    model. Its layers are then fixed: who replaces one calls use() again."""
+    check_engine(engine)
     if engine == "plain":
         model.units = list(model.layers.values())
     elif engine == "blocked":
         model.units = units(model, lambda weight, geometry: False)
     else:
-        from . import norm_loops, sparse_conv
+        from .sparse_conv import pays
 
         always = engine == "sparse"
-        model.units = units(model, lambda *tensor: always or sparse_conv.pays(*tensor), norm_loops)
+        model.units = units(model, lambda *tensor: always or pays(*tensor), compiled=True)
     return model
 
 

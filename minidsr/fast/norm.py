@@ -3,7 +3,7 @@
     n images of a chunk of a batch   C channels   S pixels of an image
     floor  the least value of the output: 0 is ReLU, minus infinity none
 
-moments, normalise, gradient_sums and gradient pass over the images of a chunk; fast_norm.py has
+moments, normalise, gradient_sums and gradient pass over the images of a chunk; norm_loops.py has
 these four compiled. joined, followed, affine and gradient_factors compute with arrays (C,).
 """
 

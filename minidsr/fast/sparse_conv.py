@@ -1,4 +1,4 @@
-"""Convolution with the weights that exist, the fast engine (CPU, compiled by Numba).
+"""Convolution with the weights that exist: the engine `sparse` (CPU, compiled by Numba).
 
     N batch   C channels in   F channels out   m free numbers (f, c, t): value
     L length of a block of images laid out as planes
@@ -60,7 +60,7 @@ class Layout(NamedTuple):
     phases: np.ndarray  # (P, 3): with (a, b, s), rows a, a+s, ... and columns b, b+s, ...
 
 
-class Norm(NamedTuple):
+class Affine(NamedTuple):
     """What images are on the way into their planes: max(scale * x + shift, floor)."""
 
     scale: np.ndarray  # (C,)
@@ -144,10 +144,10 @@ class SparseConv:
         return dz, dvalue, sum_dz, sum_dz_centred
 
     def _norm(self, norm, dtype):
-        """Norm(*norm), or the one that changes nothing."""
+        """Affine(*norm), or the one that changes nothing."""
         C = self.shape[1]
         scale, shift, floor = norm or (np.ones(C, dtype), np.zeros(C, dtype), -np.inf)
-        return Norm(scale, shift, dtype.type(floor))
+        return Affine(scale, shift, dtype.type(floor))
 
     def _scratch(self, dtype, *counts):
         """A thread's own: so many planes, each time, and the sums of one without its margins."""
@@ -181,7 +181,7 @@ def _backward(x, norm, mean, dy, value, by_y, by_x, layout, scratch, gradients):
     N, C = x.shape[:2]
     F, images, margin = dy.shape[1], layout.images, layout.margin
     (x_planes, dy_planes, sums), (dz, dvalue, dz_sums) = scratch, gradients
-    plain = Norm(np.ones(F, x.dtype), np.zeros(F, x.dtype), x.dtype.type(-np.inf))
+    plain = Affine(np.ones(F, x.dtype), np.zeros(F, x.dtype), x.dtype.type(-np.inf))
     for i in range(0, N, images):
         block = x[i:i + images]
         L = len(block) * layout.pitch[0] * layout.pitch[1]

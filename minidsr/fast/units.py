@@ -14,6 +14,8 @@ normalises them on the way into its planes, and the sums that the gradient of ba
 taken where it puts the gradient down. The same numbers, to rounding, as one layer after the other.
 """
 
+import math
+
 import numpy as np
 
 from ..backend import get_xp
@@ -24,11 +26,11 @@ from . import blocked, norm
 from .parallel import map_chunks, map_to_array, total
 
 
-def units(layer, pays, norms=norm):
+def units(layer, pays, compiled=False):
     """What computes in place of `layer`: a list of units, in order.
 
-    pays   function (weight, Geometry) -> is it to be multiplied with its free numbers only?
-    norms  the module that passes over chunks for batch norm: norm, or norm_loops
+    pays      function (weight, Geometry) -> is it to be multiplied with its free numbers only?
+    compiled  does batch norm pass over chunks in compiled loops?
 
     Batch norm takes in the ReLU behind it, and a convolution both. Layers for which there is no
     unit compute for themselves.
@@ -43,13 +45,13 @@ def units(layer, pays, norms=norm):
         elif type(part) is layers.Linear:
             unit = Linear(part, pays)
         elif type(part) is layers.BatchNorm:
-            unit = Norm(part, norms)
+            unit = Norm(part, compiled)
         elif type(part) is layers.ReLU and isinstance(last, Norm) and last.floor != 0:
-            unit = Norm(made.pop().layer, norms, floor=0)
+            unit = Norm(made.pop().layer, compiled, floor=0)
         elif type(part) is layers.ReLU:
             unit = ReLU()
         elif type(part) is Residual:
-            unit = Sum.of(part, pays, norms)
+            unit = Sum.of(part, pays, compiled)
         else:
             unit = part
         made.append(unit)
@@ -120,7 +122,7 @@ class Linear(Weighted):
         if not sparse:
             self.cache = None
             return self.layer.forward(x, train)
-        self.cache = (x, sparse) if train else None
+        self.cache, self.layer.cache = (x, sparse) if train else None, None
         y = sparse.forward(x[:, :, None, None], self.layer.weight.value)[:, :, 0, 0]
         return y if self.layer.bias is None else y + self.layer.bias.theta()
 
@@ -138,13 +140,22 @@ class Linear(Weighted):
 class Norm(Layer):
     """Stands for a BatchNorm: y = max(scale * x + shift, floor). With floor 0, for a ReLU too."""
 
-    def __init__(self, layer, norms, floor=-np.inf):
-        self.layer, self.norms, self.floor = layer, norms, floor
+    def __init__(self, layer, compiled, floor=-np.inf):
+        self.layer, self.compiled, self.floor = layer, compiled, floor
+
+    @property
+    def passes(self):
+        """The module with the passes over a chunk: norm, or norm_loops, where they are compiled."""
+        if not self.compiled:
+            return norm
+        from . import norm_loops
+
+        return norm_loops
 
     def forward(self, x, train=False):
         scale, shift, mean, rstd = self.affine(x, train)
         floor = x.dtype.type(self.floor)
-        y = map_to_array(lambda x, out: self.norms.normalise(x, scale, shift, floor, out),
+        y = map_to_array(lambda x, out: self.passes.normalise(x, scale, shift, floor, out),
                          _rows(x)).reshape(x.shape)
         self.cache = (x, x if self.floor == -np.inf else y, mean, rstd) if train else None
         return y
@@ -156,7 +167,7 @@ class Norm(Layer):
         if train:
             rows, count = _rows(x), x.size // x.shape[1]
             mean, var = norm.joined(map_chunks(
-                lambda chunk: self.norms.moments(rows[chunk]), len(x), get_xp(x)))
+                lambda chunk: self.passes.moments(rows[chunk]), len(x), get_xp(x)))
             layer.running_mean, layer.running_var = norm.followed(
                 layer.running_mean, layer.running_var, mean, var, count / max(count - 1, 1),
                 layer.momentum)
@@ -165,7 +176,7 @@ class Norm(Layer):
     def backward(self, dy):
         (x, y, mean, rstd), self.cache = self.cache, None
         arrays, floor = (_rows(dy), _rows(x), _rows(y)), x.dtype.type(self.floor)
-        sums = map_chunks(lambda chunk: self.norms.gradient_sums(
+        sums = map_chunks(lambda chunk: self.passes.gradient_sums(
             *(a[chunk] for a in arrays), mean, floor), len(x), get_xp(x))
         return self.gradient(dy, x, y, mean, rstd, *map(total, zip(*sums, strict=True)), floor)
 
@@ -175,7 +186,7 @@ class Norm(Layer):
             self.layer.weight.theta(), mean, rstd, sum_dz, sum_dz_centred, x.size // x.shape[1])
         self.layer.weight.pull(dweight)
         self.layer.bias.pull(dbias)
-        return map_to_array(lambda dy, x, y, out: self.norms.gradient(
+        return map_to_array(lambda dy, x, y, out: self.passes.gradient(
             dy, x, y, scale, slope, shift, floor, out), _rows(dy), _rows(x), _rows(y)
         ).reshape(x.shape)
 
@@ -193,6 +204,7 @@ class NormConv(Layer):
             return self.conv.forward(self.norm.forward(x, train), train)
         scale, shift, mean, rstd = self.norm.affine(x, train)
         self.cache = (sparse, x, scale, shift, mean, rstd) if train else None
+        self.norm.cache = self.conv.cache = None
         return sparse.forward(x, self.conv.layer.weight.value, (scale, shift, self.norm.floor))
 
     def backward(self, dy):
@@ -223,17 +235,17 @@ class Sum(Residual):
     """A Residual of units, added up over threads."""
 
     @classmethod
-    def of(cls, block, pays, norms):
+    def of(cls, block, pays, compiled):
         """What computes in place of the Residual `block`."""
         before, body = Sequential(**block.before.layers), Sequential(**block.body.layers)
         if block.shortcut is None:  # then only the body reads what batch norm returns
             before, body = Sequential(), Sequential(**block.before.layers, **block.body.layers)
         for part in (before, body):
-            part.units = units(part, pays, norms)
+            part.units = units(part, pays, compiled)
         shortcut = None
         if block.shortcut is not None:
             shortcut = Sequential(shortcut=block.shortcut)
-            shortcut.units = units(shortcut, pays, norms)
+            shortcut.units = units(shortcut, pays, compiled)
         return cls(before=before, body=body, shortcut=shortcut)
 
     def add(self, x, y):
@@ -242,4 +254,4 @@ class Sum(Residual):
 
 def _rows(x):
     """x (N, C, ...) as (N, C, pixels)."""
-    return x.reshape(*x.shape[:2], -1)
+    return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))

@@ -1,7 +1,7 @@
 """The interface of all methods, and what several of them share.
 
-A method's options are its fields: each one's default and help stand there, once. run.Config takes
-them from there, and so do the flags of `train`.
+A method's options are its fields: each one's default and help stand there, once. run/config.py
+takes them from there, and so do the flags of `train`.
 """
 
 from dataclasses import dataclass, field, fields

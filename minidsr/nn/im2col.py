@@ -70,5 +70,5 @@ def out_size(size, k, s, p):
     Raises ValueError where none does.
     """
     if k > size + 2 * p:
-        raise ValueError(f"a kernel of {k} does not fit {size} pixels padded by {p}")
+        raise ValueError(f"a window of {k} does not fit {size} pixels padded by {p}")
     return (size + 2 * p - k) // s + 1

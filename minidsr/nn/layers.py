@@ -10,6 +10,8 @@ Every layer has forward(x, train=False) and backward(dy) -> dx. A forward with t
 Columns are not cached but built again: they are k*k times the activations.
 """
 
+import math
+
 import numpy as np
 
 from ..backend import get_xp
@@ -92,9 +94,10 @@ class BatchNorm(Layer):
             mean = _mean(x)
             var = _mean((x - _beside(mean, x)) ** 2)
             count = x.size // x.shape[1]
-            unbiased = var * (count / max(count - 1, 1))
-            self.running_mean = self.running_mean + self.momentum * (mean - self.running_mean)
-            self.running_var = self.running_var + self.momentum * (unbiased - self.running_var)
+            steps = mean - self.running_mean, var * (count / max(count - 1, 1)) - self.running_var
+            self.running_mean, self.running_var = (
+                old + (self.momentum * step).astype(old.dtype)
+                for old, step in zip((self.running_mean, self.running_var), steps, strict=True))
         rstd = _beside(1 / get_xp(x).sqrt(var + self.eps), x)           # (C, 1, 1)
         x_hat = (x - _beside(mean, x)) * rstd
         self.cache = (x_hat, rstd) if train else None
@@ -124,25 +127,19 @@ class ReLU(Layer):
 
 
 class MaxPool2d(Layer):
-    """The largest of each k x k window; windows start every s pixels, in an image padded by p.
-
-    Raises ValueError where the window is larger than the padded image.
-    """
+    """The largest of each k x k window; windows start every s pixels, in an image padded by p."""
 
     def __init__(self, kernel, *, stride=None, pad=0):
         self.kernel, self.stride, self.pad = kernel, stride or kernel, pad
 
     def forward(self, x, train=False):
         xp, p = get_xp(x), self.pad
-        if self.kernel > min(x.shape[2:]) + 2 * p:
-            raise ValueError(f"a {self.kernel}x{self.kernel} window does not fit images of "
-                             f"{x.shape[2]}x{x.shape[3]} padded by {p}")
         padded = xp.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), constant_values=-xp.inf) if p else x
         y = self._window(padded, 0).copy()                              # (N, C, OH, OW)
-        winner = xp.zeros(y.shape, np.uint8)                            # which tap: the first wins
+        winner = xp.zeros(y.shape, np.uint16)                           # which tap: the first wins
         for t in range(1, self.kernel ** 2):
             tap = self._window(padded, t)
-            winner = xp.where(tap > y, np.uint8(t), winner)
+            winner = xp.where(tap > y, np.uint16(t), winner)
             xp.maximum(y, tap, out=y)
         self.cache = (x.shape, winner) if train else None
         return y
@@ -160,7 +157,7 @@ class MaxPool2d(Layer):
         """What tap t meets: one pixel of x for each pixel of the output."""
         k, s = self.kernel, self.stride
         ky, kx = divmod(t, k)
-        OH, OW = (x.shape[2] - k) // s + 1, (x.shape[3] - k) // s + 1
+        OH, OW = (im2col.out_size(size, k, s, 0) for size in x.shape[2:])
         return x[:, :, ky:ky + s * OH:s, kx:kx + s * OW:s]
 
 
@@ -181,7 +178,7 @@ class Flatten(Layer):
 
     def forward(self, x, train=False):
         self.cache = x.shape if train else None
-        return x.reshape(len(x), -1)
+        return x.reshape(len(x), math.prod(x.shape[1:]))
 
     def backward(self, dy):
         shape, self.cache = self.cache, None

@@ -1,4 +1,4 @@
-"""Every number is finite; and where one is first not, when something went wrong."""
+"""Are all numbers finite? If not, where is the first that is not?"""
 
 from ..backend import get_xp
 

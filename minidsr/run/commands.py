@@ -130,10 +130,14 @@ def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOption
              if value is not None and value is not False}
     options: dict[str, Any] = {name.removeprefix("no_"): False if name.startswith("no_") else value
                                for name, value in given.items()}
-    config = Config(**vars(training), **options)
+    values = vars(training)
+    if resume and out and values["method"] == Config.method and (out / directory.CONFIG).exists():
+        values["method"] = directory.read_config(out).method  # it knows which options there are
+    config = Config(**values, **options)
     out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
-    begun = resume and config.device == "auto" and (out / directory.CONFIG).exists()
-    _say_what_computes(directory.read_config(out) if begun else config)
+    if resume:
+        config = directory.settled(out, config)
+    _say_what_computes(config)
     history = run_training(config, out=out, resume=resume, progress=True)
     print()
     if history.setup["network"] != config.model:

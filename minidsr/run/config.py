@@ -41,9 +41,8 @@ class Config(Options):
         "Network: small-cnn, lenet-300-100, resnet50 (for images of 224x224), or wrn-D-W such as "
         "wrn-28-2 (the paper's)."))
     method: str = option("dsr", (
-        "Training method: dense, thin-dense, static, gradual (pruning; \"compressed sparse\"), "
-        "hashed (HashedNets), deepr, set, snfs (sparse momentum), rigl, itop, dst (trainable "
-        "masks) or dsr (the paper's)."))
+        f"Training method, one of {', '.join(METHODS)} (the paper's); lessons/notes/methods.md "
+        "says what each does."))
     epochs: int = option(8, "Passes over the training images (paper: 200).")
     batch: int = option(100, "Images a step (paper: 100).")
     lr: float = option(0.1, "Learning rate at the start (paper: 0.1).")

@@ -15,7 +15,7 @@ from .history import History
 
 # The streams of a seed: initial values; structure, at the start and later; data, one an epoch.
 # They are separate, so methods compare on equal initial values and equal batches.
-VALUES, STRUCTURE, DATA = range(3)
+INITIAL_VALUES, STRUCTURE, DATA = range(3)
 
 
 def generator(seed, stream, *which):
@@ -25,7 +25,8 @@ def generator(seed, stream, *which):
 
 def initial_model(config, name, image, classes):
     """The model `name`, dense, with the initial values of the config's seed."""
-    return models.build(name, image=image, classes=classes, rng=generator(config.seed, VALUES))
+    rng = generator(config.seed, INITIAL_VALUES)
+    return models.build(name, image=image, classes=classes, rng=rng)
 
 
 def begin(trainer, out, threads):

@@ -62,10 +62,10 @@ class Tally:
     @property
     def summary(self):
         """How many invariants are held, violated, not checkable."""
-        violated = sum(self.violated[i.__name__] > 0 for i in ALL)
-        checked = sum(self.checked[i.__name__] > 0 for i in ALL)
-        return (f"{checked - violated} invariants held, {violated} violated, "
-                f"{len(ALL) - checked} not checkable")
+        checked = [i.__name__ for i in ALL if self.checked[i.__name__]]
+        held = sum(not self.violated[name] for name in checked)
+        return (f"{held} invariants held, {len(self.violated)} violated, "
+                f"{len(ALL) - len(checked)} not checkable")
 
     def __str__(self):
         """The table of verdicts, and an example of each violation."""

@@ -10,8 +10,8 @@ from minidsr.fast.engine import use
 from minidsr.nn.layers import BatchNorm, ReLU, Sequential
 from minidsr.proof.cases import seeds
 
-fast_norm = pytest.importorskip("minidsr.fast.norm_loops", reason="Numba is not installed")
-modules = pytest.mark.parametrize("module", [norm, fast_norm], ids=["norm", "fast_norm"])
+norm_loops = pytest.importorskip("minidsr.fast.norm_loops", reason="Numba is not installed")
+modules = pytest.mark.parametrize("module", [norm, norm_loops], ids=["norm", "norm_loops"])
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 40))
 
 
@@ -50,7 +50,7 @@ def test_both_are_the_same(shape, seed, floor):
     rng, (x, dy, y) = arrays(shape, seed, np.float64, 3)
     a, b, c = rng.standard_normal((3, shape[1]))
     results = []
-    for module in (norm, fast_norm):
+    for module in (norm, norm_loops):
         out, dx = np.empty_like(x), np.empty_like(x)
         module.normalise(x, a, b, floor, out)
         module.gradient(dy, x, y, a, b, c, floor, dx)

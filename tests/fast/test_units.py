@@ -1,13 +1,15 @@
 """minidsr.fast.units: batch norm, ReLU and convolution as one give what the three give."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given
 
-from minidsr.fast import units
+from minidsr.fast import parallel, units
 from minidsr.fast.engine import use
 from minidsr.methods.base import make_sparse
-from minidsr.nn.layers import BatchNorm, Conv2d, ReLU, Residual, Sequential
+from minidsr.nn.layers import BatchNorm, Conv2d, Linear, ReLU, Residual, Sequential
 from minidsr.nn.models import resnet50, small_cnn, wide_resnet
 from minidsr.proof.cases import windows
 from minidsr.proof.gradcheck import check_model
@@ -118,3 +120,61 @@ def test_caches_are_taken():
     model.backward(y)
     assert all(pair.cache is None for pair in pairs(model))
     assert all(layer.cache is None for _, layer in model.walk())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["blocked", "sparse"])
+@every_network
+def test_threads_do_not_change_one_bit(name, engine):
+    """25 images make two chunks: of convolutions, batch norm, ReLU and the sums of blocks."""
+    found = []
+    for count in (1, 2, 3):
+        model, rng = make(name, engine, np.float32)
+        x = rng.standard_normal((25, 3, 32, 32)).astype(np.float32)
+        with parallel.threads(count):
+            y = model.forward(x, train=True)
+            arrays = [y, model.backward(np.cos(y)), *(p.grad for p in model.params())]
+        found.append([a.tobytes() for a in (*arrays, *model.state().values())])
+    assert found[0] == found[1] == found[2]
+
+
+@every_network
+@pytest.mark.parametrize("engine", ["plain", "blocked", "sparse"])
+def test_a_network_can_be_copied(name, engine):
+    model, rng = make(name, engine)
+    x = rng.standard_normal((2, 3, 32, 32))
+    other = copy.deepcopy(model)
+    for p in model.params():
+        p.value += 1
+    assert not np.array_equal(other.forward(x), model.forward(x))
+    assert all(p is not q for p, q in zip(model.params(), other.params(), strict=True))
+
+
+@every_network
+@pytest.mark.parametrize("engine", ["plain", "blocked", "sparse"])
+def test_no_images(name, engine):
+    model, _ = make(name, engine)
+    assert model.forward(np.zeros((0, 3, 32, 32))).shape == (0, 10)
+
+
+@pytest.mark.parametrize("name", ["plain", "blocked", "sparse"])
+def test_running_statistics_keep_their_type(name):
+    norm = BatchNorm(3)
+    use(Sequential(norm=norm), name).forward(np.ones((2, 3, 4, 4)), train=True)
+    assert norm.running_mean.dtype == norm.running_var.dtype == np.float32
+
+
+def test_an_old_batch_is_not_looked_at():
+    """After a forward pass without train=True there is nothing for backward."""
+    rng = np.random.default_rng(0)
+    model = use(Sequential(fc=Linear(4, 3, rng=rng)), "sparse")
+    model.forward(np.ones((5, 4), np.float32), train=True)
+    make_sparse(model, 0.5, "uniform", rng)
+    model.forward(np.ones((5, 4), np.float32))
+    with pytest.raises(TypeError):
+        model.backward(np.ones((5, 3), np.float32))
+
+
+def test_an_unknown_engine():
+    with pytest.raises(ValueError, match="unknown engine 'block'"):
+        use(Sequential(), "block")

@@ -69,7 +69,7 @@ def test_a_pixel_gets_back_as_much_as_there_are_windows_on_it():
 
 
 def test_a_kernel_that_does_not_fit():
-    with pytest.raises(ValueError, match="a kernel of 5 does not fit 2 pixels padded by 1"):
+    with pytest.raises(ValueError, match="a window of 5 does not fit 2 pixels padded by 1"):
         im2col.forward(np.ones((1, 1, 2, 2)), np.ones((1, 1, 5, 5)), 1, 1)
 
 

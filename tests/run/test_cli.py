@@ -339,3 +339,19 @@ def test_what_was_called_otherwise_is_refused_and_told(run, tmp_path, capsys):
     (old / "config.json").write_text(json.dumps(config | {"engine": "im2col", "network": 1}))
     for command in (["eval", old], ["plot", old], ["train", "--out", old, "--resume"]):
         fails(capsys, command, "of an older version", "train the run again")
+
+
+def test_resume_goes_by_the_run_s_own_method_and_options(data_dir, tmp_path, capsys):
+    """Flags that are left out are the run's; one that only its method has is no fault."""
+    out = tmp_path / "run"
+    begin = ["train", "--data", "cifar10", "--data-dir", data_dir, "--out", str(out), *TINY,
+             "--epochs", "1", "--lr", "0.02"]
+    assert main([*begin, "--method", "deepr", "--temperature", "1e-7"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", "--out", str(out), "--temperature", "1e-7"]) == 0
+    said = capsys.readouterr().out
+    assert "deepr" in said and "dsr" not in said.replace("minidsr", "")
+    fails(capsys, ["train", "--resume", "--out", out, "--temperature", "1e-6"],
+          "was begun with temperature 1e-07")
+    fails(capsys, ["train", "--resume", "--out", out, "--threshold", "0.1"],
+          "deepr has no option threshold")
