@@ -17,9 +17,14 @@ if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
     from .methods import METHODS as METHODS
     from .methods.base import Dynamic as Dynamic
     from .methods.base import Method as Method
+    from .nn.base import Residual as Residual
+    from .nn.base import Sequential as Sequential
     from .nn.layers import BatchNorm as BatchNorm
     from .nn.layers import Conv2d as Conv2d
+    from .nn.layers import Flatten as Flatten
+    from .nn.layers import GlobalAvgPool as GlobalAvgPool
     from .nn.layers import Linear as Linear
+    from .nn.layers import MaxPool2d as MaxPool2d
     from .nn.layers import ReLU as ReLU
     from .nn.layers import softmax_cross_entropy as softmax_cross_entropy
     from .nn.models import build as build
@@ -46,7 +51,9 @@ _FACE = {
     "methods": ("METHODS",),
     "methods.base": ("Method", "Dynamic"),
     "nn.models": ("build",),
-    "nn.layers": ("Conv2d", "Linear", "BatchNorm", "ReLU", "softmax_cross_entropy"),
+    "nn.base": ("Sequential", "Residual"),
+    "nn.layers": ("Conv2d", "Linear", "BatchNorm", "ReLU", "MaxPool2d", "GlobalAvgPool", "Flatten",
+                  "softmax_cross_entropy"),
     "nn.sgd": ("SGD",),
     "proof.invariants": ("check",),
     "run.config": ("Config",),

@@ -128,6 +128,8 @@ class Sparse(Parameterization):
 
     def prune(self, dead):
         """Remove the free numbers where `dead` (m,) bool is True; returns how many went."""
+        if dead.dtype != bool or dead.shape != self.value.shape:
+            raise ValueError(f"dead must be bool, of shape {self.value.shape}")
         alive = ~dead
         self.index, self.value = self.index[alive], self.value[alive]
         self.velocity, self.grad = self.velocity[alive], None

@@ -1,4 +1,4 @@
-"""im2col: a convolution as one matrix product, as it stands on the board (NumPy and CuPy).
+"""im2col: a convolution as one matrix product, as in a textbook (NumPy and CuPy).
 
     N batch   C channels in   F channels out   H W input size   OH OW output size
     k kernel  s stride  p pad   ky kx row and column of a tap, one weight of a kernel
@@ -27,7 +27,7 @@ def forward(x, w, s, p):
 
 
 def backward(x, dy, w, s, p):
-    """Gradients (dx, dw) of forward(x, w, s, p), given the gradient dy of its output."""
+    """Gradients (dx, dw) given that of y: dw = dy · columnsᵀ, and dx = images(wᵀ · dy)."""
     F, _, k, _ = w.shape
     rows = dy.transpose(1, 0, 2, 3).reshape(F, -1)                      # (F, N*OH*OW)
     dw = rows @ columns(x, k, s, p).T                                   # (F, C*k*k)
@@ -60,7 +60,7 @@ def images(cols, shape, k, s, p):
     for ky in range(k):
         for kx in range(k):
             tap = padded[:, :, ky:ky + s * OH:s, kx:kx + s * OW:s]
-            tap += cols[:, ky, kx].transpose(1, 0, 2, 3)
+            tap += cols[:, ky, kx].transpose(1, 0, 2, 3)                # a view: adds to padded
     return padded[:, :, p:p + H, p:p + W]
 
 

@@ -6,7 +6,7 @@
 Activations are (N, C, H, W), convolution weights (F, C, k, k), linear weights (F, C).
 
 Every layer has forward(x, train=False) and backward(dy) -> dx. A forward with train=True leaves in
-`cache` what backward needs; backward takes it and leaves the gradients in the parameters (`grad`).
+`cache` what backward needs; backward takes it, and sets (not adds) the parameters' `grad`.
 Columns are not cached but built again: they are k*k times the activations.
 """
 
@@ -21,7 +21,7 @@ from .base import Layer, Residual, Sequential  # noqa: F401  part of this module
 
 
 class Conv2d(Layer):
-    """y[n, f] = sum over c, ky, kx of weight[f, c, ky, kx] * x[n, c], shifted. No bias."""
+    """y[n, f, i, j] = Σ weight[f, c, ky, kx] x[n, c, s i + ky - p, s j + kx - p]. No bias."""
 
     parameters = ("weight",)
 
@@ -70,9 +70,9 @@ class Linear(Layer):
 class BatchNorm(Layer):
     """y = weight x̂ + bias, x̂ = (x - mean) / sqrt(var + eps), per channel of x (N, C, ...).
 
-    In training, mean and variance are the batch's, and the running ones move a tenth of the way
-    (Ioffe & Szegedy 2015). Otherwise the running ones are used. Backward, with dx̂ = weight dy and
-    means over all but the channels:
+    In training, mean and variance are the batch's, and the running ones move a tenth of the way to
+    them, the variance unbiased (Ioffe & Szegedy 2015); else these are used. Backward, with
+    dx̂ = weight dy and means over all but the channels:
 
         dx = (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)) / sqrt(var + eps),  dweight = Σ dy x̂,  dbias = Σ dy
     """
@@ -94,14 +94,15 @@ class BatchNorm(Layer):
             mean = _mean(x)
             var = _mean((x - _beside(mean, x)) ** 2)
             count = x.size // x.shape[1]
-            steps = mean - self.running_mean, var * (count / max(count - 1, 1)) - self.running_var
-            self.running_mean, self.running_var = (
-                old + (self.momentum * step).astype(old.dtype)
-                for old, step in zip((self.running_mean, self.running_var), steps, strict=True))
+            self.running_mean = self._followed(self.running_mean, mean)
+            self.running_var = self._followed(self.running_var, var * (count / max(count - 1, 1)))
         rstd = _beside(1 / get_xp(x).sqrt(var + self.eps), x)           # (C, 1, 1)
         x_hat = (x - _beside(mean, x)) * rstd
         self.cache = (x_hat, rstd) if train else None
         return _beside(self.weight.theta(), x) * x_hat + _beside(self.bias.theta(), x)
+
+    def _followed(self, old, new):
+        return old + (self.momentum * (new - old)).astype(old.dtype)
 
     def backward(self, dy):
         (x_hat, rstd), self.cache = self.cache, None

@@ -22,8 +22,8 @@ def parts(name):
     """The kind and the width in the name of a network: wrn-28-2 is ("wrn-28", 2.0)."""
     match = NAME.fullmatch(name)
     if not match:
-        raise ValueError(f"unknown model {name!r}; choose one of: small-cnn, lenet-300-100, wrn-D-W"
-                         " (such as wrn-28-2), resnet50; -W, such as resnet50-0.5, sets a width")
+        raise ValueError(f"unknown model {name!r}; choose one of: small-cnn, lenet-300-100, "
+                         "resnet50, wrn-D-W (as wrn-28-2); -W, as in resnet50-0.5, sets a width")
     return match[1], float(match[2] or 1)
 
 

@@ -10,12 +10,12 @@ class SGD:
         velocity = momentum * velocity + g
         value -= lr * (g + momentum * velocity  if nesterov else  velocity)
 
-    `lr` is set by the training loop before each step; the rest stays as given. A free number that
-    does not exist is neither decayed nor moved: a sparse tensor has nothing at its zeros.
+    `sgd.lr = 0.1` is said by the training loop before each step; the rest stays as given. A free
+    number that does not exist is neither decayed nor moved: a sparse tensor has none at its zeros.
     """
 
     def __init__(self, params, *, momentum=0.9, nesterov=True, weight_decay=0.0, l1=0.0):
-        self.params, self.momentum, self.nesterov = params, momentum, nesterov
+        self.params, self.momentum, self.nesterov = list(params), momentum, nesterov
         self.weight_decay, self.l1 = weight_decay, l1
         self.lr = None
         self._update = _update(momentum, nesterov, weight_decay, l1)

@@ -123,8 +123,9 @@ def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOption
         training: What to train, and how.
         method: What is left out is the method's default.
         out: Run directory, for checkpoints and metrics (default: runs/DATA-MODEL-METHOD-SEED).
-        resume: Go on with the run in the run directory. Flags that are left out, or have their
-            default, are the run's own.
+        resume: Go on with the run in the run directory, or begin it. Training options that are left
+            out, or have the default shown here, are the run's own; so are method options that are
+            left out.
     """
     given = {name: value for name, value in vars(method).items()
              if value is not None and value is not False}

@@ -180,8 +180,8 @@ def writing_to(out):
 def claimed(out, *, resume):
     """In this context the run directory `out` is ours.
 
-    Raises CheckpointError where another process works in it, or where it holds files and `resume`
-    is False. The lock goes with the process, however that ends.
+    Raises CheckpointError where another process works in it, where it holds a run and `resume` is
+    False, or other files. The lock goes with the process, however that ends.
     """
     from filelock import FileLock, Timeout
 
@@ -190,12 +190,14 @@ def claimed(out, *, resume):
         out.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out / LOCK)
         lock.acquire(blocking=False)
-        occupied = any(path.name != LOCK for path in out.iterdir())
+        occupied = any(path.name != LOCK and path.suffix != ".partial" for path in out.iterdir())
     except Timeout:
         raise CheckpointError(f"{out}: another process is working in it") from None
     except OSError as error:
         raise CheckpointError(f"{out}: not usable as a run directory ({error})") from None
     try:
+        if occupied and not (out / CONFIG).exists():
+            raise CheckpointError(f"{out}: not empty, and no run is in it; choose another --out")
         if occupied and not resume:
             raise CheckpointError(f"{out}: not empty; add --resume to go on with the run in it, "
                                   "or choose another --out")

@@ -506,3 +506,12 @@ def test_the_dense_gradient_is_kept_on_request(rng):
     W.keep_dense_grad = False
     W.pull(dtheta)
     assert W.dense_grad is None
+
+
+@pytest.mark.parametrize("dead", [np.array([0, 1]), np.array([True, False]), np.array([0, 1, 0])])
+def test_prune_takes_a_mask(dead):
+    """Positions, or a mask of another length, would be taken for something else."""
+    W = Sparse((3, 3), np.array([0, 4, 8]), np.array([1.0, -2.0, 2.0]))
+    with pytest.raises(ValueError, match="dead must be bool"):
+        W.prune(dead)
+    assert W.index.tolist() == [0, 4, 8]

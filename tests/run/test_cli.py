@@ -248,8 +248,9 @@ def test_gpu_without_one(tmp_path, capsys, monkeypatch):
 
 def test_a_directory_with_files_is_refused(tmp_path, data_dir, capsys):
     (tmp_path / "thesis.txt").write_text("precious")
-    fails(capsys, ["train", "--data", "cifar10", "--data-dir", data_dir, "--out", tmp_path],
-          "not empty", "--resume")
+    for flags in ([], ["--resume"]):
+        fails(capsys, ["train", "--data-dir", data_dir, "--out", tmp_path, *flags],
+              "not empty, and no run is in it")
     assert files_of(tmp_path).keys() <= {"thesis.txt", "lock"}
 
 
@@ -277,7 +278,9 @@ def test_no_run_there(command, tmp_path, capsys):
 
 def test_a_broken_config(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"colour": "red"}')
-    fails(capsys, ["eval", tmp_path], "not the config of a run")
+    fails(capsys, ["eval", tmp_path], "of an older version")
+    (tmp_path / "config.json").write_text('{"format": "minidsr-2", "colour": "red"}')
+    fails(capsys, ["eval", tmp_path], "not the config of a run (dsr has no option colour)")
 
 
 def test_fetch_of_something_unknown(capsys):

@@ -136,6 +136,11 @@ def test_a_run_directory_has_one_process(tmp_path):
 
 def test_a_directory_in_use_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
+    for resume in (False, True):
+        with pytest.raises(CheckpointError, match="no run is in it"), \
+                directory.claimed(tmp_path, resume=resume):
+            pass
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(CheckpointError, match="--resume"), \
             directory.claimed(tmp_path, resume=False):
         pass
