@@ -16,6 +16,8 @@ from minidsr.fast import engine
 numba = pytest.importorskip("numba", reason="Numba is not installed")
 compiled = pytest.importorskip("minidsr.fast.compiled", reason="Numba does not load")
 
+pytestmark = pytest.mark.slow  # nearly each starts a process, or compiles
+
 LOOPS = """
 from minidsr.fast.compiled import jit
 
@@ -65,7 +67,6 @@ def test_what_was_compiled_is_loaded(anew, capsys):
     assert not lines(capsys)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", [
     lambda old: b"", lambda old: old[:9], lambda old: old[:len(old) // 2], lambda old: old[:-1],
@@ -199,7 +200,6 @@ def test_a_numba_with_other_parts_inside(anew, capsys, monkeypatch):
     assert "cannot be kept" in lines(capsys)[0]
 
 
-@pytest.mark.slow
 def test_two_processes_may_compile_at_once(tmp_path):
     (tmp_path / "loops.py").write_text(LOOPS)
     env = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"),
@@ -233,7 +233,6 @@ for s in 1, 2:
 """
 
 
-@pytest.mark.slow
 def test_the_first_run_computes_what_later_ones_do(tmp_path):
     """Where all is compiled, all is loaded, or the callers of what is loaded are compiled."""
     env = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}

@@ -21,6 +21,8 @@ from minidsr.run.history import History
 from minidsr.run.train import Trainer, evaluate, train
 from minidsr.schedules import piecewise, reallocates
 
+pytestmark = pytest.mark.slow  # nearly each trains a network
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
@@ -136,7 +138,6 @@ def losing_one(tensors, H, N_p, delta, rng, **options):
     return result
 
 
-@pytest.mark.slow
 def test_a_lost_weight_stops_training(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("minidsr.methods.dsr.reallocate", losing_one)
     with pytest.raises(InvariantError, match="epoch 1, step 3 .* budget: 7,370 .* 7,369 after"):

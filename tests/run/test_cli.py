@@ -16,6 +16,8 @@ from minidsr.__main__ import main
 from minidsr.methods import METHODS
 from minidsr.run.commands import COMMANDS
 
+pytestmark = pytest.mark.slow  # nearly each trains a network, or starts a process
+
 TINY = ["--model", "wrn-10-1", "--batch", "10", "--device", "cpu"]
 
 
@@ -52,7 +54,6 @@ def files_of(folder):
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
-@pytest.mark.slow
 def test_train_writes_a_run_and_sums_it_up(run, data_dir, tmp_path, capsys):
     assert train(tmp_path / "b", data_dir) == 0
     out = capsys.readouterr().out
@@ -70,7 +71,6 @@ def test_eval_agrees_with_training(run, capsys):
     assert f"{last['free_parameters']:,} free parameters" in out
 
 
-@pytest.mark.slow
 def test_plot_draws_four_figures(run, capsys):
     assert main(["plot", str(run)]) == 0
     out = capsys.readouterr().out
@@ -85,7 +85,6 @@ def test_resume_of_a_finished_run(run, data_dir, capsys):
     assert (run / "checkpoint.npz").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_demo(tmp_path, capsys, few_shapes):
     assert main(["demo", "--out", str(tmp_path), "--epochs", "1", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
@@ -95,7 +94,6 @@ def test_demo(tmp_path, capsys, few_shapes):
         "accuracy.png", "exploration.png", "sparsity-dsr.png", "threshold-dsr.png"}
 
 
-@pytest.mark.slow
 def test_demo_of_all_methods(tmp_path, capsys, few_shapes):
     assert main(["demo", "--methods", "all", "--out", str(tmp_path), "--epochs", "1", "--device",
                  "cpu"]) == 0
@@ -140,7 +138,6 @@ def test_bench_of_a_method(method, capsys):
     assert result["model"] == ("wrn-10-0.36" if method == "thin-dense" else "wrn-10-1")
 
 
-@pytest.mark.slow
 def test_a_step_of_wrn_28_2_stays_under_a_gibibyte():
     """In a process of its own, batch 100."""
     command = [sys.executable, "-m", "minidsr", "bench", "--model", "wrn-28-2", "--batch", "100",
@@ -292,7 +289,6 @@ def test_divergence_is_one_line(tmp_path, data_dir, capsys):
                    "--out", tmp_path / "run"], "not finite at epoch 1", code=1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_save_and_exit(signum, code, tmp_path, data_dir):
     command = [sys.executable, "-m", "minidsr", "train", "--data", "cifar10", "--data-dir",
@@ -314,7 +310,6 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"minidsr {minidsr.__version__}\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 0.1, 0.2, 0.4])
 def test_interrupted_in_the_first_second(seconds, tmp_path):
     """While modules are loaded, Ctrl-C is one line, too."""

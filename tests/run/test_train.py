@@ -22,6 +22,8 @@ from minidsr.run.config import Config
 from minidsr.run.history import History
 from minidsr.run.train import Interrupted, Trainer, TrainingError, train
 
+pytestmark = pytest.mark.slow  # nearly each trains a network
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
@@ -35,7 +37,6 @@ def bytes_of(run):
     return (run / "checkpoint.npz").read_bytes()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_learns_and_keeps_its_budget(tiny, method):
     history = train(dataclasses.replace(with_moves(tiny, method), epochs=4))
@@ -44,7 +45,6 @@ def test_learns_and_keeps_its_budget(tiny, method):
     assert bool(history.reallocations) == issubclass(METHODS[method], Dynamic)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_same_seed_same_bytes_whatever_the_threads(tiny, tmp_path, method):
     for name, threads in (("a", 1), ("b", 3)):
@@ -52,7 +52,6 @@ def test_same_seed_same_bytes_whatever_the_threads(tiny, tmp_path, method):
     assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
 
 
-@pytest.mark.slow
 def test_another_seed_another_result(tiny, tmp_path):
     for seed in (0, 1):
         train(dataclasses.replace(tiny, seed=seed), out=tmp_path / str(seed))
@@ -70,7 +69,6 @@ def test_methods_start_from_equal_values_and_equal_structure(tiny):
             assert (a.value == layer.weight.value.reshape(-1)[a.index]).all()
 
 
-@pytest.mark.slow
 def test_dsr_that_stops_at_once_is_static(tiny, tmp_path):
     train(tiny.for_method("static"), out=tmp_path / "static")
     train(dataclasses.replace(tiny, stop_epoch=0), out=tmp_path / "dsr")
@@ -86,7 +84,6 @@ def test_a_sparse_checkpoint_is_stored_sparse(tiny, tmp_path):
     assert sizes["dsr"] < 0.3 * sizes["dense"]  # a tenth of the weights, with positions, and names
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_interrupted_at_any_step_and_resumed(tiny, tmp_path, monkeypatch, method):
     """SIGINT after steps 1, 10 (the end of an epoch) and 13, each resumed."""
@@ -111,7 +108,6 @@ def test_interrupted_at_any_step_and_resumed(tiny, tmp_path, monkeypatch, method
         assert a | {"images_per_s": 0} == b | {"images_per_s": 0}
 
 
-@pytest.mark.slow
 def test_killed_again_and_again(tiny, tmp_path):
     """Kill -9 a real process at random moments, resume it until it is done: the same bytes."""
     config = dataclasses.replace(tiny, epochs=8, checkpoint_seconds=0.0)
@@ -250,7 +246,6 @@ def test_an_output_that_is_not_finite_is_named(tiny):
     assert "forward" not in vars(dict(trainer.model.walk())["group2.block0.bn2"])
 
 
-@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_keeps_the_checkpoint(tiny, tmp_path, monkeypatch):
     calls, save = [], directory.save
 

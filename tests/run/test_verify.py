@@ -15,6 +15,8 @@ from minidsr.proof.reallocation import NotCheckable
 from minidsr.proof.trace import load
 from minidsr.run.verify import Tally, try_case, verify_package, verify_trace
 
+pytestmark = pytest.mark.slow  # nearly each tries thousands of networks
+
 NAMES = [i.__name__ for i in OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW + OF_TWO_RUNS]
 GOOD = {"a/before/value": [3, 0.1, 0, 2], "a/before/mask": [1, 1, 0, 1],
         "a/after/value": [3, 0, 0, 2], "a/after/mask": [1, 0, 1, 1],
@@ -406,7 +408,6 @@ def break_cases(monkeypatch, fault):
     monkeypatch.setattr(Case, "run", lambda self, order=None: run(self, fault, order))
 
 
-@pytest.mark.slow
 def test_a_broken_package_is_named(few, monkeypatch, capsys):
     """Its smallest example is shown, not one from training."""
     monkeypatch.setattr("minidsr.methods.dsr.reallocate", grows_at_one)
