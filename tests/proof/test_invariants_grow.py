@@ -23,10 +23,8 @@ from observed import (
     seen,
     seldom,
     sharing,
-    tensor,
     verdict,
     water_filling,
-    with_dense,
     with_one,
     without,
 )
@@ -35,8 +33,6 @@ from minidsr.proof.cases import cases
 from minidsr.proof.invariants import (
     expected_growth,
     fair_shares,
-    grown_at_rest,
-    judge,
     overflow,
     shares,
 )
@@ -87,18 +83,6 @@ def test_regrown_ones_start_at_rest_too():
                           "grown_at_rest: a: position 1 is grown with velocity 2"]
     r = seen((3, full, {0: 1, 1: (0, 2), 2: NEW}))  # nobody knows what is below
     assert verdict(r) == ["survivors_keep_value: a: value 0.5 at position 1 becomes 0"]
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_grown_at_rest_needs_velocity_at_both_moments(moment):
-    r = example(a={1: (-4, 9), 7: (0, 9)})
-    lost = [replace(getattr(r, moment)[0], velocity=None), getattr(r, moment)[1]]
-    assert reason(grown_at_rest, replace(r, **{moment: lost})) == "velocity is not known"
-
-
-def test_grown_at_rest_needs_no_velocity_of_dense_tensors():
-    dense = tensor("c", 2, [1, 2], velocity=False)
-    assert judge(grown_at_rest, with_dense(dense, dense)) == []
 
 
 # --- grown_elsewhere

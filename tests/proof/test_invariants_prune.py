@@ -23,9 +23,7 @@ from observed import (
     reason,
     seen,
     seldom,
-    tensor,
     verdict,
-    with_dense,
     with_one,
     without,
 )
@@ -36,7 +34,6 @@ from minidsr.proof.invariants import (
     largest_kept,
     pruned_below_threshold,
     shares,
-    survivors_keep_velocity,
     threshold_rule,
 )
 from minidsr.reparam import SMALLEST_H
@@ -326,15 +323,3 @@ def test_the_sign_of_a_survivors_zero(case, data):
     assert verdict(held) == []
     assert names(edited(held, n, velocity=put(held.after[n].velocity, j, -0.0))) == [
         "survivors_keep_velocity"]
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_survivors_keep_velocity_needs_velocity_at_both_moments(moment):
-    r = example(a={1: (-4, 9), 7: (0, 9)})
-    lost = [replace(getattr(r, moment)[0], velocity=None), getattr(r, moment)[1]]
-    assert reason(survivors_keep_velocity, replace(r, **{moment: lost})) == "velocity is not known"
-
-
-def test_survivors_keep_velocity_needs_no_velocity_of_dense_tensors():
-    dense = tensor("c", 2, [1, 2], velocity=False)
-    assert judge(survivors_keep_velocity, with_dense(dense, dense)) == []

@@ -17,6 +17,7 @@ from observed import (
     reason,
     seen,
     sharing,
+    tensor,
     verdict,
     water_filling,
     with_dense,
@@ -311,3 +312,17 @@ def test_every_invariant_is_in_one_list():
         grown_elsewhere, shares, overflow, threshold_rule, dense_unchanged)
     assert OF_TWO_IN_A_ROW == (nothing_moves_between, threshold_between)
     assert OF_TWO_RUNS == (same_seed_same_result, order_does_not_matter)
+
+
+@pytest.mark.parametrize("invariant", [grown_at_rest, survivors_keep_velocity])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_velocity_is_needed_at_both_moments(invariant, moment):
+    r = example(a={1: (-4, 9), 7: (0, 9)})
+    lost = [replace(getattr(r, moment)[0], velocity=None), getattr(r, moment)[1]]
+    assert reason(invariant, replace(r, **{moment: lost})) == "velocity is not known"
+
+
+@pytest.mark.parametrize("invariant", [grown_at_rest, survivors_keep_velocity])
+def test_no_velocity_of_dense_tensors_is_needed(invariant):
+    dense = tensor("c", 2, [1, 2], velocity=False)
+    assert judge(invariant, with_dense(dense, dense)) == []
