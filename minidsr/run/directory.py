@@ -60,15 +60,13 @@ def read_config(run):
     try:
         values = {key: tuple(value) if isinstance(value, list) else value
                   for key, value in json.loads(path.read_text()).items()}
-        if values.pop("format", None) != FORMAT:
-            raise CheckpointError(f"{path}: {OLDER}")
-        known = {f.name for f in fields(Config)}
-        options = {name: values.pop(name) for name in values.keys() - known}
-        return Config(**values, options=options)
-    except CheckpointError:
-        raise
+        if values.pop("format", None) == FORMAT:
+            known = {f.name for f in fields(Config)}
+            options = {name: values.pop(name) for name in values.keys() - known}
+            return Config(**values, options=options)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: not the config of a run ({error})") from None
+    raise CheckpointError(f"{path}: {OLDER}")
 
 
 def settled(run, config):

@@ -53,14 +53,15 @@ class ProgressBar:
     def __init__(self, bar, shown):
         self.bar, self.shown = bar, shown
 
-    def step(self, loss, accuracy, pace, free_parameters, H):
-        """One step more; `accuracy` in percent, `pace` in images a second, H or None."""
+    def step(self, trainer, history, pace):
+        """One step more of a Trainer, at a pace in images a second. Costs nothing without a bar."""
         if self.bar.disable:
             return
-        H = "" if H is None else f", H {H:.2g}"
+        loss, accuracy = trainer.so_far()
+        H = "" if history.H is None else f", H {history.H:.2g}"
         self.bar.set_postfix_str(
             f"loss {loss:.3f}, accuracy {accuracy:.1f} %, {pace:.0f} images/s, "
-            f"{free_parameters:,} free parameters{H}", refresh=False)
+            f"{trainer.model.free_parameters():,} free parameters{H}", refresh=False)
         self.bar.update()
 
     def epoch(self, record, epochs):

@@ -63,7 +63,7 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
                     history.add_reallocation(trainer, report)
                 images += len(y)
                 pace = images / (time.perf_counter() - began)
-                bar.step(*trainer.so_far(), pace, trainer.model.free_parameters(), history.H)
+                bar.step(trainer, history, pace)
                 ended = trainer.t % trainer.steps_per_epoch == 0
                 if ended or caught or time.monotonic() - saved >= config.checkpoint_seconds:
                     trainer.check_weights()
