@@ -313,7 +313,9 @@ def test_version(capsys):
 @pytest.mark.parametrize("seconds", [0.0, 0.1, 0.2, 0.4])
 def test_interrupted_in_the_first_second(seconds, tmp_path):
     """While modules are loaded, Ctrl-C is one line, too."""
-    code = ("import sys\nfrom minidsr.__main__ import main\nprint('begun', flush=True)\n"
+    code = ("import signal, sys\nfrom minidsr.__main__ import main\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)  # behind & it is ignored\n"
+            "print('begun', flush=True)\n"
             f"sys.exit(main(['train', '--out', {str(tmp_path / 'run')!r}]))")
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
