@@ -10,6 +10,8 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from .checks import check_choice
+
 DEVICES = ("cpu", "gpu", "auto")
 
 
@@ -106,8 +108,7 @@ def choose_device(name):
 
     'auto' takes a usable GPU, else the CPU. 'gpu' without a usable one raises DeviceError.
     """
-    if name not in DEVICES:
-        raise DeviceError(f"unknown device {name!r}; choose one of: {', '.join(DEVICES)}")
+    check_choice("device", name, DEVICES, DeviceError)
     if name == "cpu":
         return "cpu"
     fault = _gpu_fault()

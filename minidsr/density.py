@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+from .checks import check_choice
 from .reparam import apportion
 
 DISTRIBUTIONS = ("uniform", "er", "erk")
@@ -43,9 +44,7 @@ def uniform(sizes, sparsity):
 def check_density(sparsity, distribution):
     """Raise ValueError unless free_counts() takes these."""
     check_sparsity(sparsity)
-    if distribution not in DISTRIBUTIONS:
-        raise ValueError(f"unknown distribution {distribution!r}; choose one of: "
-                         f"{', '.join(DISTRIBUTIONS)}")
+    check_choice("distribution", distribution, DISTRIBUTIONS)
 
 
 def check_sparsity(sparsity):

@@ -24,6 +24,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 
 from .backend import get_xp
+from .checks import check_choice
 from .parameters import Sparse
 
 GROWTHS = ("survivors", "pruned", "room")
@@ -67,8 +68,7 @@ def reallocate(tensors: list[Sparse], H: float, N_p: int, delta: float, rng: Gen
     apportion() hands out all of K whenever the room is at least K.
     """
     check_arguments(tensors, H, N_p, delta)
-    if growth not in GROWTHS:
-        raise ValueError(f"unknown growth {growth!r}; choose one of: {', '.join(GROWTHS)}")
+    check_choice("growth", growth, GROWTHS)
     before = [W.index for W in tensors]
     k = [prune_by_threshold(W, H, keep_one=keep_one) for W in tensors]          # 1
     l = [W.value.size for W in tensors]

@@ -1,5 +1,6 @@
 """The data sets, by the name that `--data` takes."""
 
+from ..checks import check_choice
 from .files import DataError, cifar10, mnist
 from .synthetic import drawn_shapes
 
@@ -12,6 +13,5 @@ def load(name, data_dir="data"):
 
     Raises DataError for an unknown name and for data that is missing or damaged.
     """
-    if name not in DATASETS:
-        raise DataError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
+    check_choice("data set", name, DATASETS, DataError)
     return DATASETS[name](data_dir)

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from ..checks import check_choice
 from ..nn.base import Sequential
 from ..nn.layers import BatchNorm, Conv2d, ReLU
 from ..parameters import Sparse
@@ -28,8 +29,7 @@ def check_engine(name):
     """Raise ValueError, with the choices, where `name` is no engine."""
     if name == "im2col":
         raise ValueError("engine im2col is called blocked now; plain is im2col as in a textbook")
-    if name not in ENGINES:
-        raise ValueError(f"unknown engine {name!r}; choose one of: {', '.join(ENGINES)}")
+    check_choice("engine", name, ENGINES)
 
 
 def choose_engine(name, device):

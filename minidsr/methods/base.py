@@ -6,7 +6,6 @@ takes them from there, and so do the flags of `train`.
 
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
-from sys import float_info
 from typing import ClassVar
 
 from ..backend import get_xp, on_the_host, to_host_together
@@ -218,16 +217,3 @@ def grow_largest(W, n, score):
     score = score.flatten()
     score[W.index] = -1  # below all others
     W.grow(xp.argsort(-score, kind="stable")[:n])
-
-
-def check_choice(name, value, choices):
-    """Raise ValueError, with the choices, where `value` is none of them."""
-    if value not in choices:
-        raise ValueError(f"unknown {name} {value!r}; choose one of: {', '.join(choices)}")
-
-
-def check_range(name, number, most=float_info.max):
-    """Raise ValueError unless `number` is within [0, most], and finite."""
-    if not 0 <= number <= most:
-        allowed = "0 or more, and finite" if most == float_info.max else f"in [0, {most}]"
-        raise ValueError(f"{name} must be {allowed}, not {number}")

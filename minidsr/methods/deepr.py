@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import get_xp, to_host_together
+from ..checks import check_choice, check_range
 from ..reparam import grow_back
-from .base import Dynamic, check_choice, check_range, option
+from .base import Dynamic, option
 
 
 @dataclass(kw_only=True, eq=False)

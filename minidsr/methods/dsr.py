@@ -14,9 +14,10 @@ The algorithm itself is reparam.reallocate(). Static sparse training is the same
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ..checks import check_choice
 from ..proof.invariants import OF_ANY_METHOD, OF_ONE_REALLOCATION
 from ..reparam import GROWTHS, LARGEST_H, SMALLEST_H, check_arguments, reallocate
-from .base import Dynamic, check_choice, option
+from .base import Dynamic, option
 from .dsr_slices import check_whole, random_slices, reallocate_slices, slice_size
 
 PAPER_FRACTION = 20_000 / 145_139  # N_p for WRN-28-2 at sparsity 0.9, of its sparse weights

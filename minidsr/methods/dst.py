@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..backend import get_xp
+from ..checks import check_range
 from ..parameters import Parameterization
-from .base import Method, check_range, option
+from .base import Method, option
 
 
 @dataclass(kw_only=True, eq=False)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import get_xp
+from ..checks import check_choice
 from ..density import check_density, free_counts
 from ..parameters import Parameterization, Sparse, index_dtype
-from .base import DISTRIBUTION, SPARSITY, Method, check_choice, option
+from .base import DISTRIBUTION, SPARSITY, Method, option
 
 
 class Hashed(Parameterization):

@@ -16,8 +16,9 @@ comparing. DSR moves weights more often, and between tensors.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..checks import check_choice, check_range
 from ..reparam import grow_back
-from .base import Dynamic, check_choice, check_range, grow_largest, option, prune_smallest
+from .base import Dynamic, grow_largest, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)

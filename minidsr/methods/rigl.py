@@ -14,7 +14,8 @@ between tensors.
 
 from dataclasses import dataclass
 
-from .base import Dynamic, check_range, grow_largest, option, prune_smallest
+from ..checks import check_range
+from .base import Dynamic, grow_largest, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)

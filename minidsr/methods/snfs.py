@@ -17,8 +17,9 @@ weights. Counts are exact here, where the published code lets them drift.
 from dataclasses import dataclass
 
 from ..backend import get_xp, to_host_together
+from ..checks import check_range
 from ..reparam import apportion
-from .base import Dynamic, check_range, grow_largest, option, prune_smallest
+from .base import Dynamic, grow_largest, option, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)

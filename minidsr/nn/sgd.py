@@ -6,23 +6,28 @@ from ..backend import fuse, get_xp
 class SGD:
     """Updates every parameterization's `value` from its `grad`, `velocity` being the momentum.
 
-        g = grad + weight_decay * value + l1 * sign(value)
+        g = grad + weight_decay * value + l1 * sign(value)     l1 only where it is asked for
         velocity = momentum * velocity + g
         value -= lr * (g + momentum * velocity  if nesterov else  velocity)
 
     `sgd.lr = 0.1` is said by the training loop before each step; the rest stays as given. A free
     number that does not exist is neither decayed nor moved: a sparse tensor has none at its zeros.
+    `l1_on` says which of `params` have the L1 penalty; all, where it is None. The DSR authors' acts
+    on the tensors that may be sparse, not on biases and batch norm; so does Trainer's.
     """
 
-    def __init__(self, params, *, momentum=0.9, nesterov=True, weight_decay=0.0, l1=0.0):
+    def __init__(self, params, *, momentum=0.9, nesterov=True, weight_decay=0.0, l1=0.0,
+                 l1_on=None):
         self.params, self.momentum, self.nesterov = list(params), momentum, nesterov
         self.weight_decay, self.l1 = weight_decay, l1
         self.lr = None
-        self._update = _update(momentum, nesterov, weight_decay, l1)
+        penalised = {id(p) for p in (self.params if l1_on is None else l1_on)}
+        self._with_l1 = [id(p) in penalised for p in self.params]
+        self._update = [_update(momentum, nesterov, weight_decay, l1) for l1 in (0.0, l1)]
 
     def step(self):
-        for p in self.params:
-            p.velocity = self._update(p.value, p.velocity, p.grad, self.lr)
+        for p, with_l1 in zip(self.params, self._with_l1, strict=True):
+            p.velocity = self._update[with_l1](p.value, p.velocity, p.grad, self.lr)
 
 
 def _update(momentum, nesterov, weight_decay, l1):

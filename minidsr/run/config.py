@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import Any
 
 from ..backend import DEVICES
+from ..checks import check_choice
 from ..data import DATASETS
 from ..fast.engine import check_engine
 from ..methods import METHODS
-from ..methods.base import check_choice, option
+from ..methods.base import option
 from ..nn import models
 from ..schedules import increasing
 
@@ -54,7 +55,8 @@ class Config(Options):
     weight_decay: float = option(5e-4, (
         "Weight decay, on every free number (paper: 5e-4 for CIFAR-10; 0 for DSR on MNIST)."))
     l1: float = option(0.0, (
-        "L1 penalty, on every free number (paper: 0 for CIFAR-10; 1e-4 for DSR on MNIST)."))
+        "L1 penalty, on the free numbers of tensors that may be sparse (paper: 0 for CIFAR-10; "
+        "1e-4 for DSR on MNIST)."))
     structure_from: str | None = option(None, (
         "Directory of another run: start from its final structure."))
     values: str | None = option(None, (

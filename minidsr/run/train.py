@@ -114,7 +114,8 @@ class Trainer:
         use(self.model.to(self.device), self.engine)
         self.method.setup(self.model, start.generator(config.seed, start.STRUCTURE))
         self.sgd = SGD(self.model.params(), momentum=config.momentum, nesterov=config.nesterov,
-                       weight_decay=config.weight_decay, l1=config.l1)
+                       weight_decay=config.weight_decay, l1=config.l1, l1_on=[
+                           layer.weight for layer in self.model.sparsifiable_layers().values()])
         self.t = 0
         self.begin_epoch()
         self.finite = all_finite(self.sgd.params)  # are the weights, after the last update?

@@ -75,6 +75,22 @@ def test_weights_move_between_tensors(history):
     assert any(r["pruned"] != r["grown"] for r in history.reallocations)
 
 
+@pytest.mark.parametrize("method", ["dense", "dsr", "hashed", "dst"])
+def test_training_penalises_the_tensors_that_may_be_sparse(method, tiny):
+    """And no others, as the DSR authors' code (main.py, line 579)."""
+    trainer = Trainer(dataclasses.replace(
+        tiny.for_method(method), momentum=0.0, l1=0.5, weight_decay=0.0))
+    weights = {id(layer.weight) for layer in trainer.model.sparsifiable_layers().values()}
+    trainer.sgd.lr = 2.0 ** -3
+    for p in trainer.sgd.params:
+        p.grad = np.zeros_like(p.value)
+    before = [p.value.copy() for p in trainer.sgd.params]
+    trainer.sgd.step()
+    for p, old in zip(trainer.sgd.params, before, strict=True):
+        expected = old - 2.0 ** -4 * np.sign(old) * (id(p) in weights)
+        np.testing.assert_array_equal(p.value, expected.astype(old.dtype))
+
+
 @pytest.mark.parametrize("nesterov", [True, False])
 def test_the_optimizer_is_as_configured(tiny, nesterov):
     config = dataclasses.replace(tiny, momentum=0.7, nesterov=nesterov, weight_decay=0.03, l1=0.02)

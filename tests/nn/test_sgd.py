@@ -103,3 +103,13 @@ def test_an_empty_tensor_is_fine():
     sgd.lr = 0.1
     sgd.step()
     assert p.value.shape == (0,)
+
+
+def test_l1_acts_where_it_is_asked_for():
+    params = [Dense(np.ones(2)) for _ in range(3)]
+    sgd = SGD(params, momentum=0.0, l1=0.25, l1_on=[params[1]])
+    sgd.lr = 1.0
+    for p in params:
+        p.pull(np.zeros(2))
+    sgd.step()
+    assert [p.value.tolist() for p in params] == [[1, 1], [0.75, 0.75], [1, 1]]
