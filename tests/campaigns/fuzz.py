@@ -1,0 +1,107 @@
+"""Hostile files, by the thousand: each must be refused in one line, or mean what it meant.
+
+    python tests/campaigns/fuzz.py [KIND ...] --count 2000 --seed 0      all kinds, or some
+    python tests/campaigns/fuzz.py KIND --seed 0 --only 17               one case again
+
+A kind of file is a module fuzz_KIND.py beside this one, with two functions:
+
+    prepare(folder)        makes sound files in an empty folder; what it returns goes to attempt()
+    attempt(rng, sound)    damages a copy and reads it as the program does; returns (what, outcome)
+
+`what` says in words what was damaged. An outcome is "refused" (an error of the program's own, in
+one line, the file left alone) or "equal" (accepted, and all that was read equals the sound file's
+or what the damaged one says where that is allowed). Anything else is a fault: another outcome, an
+exception, or more memory than LIMIT; so is a file that is changed by being read. Numbers are
+drawn from (seed, case): a case does not depend on the count. Exit code 1 if there is a fault.
+"""
+
+import argparse
+import resource
+import sys
+import traceback
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+HERE = Path(__file__).parent
+KINDS = sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.py"))
+FINE = ("refused", "equal")
+LIMIT = 1 << 30  # bytes that a campaign's memory may grow by
+
+
+def campaign(kind, count, seed, *, only=None):
+    """Try `count` cases of a kind; returns a Counter of outcomes, and [(case, what, outcome)] of
+    all that are faults."""
+    if str(HERE) not in sys.path:
+        sys.path.insert(0, str(HERE))
+    module, outcomes, faults = import_module(f"fuzz_{kind}"), Counter(), []
+    with TemporaryDirectory() as folder:
+        sound = module.prepare(Path(folder))
+        before = peak()
+        for case in range(count) if only is None else [only]:
+            try:
+                what, outcome = module.attempt(np.random.default_rng([seed, case]), sound)
+            except Exception as error:
+                trace = traceback.extract_tb(error.__traceback__)[-1]
+                what = f"in {Path(trace.filename).name}, line {trace.lineno}"
+                outcome = f"{type(error).__name__}: {error}"
+            outcomes[outcome if outcome in FINE else "fault"] += 1
+            if outcome not in FINE:
+                faults.append((case, what, outcome))
+        if peak() - before > LIMIT:
+            faults.append((None, "all cases", f"memory grew by {peak() - before:,} bytes"))
+    return outcomes, faults
+
+
+def peak():
+    """The most memory that this process has had, in bytes."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def damaged(rng, content):
+    """(what, bytes): `content` with one to three faults of the kinds that disks and people make."""
+    done, content = [], bytearray(content)
+    for _ in range(rng.integers(1, 4)):
+        kind, n = rng.choice(["flip", "cut", "zeros", "insert", "repeat", "swap"]), len(content)
+        i, j = sorted(rng.integers(0, n + 1, 2).tolist())
+        j = min(j, i + int(rng.choice([1, 8, 512, n or 1])))
+        if kind == "flip" and n:
+            content[i % n] ^= 1 << int(rng.integers(8))
+        elif kind == "cut":
+            del content[i:j if rng.random() < 0.5 else None]
+        elif kind == "zeros":
+            content[i:j] = bytes(j - i)
+        elif kind == "insert":
+            content[i:i] = rng.bytes(int(rng.choice([1, 3, 64])))
+        elif kind == "repeat":
+            content[i:i] = content[i:j]
+        elif kind == "swap":
+            content[:] = content[j:] + content[i:j] + content[:i]
+        done.append(f"{kind} at {i}..{j} of {n}")
+    return ", ".join(done), bytes(content)
+
+
+def main(argv=None):
+    """Run the campaigns that the command line asks for; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, help="the number of one case")
+    args = parser.parse_args(argv)
+    failed = False
+    for kind in args.kinds or KINDS:
+        outcomes, faults = campaign(kind, args.count, args.seed, only=args.only)
+        print(f"{kind}: " + ", ".join(f"{n:,} {outcome}" for outcome, n in outcomes.most_common())
+              + f"; seed {args.seed}, peak {peak() >> 20:,} MiB", flush=True)
+        for case, what, outcome in faults:
+            print(f"  case {case}: {what}: {outcome}")
+        failed |= bool(faults)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
