@@ -1,20 +1,27 @@
 """Files from elsewhere, read without believing them: only regular ones, within a limit of bytes.
 
 No size that a file states is believed before it is compared: with what is there, and with the
-limit. So a reader never takes more memory than its limit and a little.
+limit. So no file takes more memory than its reader's limit, and unpacking a few times that.
 """
 
 import gzip
 import math
 import os
+import re
 import stat
 import zipfile
-from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy
 
 CHUNK = 1 << 20  # bytes that are read at a time
+CONTENTS = 1 << 23  # bytes of an archive's table of contents; in memory they are ten times as many
+
+# The header of an array, as NumPy's numpy.lib.format describes it: a length, and a Python dict. It
+# is matched, not evaluated.
+MAGIC = re.compile(rb"\x93NUMPY(?:\x01\x00(..)|[\x02\x03]\x00(....))", re.DOTALL)
+SAYS = re.compile(rb"\{'descr': (.+), 'fortran_order': (True|False), "
+                  rb"'shape': \(([\dL, ]*)\),? *\} *\n?")
+NUMBER = re.compile(r"'([<>|=]?(?:b1|[iu][1248]|f[248]))'")
 
 
 class ReadingError(ValueError):
@@ -27,9 +34,9 @@ def read_bytes(path, limit):
     Raises ReadingError where it is no regular file, or has more than `limit` bytes, unpacked too.
     """
     with _opened(path, limit) as file:
-        packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
         try:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
             content = (gzip.GzipFile(fileobj=file) if packed else file).read(limit + 1)
         except Exception as error:  # OSError, EOFError, zlib.error: all mean the same here
             raise ReadingError(one_line(error)) from error
@@ -39,21 +46,22 @@ def read_bytes(path, limit):
 
 
 def read_arrays(path, limit, *, packed=True):
-    """{name: array} of the .npz file at `path`: numbers and bools only, each name once.
+    """{name: array} of the .npz file at `path`: numbers of at most 8 bytes, and bools.
 
+    Arrays are in the machine's own byte order; each name is there once.
     packed: may members be compressed, as by numpy.savez_compressed? Raises ReadingError where it
     is anything else, or the arrays have more than `limit` bytes in all.
     """
     with _opened(path, limit + CHUNK) as file:
         try:
-            with zipfile.ZipFile(file) as archive:
+            with zipfile.ZipFile(_Archive(file)) as archive:
                 members = archive.infolist()
-                _check_members(members, limit, packed)
+                _check_members(members, os.fstat(file.fileno()).st_size, limit, packed)
                 return {m.filename.removesuffix(".npy"): _array(archive, m) for m in members}
         except ReadingError:
             raise
         except Exception as error:  # a damaged archive may raise anything
-            raise ReadingError(one_line(error)) from error
+            raise ReadingError(f"no sound .npz file ({one_line(error)})") from error
 
 
 def one_line(error):
@@ -61,27 +69,40 @@ def one_line(error):
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
+class _Archive:
+    """A file, as zipfile reads it: the table of contents in one piece, whatever its size."""
+
+    def __init__(self, file):
+        self.seek, self.tell, self.seekable, self._read = (
+            file.seek, file.tell, file.seekable, file.read)
+
+    def read(self, size=-1):
+        if size > CONTENTS:
+            raise ReadingError(f"its table of contents has {size:,} bytes, more than {CONTENTS:,}")
+        return self._read(size)
+
+
 def _opened(path, limit):
     """The file at `path`, open to read bytes from. ReadingError unless it is a regular one."""
-    path = Path(path)
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
-            raise ReadingError("not a regular file")
-        if found.st_size > limit:
-            raise ReadingError(f"has {found.st_size:,} bytes, more than {limit:,}")
-        return open(path, "rb")
-    except OSError as error:
-        raise ReadingError(error.strerror or one_line(error)) from error
+        found = os.stat(path)  # before it is opened: to open a pipe waits for one who writes
+        if stat.S_ISREG(found.st_mode) and found.st_size <= limit:
+            return open(path, "rb")
+    except (OSError, ValueError) as error:  # ValueError: a null in the name
+        raise ReadingError(getattr(error, "strerror", None) or one_line(error)) from error
+    raise ReadingError(f"has {found.st_size:,} bytes, more than {limit:,}"
+                       if stat.S_ISREG(found.st_mode) else "not a regular file")
 
 
-def _check_members(members, limit, packed):
+def _check_members(members, size, limit, packed):
     names = [m.filename for m in members]
     if len(set(names)) != len(names):
         raise ReadingError("a name is there twice")
     total = sum(m.file_size for m in members)
     if total > limit:
         raise ReadingError(f"unpacks to {total:,} bytes, more than {limit:,}")
+    if sum(m.compress_size for m in members) > size:  # else a small file could take hours
+        raise ReadingError("its members overlap")
     methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if packed else (zipfile.ZIP_STORED,)
     for m in members:
         if not m.filename.endswith(".npy"):
@@ -92,20 +113,37 @@ def _check_members(members, limit, packed):
 
 def _array(archive, member):
     """The array in a member of an .npz file; its bytes are as many as its header says."""
+    name = repr(member.filename)
     with archive.open(member) as stream:
-        header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-        shape, fortran, dtype = header[npy.read_magic(stream)](stream)
-        if dtype.kind not in "biuf" or dtype.names or dtype.subdtype:
-            raise ReadingError(f"{member.filename!r} is {dtype}, not numbers")
+        start = stream.read(CHUNK)
+        dtype, shape, fortran, begin = _header(name, start)
         count = math.prod(shape)
-        if count < 0 or count * dtype.itemsize != member.file_size - stream.tell():
-            raise ReadingError(f"{member.filename!r} has not the bytes of {dtype} {shape}")
+        if count * dtype.itemsize != member.file_size - begin:
+            raise ReadingError(f"{name} has not the bytes of {dtype} {shape}")
         array = np.empty(count, dtype)
-        target = memoryview(array).cast("B") if count else memoryview(b"")
-        done = 0
-        while part := stream.read(CHUNK):  # reading to the end checks the checksum
-            target[done:done + len(part)] = part
+        target, done, part = array.view(np.uint8), 0, start[begin:]
+        while part:  # reading to the end checks the checksum
+            target[done:done + len(part)] = np.frombuffer(part, np.uint8)
             done += len(part)
+            part = stream.read(CHUNK)
         if done != array.nbytes:
-            raise ReadingError(f"{member.filename!r} ends early")
+            raise ReadingError(f"{name} ends early")
+    if dtype.kind == "b" and target.max(initial=0) > 1:
+        raise ReadingError(f"{name} has bools other than 0 and 1")
+    if not dtype.isnative:
+        array = array.byteswap(inplace=True).view(dtype.newbyteorder())
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _header(name, start):
+    """(dtype, shape, fortran, where the numbers begin) of the array whose bytes start so."""
+    magic = MAGIC.match(start)
+    begin = magic and magic.end() + int.from_bytes(magic[1] or magic[2], "little")
+    said = begin and begin <= len(start) and SAYS.fullmatch(start, magic.end(), begin)
+    if not said:
+        raise ReadingError(f"{name} does not begin as an array")
+    descr = said[1].decode("latin1")
+    if not NUMBER.fullmatch(descr):
+        raise ReadingError(f"{name} is {ascii(descr)[1:-1]}, not numbers")
+    shape = tuple(int(n) for n in re.findall(rb"\d+", said[3]))
+    return np.dtype(descr.strip("'")), shape, said[2] == b"True", begin

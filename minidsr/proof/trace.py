@@ -3,16 +3,19 @@
 lessons/notes/traces.md says how one is recorded, and what its keys mean.
 """
 
+import os
 import re
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ..reading import ReadingError, read_arrays
 from ..reparam import Report
 from .reallocation import Reallocation, Tensor
 
+LIMIT = 1 << 30  # bytes of arrays in a file; a reallocation of ResNet-50 with masks has 0.46 GB
+MOST = 1 << 53  # counts are below it: up to there a float has each whole number
 ARRAY = re.compile(r"(?:(\d+)/)?(.+)/(before|after)/(mask|index|value|velocity)")
 COUNT = re.compile(r"(?:(\d+)/)?(.+)/(size|pruned|grown)")
 SCALAR = re.compile(r"(?:(\d+)/)?(H|next_H|N_p|delta|keep_one)")
@@ -27,8 +30,9 @@ def load(path):
 
     Raises TraceError, in one line, where there is none, or one is not as traces.md says.
     """
-    path = Path(path)
-    files = sorted(path.glob("[!.]*.npz"), key=_in_order) if path.is_dir() else [path]
+    files = [path := Path(path)]
+    if os.path.isdir(path):  # Path.is_dir() raises OSError where it may not look
+        files = sorted(path.glob("[!.]*.npz"), key=_in_order)
     if not files:
         raise TraceError(f"{path}: no .npz file in this folder")
     found = [r for file in files for r in _load_file(file)]
@@ -49,10 +53,14 @@ def _tensors(r):
 
 
 def _load_file(path):
+    try:
+        arrays = read_arrays(path, LIMIT)
+    except ReadingError as error:
+        raise TraceError(f"{path}: {error}") from None
     records = {}
-    for key, array in _arrays(path).items():
+    for key, array in arrays.items():
         match = next((m for m in (p.fullmatch(key) for p in (ARRAY, COUNT, SCALAR)) if m), None)
-        if match is None:
+        if match is None or not key.isprintable() or len(match[1] or "") > 9:
             raise TraceError(f"{path}: {key!r} is no key of a trace, such as 0/conv1/before/mask, "
                              "0/conv1/size or 0/H")
         number, *rest = match.groups()
@@ -66,21 +74,6 @@ def _load_file(path):
     return [replace(_reallocation(f"{path}, reallocation {n}", records[n]),
                     name=f"reallocation {n} of {path.name}", follows=n == first or n - 1 in records)
             for n in sorted(records)]
-
-
-def _arrays(path):
-    try:
-        with open(path, "rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise ValueError("no zip archive, or not a whole one")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as arrays:
-                return {key: np.asarray(arrays[key]) for key in arrays}
-    except FileNotFoundError:
-        raise TraceError(f"{path}: there is no such file") from None
-    except Exception as error:  # a damaged archive may raise anything
-        fault = " ".join(f"{type(error).__name__}: {error}".split())
-        raise TraceError(f"{path}: not an .npz file of plain arrays ({fault})") from None
 
 
 def _reallocation(where, record):
@@ -106,9 +99,11 @@ def _reallocation(where, record):
         said[claim] = None if None in counts else counts
     if said["delta"] is not None and not 0 <= said["delta"] < 1:
         raise TraceError(f"{where}: delta must be in [0, 1), not {said['delta']}")
-    if said["N_p"] is not None and not 0 < said["N_p"] < float("inf"):
-        raise TraceError(f"{where}: N_p must be positive and finite, not {said['N_p']}")
+    if said["N_p"] is not None and not 0 < said["N_p"] < MOST:
+        raise TraceError(f"{where}: N_p must be positive and less than 2^53, not {said['N_p']}")
     if said["keep_one"] is not None:
+        if said["keep_one"] not in (0, 1):
+            raise TraceError(f"{where}: keep_one must be 0 or 1, not {said['keep_one']}")
         said["keep_one"] = bool(said["keep_one"])
     return replace(r, report=Report(**said))
 
@@ -122,10 +117,10 @@ def _tensor(where, name, moment, record):
     if mask is not None and index is not None:
         raise TraceError(f"{where}: a mask and an index {moment}; one is enough")
     for key, array in (("value", value), ("velocity", velocity)):
-        if array is not None and array.dtype.kind not in "fiu":
-            raise TraceError(f"{where}: {key} {moment} is {array.dtype}, not real numbers")
-    if mask is not None and mask.dtype.kind not in "fiub":
-        raise TraceError(f"{where}: mask {moment} is {mask.dtype}, not 0 and 1")
+        if array is not None and array.dtype.kind == "b":
+            raise TraceError(f"{where}: {key} {moment} is bool, not real numbers")
+    if index is not None and index.dtype.kind not in "iu":
+        raise TraceError(f"{where}: index {moment} is {index.dtype}, not whole numbers")
     for key, array in (("mask", mask), ("velocity", velocity), ("index", index)):
         if array is not None and array.shape != value.shape:
             raise TraceError(f"{where}: {key} {moment} has shape {array.shape}, "
@@ -144,8 +139,14 @@ def _tensor(where, name, moment, record):
             raise TraceError(f"{where}: an index needs the size, the number of positions")
     else:
         size = value.size
-    return Tensor(name, size, index, *(None if a is None else a.reshape(-1)
-                                       for a in (value, velocity)))
+    return Tensor(name, size, index, _floats(value), _floats(velocity))
+
+
+def _floats(array):
+    """Flat; whole numbers as floats, as -128 of an int8 has no absolute value. None is None."""
+    if array is None:
+        return None
+    return array.reshape(-1).astype(float if array.dtype.kind in "iu" else array.dtype, copy=False)
 
 
 def _number(where, name, array, *, whole=False):
@@ -157,6 +158,7 @@ def _number(where, name, array, *, whole=False):
         raise TraceError(f"{where}: {name} must be one number, not {' '.join(str(array).split())}")
     number = array.reshape(-1)[0]
     number = float(str(number)) if name == "delta" else number.item()  # a float32 0.1 means 0.1
-    if whole and (number % 1 or number < 0):  # inf % 1 is nan
-        raise TraceError(f"{where}: {name} must be a whole number, not {number}")
+    if whole and not (0 <= number < MOST and number % 1 == 0):
+        raise TraceError(f"{where}: {name} must be a whole number, 0 or more and less than 2^53, "
+                         f"not {number}")
     return int(number) if whole else number

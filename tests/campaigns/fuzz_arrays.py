@@ -23,9 +23,13 @@ def attempt(rng, sound):
     folder, arrays = sound
     path, source = folder / "damaged.npz", str(rng.choice(["sound.npz", "packed.npz"]))
     content = (folder / source).read_bytes()
-    how = rng.choice(["bytes", "member", "header"])
+    how = rng.choice(["bytes", "contents", "member", "header"])
     if how == "bytes":
         what, content = fuzz.damaged(rng, content)
+    elif how == "contents":  # the table of contents, which no checksum covers
+        begin = content.index(b"PK\1\2")
+        what, contents = fuzz.damaged(rng, content[begin:])
+        content = content[:begin] + contents
     else:  # the archive is whole, one array in it is not
         what, content = _one_array(rng, content, how)
     path.write_bytes(content)

@@ -521,7 +521,7 @@ def test_a_malformed_trace(entries, said, trace, capsys):
 
 def test_no_such_trace(tmp_path, capsys):
     out, err = fails(capsys, tmp_path / "none.npz")
-    assert (out, err) == ("", f"minidsr: {tmp_path / 'none.npz'}: there is no such file\n")
+    assert (out, err) == ("", f"minidsr: {tmp_path / 'none.npz'}: No such file or directory\n")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", None])
