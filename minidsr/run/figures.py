@@ -1,8 +1,27 @@
 """Figures from the histories of runs."""
 
+import os
+import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+@contextmanager
+def _own_style():
+    """Matplotlib as it comes, whatever the user's matplotlibrc and MPLBACKEND say."""
+    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+    import matplotlib
+
+    if backend is not None:  # as its import does it, but for an error where there is no such one
+        os.environ["MPLBACKEND"] = backend
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
+@_own_style()
 def plot(histories, folder):
     """Draw {label: History} into `folder`; returns the paths of the figures.
 
