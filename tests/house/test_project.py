@@ -4,9 +4,14 @@ import ast
 import inspect
 import json
 import re
+import shutil
+import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -71,6 +76,36 @@ def test_requirements_are_those_of_the_package():
     named = project["dependencies"] + extras["fast"] + extras["test"]
     lines = read("requirements.txt").splitlines()
     assert [line for line in lines if not line.startswith("#")] == named
+
+
+@pytest.mark.slow
+def test_what_is_packed(tmp_path):
+    """The sdist is the whole project, from which the tests run; the wheel is the package alone."""
+    if int(version("setuptools").split(".")[0]) < 77:
+        pytest.skip("needs setuptools 77: pip install -U setuptools")
+    folders = {name: [path for path in sorted((ROOT / name).rglob("*"))
+                      if path.is_file() and path.suffix != ".pyc"]
+               for name in ("minidsr", "lessons", "tests", ".ci", ".github")}
+    alone = (".editorconfig", ".gitignore", ".pre-commit-config.yaml", "CITATION.cff", "LICENSE",
+             "MANIFEST.in", "README.md", "pyproject.toml", "requirements.txt")
+    for path in (*sum(folders.values(), []), *(ROOT / name for name in alone)):
+        copy = tmp_path / "copy" / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    code = ("from setuptools import build_meta as build\n"
+            "print(build.build_sdist('..'), build.build_wheel('..'))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "copy", capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    sdist, wheel = done.stdout.split()[-2:]
+    with tarfile.open(tmp_path / sdist) as archive:
+        packed = {m.name.partition("/")[2] for m in archive if m.isfile()}
+    whole = {str(path.relative_to(ROOT)) for path in sum(folders.values(), [])} | {*alone}
+    assert {name for name in packed - whole if "egg-info" not in name} <= {"PKG-INFO", "setup.cfg"}
+    assert not whole - packed
+    with zipfile.ZipFile(tmp_path / wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert packed == {str(path.relative_to(ROOT)) for path in folders["minidsr"]}
 
 
 def test_plain_cupy_is_asked_for_nowhere():
