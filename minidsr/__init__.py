@@ -4,7 +4,7 @@ Start reading at reparam.py, which is Algorithm 1; then parameters.py and densit
 
     nn/       layers, networks and SGD as in a textbook     methods/  what trains sparse networks
     fast/     what computes in place of layers              proof/    what must hold, and cases
-    data/     CIFAR-10, MNIST, drawn shapes                 run/      training, runs on disk, tables
+    data/     CIFAR-10 and -100, MNIST, drawn shapes        run/      training, runs on disk, tables
 
 A room imports only from those before it: core, then nn and proof, fast and methods, data, run
 (tests/house/test_rooms.py has the rules). Names below are loaded when they are asked for.

@@ -1,7 +1,8 @@
-"""Small data sets in the published forms of CIFAR-10 and MNIST, file by file.
+"""Small data sets in the published forms of CIFAR-10, CIFAR-100 and MNIST, file by file.
 
 write_python, write_binary and write_mnist make a sound one, of COUNT images a batch of CIFAR-10 and
-of 12 and 5 images of MNIST. Tests damage it.
+of 12 and 5 images of MNIST; write_python100 and write_binary100 one of CIFAR-100, with 200 and 100
+images. Tests damage it. SMALL says how many images a file of the binary layout has.
 """
 
 import gzip
@@ -13,6 +14,8 @@ import numpy as np
 from minidsr.data import files
 
 COUNT = 20  # images in one batch of CIFAR-10
+SMALL = {**dict.fromkeys(files.CIFAR10.titles, COUNT), "train": 200, "test": 100,
+         **dict.fromkeys(files.MNIST_FILES, 60)}
 NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 BATCHES = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = files.MNIST_FILES
@@ -70,7 +73,7 @@ def fake_batch(name):
 def fields_of(name, label=None):
     images, labels = fake_batch(name)
     return {
-        b"batch_label": (label or files.BATCH_LABELS[name]).encode(),
+        b"batch_label": (label or files.CIFAR10.titles[name]).encode(),
         b"labels": labels.tolist(),
         b"data": images,
         b"filenames": [b"x.png"] * COUNT,
@@ -100,6 +103,52 @@ def write_binary(root):
         images, labels = fake_batch(name)
         np.concatenate([labels[:, None], images], 1).tofile(folder / f"{name}.bin")
     (folder / "batches.meta.txt").write_text("\n".join(NAMES) + "\n\n")
+    return folder
+
+
+# CIFAR-100
+
+NAMES100 = [f"class {i}".replace(" ", "_") for i in range(100)]
+META100 = {
+    b"fine_label_names": [name.encode() for name in NAMES100],
+    b"coarse_label_names": [f"group_{i}".encode() for i in range(20)],
+}
+
+
+def fake_batch100(name):
+    rng, n = np.random.default_rng(SMALL[name]), SMALL[name]
+    labels = rng.permutation(n) % 100
+    return rng.integers(0, 256, (n, 3072), dtype=np.uint8), labels.astype(np.uint8)
+
+
+def fields100(name):
+    images, labels = fake_batch100(name)
+    return {
+        b"filenames": [b"x.png"] * len(labels),
+        b"batch_label": files.CIFAR100.titles[name].encode(),
+        b"fine_labels": labels.tolist(),
+        b"coarse_labels": (labels // 5).tolist(),
+        b"data": images,
+    }
+
+
+def write_python100(root, dump=python2_pickle):
+    folder = root / "cifar-100-python"
+    folder.mkdir(parents=True)
+    for name in ("train", "test"):
+        (folder / name).write_bytes(dump(fields100(name)))
+    (folder / "meta").write_bytes(dump(META100))
+    return folder
+
+
+def write_binary100(root):
+    folder = root / "cifar-100-binary"
+    folder.mkdir(parents=True)
+    for name in ("train", "test"):
+        images, labels = fake_batch100(name)
+        labels = np.stack([labels // 5, labels], 1)  # coarse, then fine
+        np.concatenate([labels, images], 1).tofile(folder / f"{name}.bin")
+    (folder / "fine_label_names.txt").write_text("\n".join(NAMES100) + "\n")
     return folder
 
 

@@ -1,4 +1,5 @@
-"""A CIFAR-10 of 100 training and 20 test images, in the published python layout."""
+"""A CIFAR-10 of 100 training and 20 test images, and a CIFAR-100 of 200 and 100, in the published
+python layouts."""
 
 import pickle
 from dataclasses import replace
@@ -24,6 +25,22 @@ def write_cifar10(folder, seed=0, images=20):
     classes = [f"class {i}".encode() for i in range(10)]
     meta = {b"num_cases_per_batch": images, b"label_names": classes, b"num_vis": 3072}
     (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
+    return folder.parent
+
+
+def write_cifar100(folder, seed=0):
+    """Write folder/cifar-100-python: images whose brightness tells the class."""
+    folder = folder / "cifar-100-python"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for name, images, title in (("train", 200, "training"), ("test", 100, "testing")):
+        labels = rng.permutation(images) % 100
+        pixels = rng.integers(0, 30, (images, 3072)) + 2 * labels[:, None]
+        batch = {b"batch_label": f"{title} batch 1 of 1".encode(), b"fine_labels": labels.tolist(),
+                 b"coarse_labels": (labels // 5).tolist(), b"data": pixels.astype(np.uint8)}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    meta = {b"fine_label_names": [f"class {i}".encode() for i in range(100)]}
+    (folder / "meta").write_bytes(pickle.dumps(meta, protocol=2))
     return folder.parent
 
 

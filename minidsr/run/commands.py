@@ -236,11 +236,11 @@ def info(data_dir: str = "data", device: str = "auto") -> None:
 
 def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir: str = "data",
           url: str | None = None) -> None:
-    """Download a data set: `minidsr data fetch cifar10` or `minidsr data fetch mnist`.
+    """Download a data set: `minidsr data fetch cifar10`, cifar100 or mnist.
 
     Args:
         action: What to do.
-        name: cifar10 or mnist.
+        name: cifar10, cifar100 or mnist.
         data_dir: Folder to put it in.
         url: Another address of the published files, such as a mirror's.
     """

@@ -35,7 +35,7 @@ class Config(Options):
     """
 
     data: str = option("synthetic", (
-        "Data set: synthetic (drawn shapes, no download), cifar10 or mnist."))
+        "Data set: synthetic (drawn shapes, no download), cifar10, cifar100 or mnist."))
     data_dir: str = option("data", (
         "Folder with the data set's files; `minidsr data fetch` fills it."))
     model: str = option("small-cnn", (

@@ -12,7 +12,7 @@ import time
 
 import pytest
 from published import (
-    COUNT,
+    SMALL,
     TRAIN_IMAGES,
     assert_same,
     fake_mnist,
@@ -114,12 +114,13 @@ def test_fetch_cifar10_from_a_mirror(tmp_path, server, monkeypatch, form):
     url = url.replace("file.tar.gz", "cifar-10-python.tar.gz")
     root = tmp_path / "root"
     assert fetch.fetch("cifar10", root, url=url) == root / "cifar-10-batches-py"
-    assert files_under(root) == sorted(f"cifar-10-batches-py/{n}" for n in files.PYTHON_FILES)
+    names = files.CIFAR10.python_files
+    assert files_under(root) == sorted(f"cifar-10-batches-py/{name}" for name in names)
     assert_same(data.load("cifar10", root), data.load("cifar10", tmp_path / "made"))
 
 
 def test_fetch_leaves_any_sound_layout_alone(tmp_path, server, monkeypatch):
-    monkeypatch.setattr(files, "BINARY_RECORDS", COUNT)
+    monkeypatch.setattr(files, "IMAGES", SMALL)
     folder = write_binary(tmp_path)
     server("cifar10", {})
     assert fetch.fetch("cifar10", tmp_path) == folder
@@ -186,7 +187,7 @@ def test_fetch_without_pooch(tmp_path, monkeypatch):
 
 
 def test_fetch_unknown_name():
-    with pytest.raises(DataError, match="'cifar'.*cifar10, mnist"):
+    with pytest.raises(DataError, match="'cifar'.*cifar10, cifar100, mnist"):
         fetch.fetch("cifar")
 
 

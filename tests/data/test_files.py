@@ -1,5 +1,6 @@
 """CIFAR-10 and MNIST on disk, and every way a file can be bad: data/files.py."""
 
+import builtins
 import gzip
 import os
 import pickle
@@ -15,21 +16,28 @@ from published import (
     BATCHES,
     COUNT,
     META,
+    META100,
     NAMES,
+    NAMES100,
+    SMALL,
     TEST_IMAGES,
     TEST_LABELS,
     TRAIN_IMAGES,
     TRAIN_LABELS,
     assert_same,
     fake_batch,
+    fake_batch100,
     fake_mnist,
+    fields100,
     fields_of,
     idx,
     python2_pickle,
     python3_pickle,
     write_binary,
+    write_binary100,
     write_mnist,
     write_python,
+    write_python100,
 )
 
 from minidsr import data
@@ -41,7 +49,7 @@ REAL_MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
 @pytest.fixture(autouse=True)
 def small_binary_batches(monkeypatch):
-    monkeypatch.setattr(files, "BINARY_RECORDS", COUNT)
+    monkeypatch.setattr(files, "IMAGES", SMALL)
 
 
 def refuses(name, folder, *words):
@@ -245,13 +253,65 @@ def test_cifar10_test_batch_swapped_with_a_training_batch(tmp_path):
 
 def test_cifar10_bad_binary_names(tmp_path):
     (write_binary(tmp_path) / "batches.meta.txt").write_text("cat\ndog\n")
-    refuses("cifar10", tmp_path, "batches.meta.txt", "ten classes")
+    refuses("cifar10", tmp_path, "batches.meta.txt", "10 classes")
+
+
+# CIFAR-100
+
+
+def test_cifar100_layouts_agree(tmp_path):
+    """The fine labels are read, of which a binary record has the second."""
+    folders = write_python100(tmp_path / "a"), write_binary100(tmp_path / "b")
+    write_python100(tmp_path / "c", lambda fields: pickle.dumps(fields, 5))
+    d = data.load("cifar100", tmp_path / "a")
+    for x, y, name in ((d.train_x, d.train_y, "train"), (d.test_x, d.test_y, "test")):
+        images, labels = fake_batch100(name)
+        np.testing.assert_array_equal(x, images.reshape(-1, 3, 32, 32))
+        np.testing.assert_array_equal(y, labels)
+    assert d.name == "cifar100" and d.classes == tuple(NAMES100) and d.augment
+    for root in (tmp_path / "b", tmp_path / "c", *folders):
+        assert_same(d, data.load("cifar100", root))
+
+
+def changed100(name="train", **new):
+    return fields100(name) | {key.encode(): value for key, value in new.items()}
+
+
+UNEQUAL = fields100("train")[b"fine_labels"][:-1] + [0]
+
+
+@pytest.mark.parametrize(("file", "fields", "said"), [
+    ("train", changed100("test"), "says it is 'testing batch 1 of 1'"),
+    ("test", changed100("train"), "says it is 'training batch 1 of 1'"),
+    ("train", changed100(fine_labels=[100] * 200), "from 0 to 99"),
+    ("train", changed100(fine_labels=[1] * 199), "must be uint8 (199, 3072)"),
+    ("train", changed100(fine_labels=UNEQUAL), "classes differ in size"),
+    ("test", changed100("test", data=fields100("train")[b"data"]), "(100, 3072)"),
+    ("train", fields_of("data_batch_1"), "'fine_labels' is missing"),
+    ("meta", META, "'fine_label_names' is missing"),
+    ("meta", META100 | {b"fine_label_names": [b"cat"] * 100}, "must name 100 classes"),
+])
+def test_cifar100_bad_python_files(tmp_path, file, fields, said):
+    folder = write_python100(tmp_path)
+    (folder / file).write_bytes(python2_pickle(fields))
+    refuses("cifar100", tmp_path, folder / file, said)
+
+
+def test_cifar100_bad_binary_files(tmp_path):
+    folder = write_binary100(tmp_path)
+    sound = (folder / "train.bin").read_bytes()
+    fine_first = np.frombuffer(sound, np.uint8).reshape(200, 3074).copy()
+    fine_first[:, :2] = fine_first[:, 1::-1]
+    for wrong, said in ((sound[:-1], "must have 614800 bytes"), (sound + b"0", "more than 614,800"),
+                        (fine_first.tobytes(), "classes differ"), (sound[1:] + b"0", "0 to 99")):
+        (folder / "train.bin").write_bytes(wrong)
+        refuses("cifar100", tmp_path, folder / "train.bin", said)
 
 
 # Missing data
 
 
-@pytest.mark.parametrize("name", ["cifar10", "mnist"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist"])
 def test_missing_data_says_how_to_get_it(tmp_path, name, monkeypatch):
     (tmp_path / "a file").write_text("x")
     (tmp_path / "empty").mkdir()
@@ -295,6 +355,88 @@ def test_mnist_plain_equals_compressed_equals_mixed(tmp_path):
 def test_mnist_folders(tmp_path, folder):
     write_mnist(tmp_path / folder, MNIST_FILES)
     assert len(data.load("mnist", tmp_path).train_y) == 12
+
+
+# Copies as people have them
+
+
+def dotted(path):
+    return path.with_name(path.name.replace("-idx", ".idx"))
+
+
+def nested(path):  # Kaggle's
+    path.rename(path.with_name("x"))
+    path.mkdir()
+    path.with_name("x").rename(path / path.name)
+    return path / path.name
+
+
+def renamed(path):
+    return path.rename(dotted(path))
+
+
+def packed_but_plain(path):
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    return path
+
+
+def plain_but_gz(path):
+    return path.rename(path.with_name(f"{path.name}.gz"))
+
+
+def twice(path):
+    shutil.copy(path, dotted(path))
+    return path
+
+
+FORMS = (renamed, nested, packed_but_plain, plain_but_gz, twice)
+
+
+@given(forms=st.tuples(*[st.sampled_from(FORMS)] * 4),
+       folder=st.sampled_from(["", "mnist", "MNIST/raw", "MNIST", "raw"]))
+def test_mnist_is_read_by_content_whatever_its_names(tmp_path_factory, forms, folder):
+    root = tmp_path_factory.mktemp("copies")
+    write_mnist(root / "sound")
+    write_mnist(root / "other" / folder)
+    paths = [form(root / "other" / folder / name)
+             for form, name in zip(forms, MNIST_FILES, strict=True)]
+    assert_same(data.load("mnist", root / "other"), data.load("mnist", root / "sound"))
+    paths[0].write_bytes(b"damaged")
+    refuses("mnist", root / "other", paths[0])
+
+
+def test_cifar_is_read_packed_too(tmp_path):
+    write_python(tmp_path / "a")
+    folder = write_python(tmp_path / "b")
+    packed_but_plain(folder / "data_batch_2")
+    plain_but_gz(packed_but_plain(folder / "batches.meta"))
+    assert_same(data.load("cifar10", tmp_path / "a"), data.load("cifar10", tmp_path / "b"))
+
+
+def test_copies_that_differ_are_refused(tmp_path):
+    write_mnist(tmp_path)
+    other = tmp_path / "train-labels.idx1-ubyte"
+    other.write_bytes(FAKE[TEST_LABELS])
+    refuses("mnist", tmp_path, tmp_path / TRAIN_LABELS, other, "differ", "remove the wrong one")
+
+
+def test_what_may_not_be_read_is_called_that(tmp_path, monkeypatch):
+    """os.stat and open are told to refuse: root may read everything."""
+    write_mnist(tmp_path)
+    hidden = tmp_path / TEST_IMAGES
+
+    def denied(function):
+        def call(path, *args, **kwargs):
+            if not isinstance(path, int) and Path(path) == hidden:
+                raise PermissionError(13, "Permission denied", str(path))
+            return function(path, *args, **kwargs)
+        return call
+
+    for place, name in ((os, "stat"), (builtins, "open")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, denied(getattr(place, name)))
+            line = refuses("mnist", tmp_path, hidden, "Permission denied")
+        assert "replace" not in line and "fetch" not in line
 
 
 FAKE = fake_mnist()
@@ -350,9 +492,10 @@ def test_mnist_test_set_copied_over_training_set(tmp_path):
     refuses("mnist", tmp_path, TRAIN_IMAGES, "same images")
 
 
-def test_real_mnist():
+def test_real_mnist(monkeypatch):
     if not REAL_MNIST.is_dir():
         pytest.skip(f"no MNIST in {REAL_MNIST}")
+    monkeypatch.undo()
     d = data.load("mnist", REAL_MNIST)
     assert d.train_x.shape == (60_000, 1, 28, 28) and d.test_x.shape == (10_000, 1, 28, 28)
     test_counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

@@ -224,7 +224,7 @@ def test_truncated_data(tmp_path, capsys):
     (["--threshold", "0"], "threshold must be in"),
     (["--model", "vgg"], "small-cnn, lenet-300-100, resnet50, wrn-D-W"),
     (["--method", "magic"], "dense, thin-dense, static, gradual"),
-    (["--data", "imagenet"], "synthetic, cifar10, mnist"),
+    (["--data", "imagenet"], "synthetic, cifar10, cifar100, mnist"),
     (["--device", "tpu"], "cpu, gpu, auto"),
     (["--epochs", "0"], "epochs must be at least 1")])
 def test_settings_out_of_range(flags, said, tmp_path, capsys):
@@ -281,7 +281,7 @@ def test_a_broken_config(tmp_path, capsys):
 
 
 def test_fetch_of_something_unknown(capsys):
-    fails(capsys, ["data", "fetch", "imagenet"], "cifar10, mnist")
+    fails(capsys, ["data", "fetch", "imagenet"], "cifar10, cifar100, mnist")
 
 
 def test_divergence_is_one_line(tmp_path, data_dir, capsys):
