@@ -46,8 +46,8 @@ class SNFS(Dynamic):
             self.V = [sgd.momentum * V + W.dense_grad
                       for V, W in zip(self.V, self.tensors, strict=True)]
             if self.decay_in_momentum:
-                for V, W in zip(self.V, self.tensors, strict=True):
-                    V.reshape(-1)[W.index] += sgd.weight_decay * W.value
+                self.V = [V + sgd.weight_decay * W.theta()
+                          for V, W in zip(self.V, self.tensors, strict=True)]
         return super().step(t, sgd)
 
     def reallocate(self, t):
