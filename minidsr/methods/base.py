@@ -132,6 +132,7 @@ class Dynamic(Method):
     sparse: ClassVar[bool] = True
     invariants: ClassVar[tuple] = OF_ANY_METHOD
     default_stop: ClassVar[float] = 0.95  # where nothing moves any more, as a fraction of training
+    few: ClassVar[int] = 10  # with fewer reallocations it had little time to explore
 
     def __post_init__(self):
         check_density(self.sparsity, self.distribution)

@@ -13,6 +13,7 @@ more.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,12 +25,19 @@ from .base import Dynamic, option
 
 @dataclass(kw_only=True, eq=False)
 class DeepR(Dynamic):
-    """With momentum, drift and gradient go through it; the noise does not. It reports at the end of
-    each period, and before the stop, what has moved since. After the stop it is plain SGD.
+    """With momentum, drift and gradient go through it; the noise does not, unless it has a rate of
+    its own. It reports at the end of each period, and before the stop, what has moved since. After
+    the stop it is plain SGD.
     """
+
+    few: ClassVar[int] = 1  # it rewires at each step
 
     alpha: float = option(1e-5, "α, the pull towards 0")
     temperature: float = option(1e-8, "T of the noise")
+    noise_rate: float | None = option(None, (
+        "η of the DSR authors' noise (theirs: 0.01), which is added to the gradient, and so passes "
+        "through learning rate and momentum (default: as in the paper, added to the weights, and η "
+        "is the learning rate)"))
     variant: str = option("global", (
         "global, the paper's; or per-tensor, the DSR authors': every tensor grows what it lost, "
         "and not where it just died while other positions are empty"))
@@ -39,6 +47,7 @@ class DeepR(Dynamic):
         check_choice("variant of deepr", self.variant, ("global", "per-tensor"))
         check_range("alpha", self.alpha)
         check_range("temperature", self.temperature)
+        check_range("noise_rate", self.noise_rate or 0.0)
 
     def setup(self, model, rng):
         thetas = to_host_together([layer.weight.theta()
@@ -59,10 +68,12 @@ class DeepR(Dynamic):
             return None
         for W, s in zip(self.tensors, self.signs(), strict=True):
             W.grad = W.grad + self.alpha * s
+            if self.noise_rate is not None:
+                W.grad = W.grad + self._noise(W, self.noise_rate)
         sgd.step()
-        for W in self.tensors:
-            noise = self.rng.standard_normal(W.value.size) * (2 * sgd.lr * self.temperature) ** 0.5
-            W.value += get_xp(W.value).asarray(noise, W.value.dtype)
+        if self.noise_rate is None:
+            for W in self.tensors:
+                W.value += self._noise(W, sgd.lr)
         report = self.checked_reallocation(t)
         self.pruned = [a + b for a, b in zip(self.pruned, report.pruned, strict=True)]
         self.grown = [a + b for a, b in zip(self.grown, report.grown, strict=True)]
@@ -71,6 +82,11 @@ class DeepR(Dynamic):
         report = self.report(self.pruned, self.grown)
         self._begin_period()
         return report
+
+    def _noise(self, W, rate):
+        """√(2 η T) ν for each free number of W, η being `rate`."""
+        noise = self.rng.standard_normal(W.value.size) * (2 * rate * self.temperature) ** 0.5
+        return get_xp(W.value).asarray(noise, W.value.dtype)
 
     def reallocate(self, t):
         before = [W.index for W in self.tensors]

@@ -31,6 +31,7 @@ class Gradual(Dynamic):
     invariants: ClassVar[tuple] = tuple(i for i in OF_ANY_METHOD
                                         if i.__name__ not in ("budget", "balance"))
     default_stop: ClassVar[float] = 0.8
+    few: ClassVar[int] = 1  # the last pruning brings it to its budget, however many there are
 
     def setup(self, model, rng):
         """Raises ValueError where no step of this training is due."""

@@ -1,6 +1,6 @@
 """In-time over-parameterization (Liu et al. 2021): rarely, but many at once, so that much is tried.
 
-    ΔT interval, long   f  fraction, falling along a cosine to 0.005   R_s  exploration rate
+    ΔT interval, long   f  fraction, falling along a cosine   R_s  exploration rate
 
     setup:  ψ at random; the paper's distribution is "erk"
     step:   SGD on the free numbers
@@ -26,6 +26,7 @@ class ITOP(Dynamic):
     """It has base.Dynamic's other options, but no periods."""
 
     fraction: float = option(0.5, "share of its weights that a tensor replaces at first")
+    last_fraction: float = option(0.005, "that share in the end, if it is less (its code: 0.005)")
     interval: int | None = option(None, (
         "steps between reallocations (its paper: 1,500 of 97,750, with rigl 4,000; default: a 65th "
         "of training, but at least 100 steps, or a fifth of training if that is less)"))
@@ -42,6 +43,7 @@ class ITOP(Dynamic):
     def __post_init__(self):
         super().__post_init__()
         check_range("fraction", self.fraction, 1)
+        check_range("last_fraction", self.last_fraction, 1)
         check_choice("variant of itop", self.variant, ("set", "rigl"))
         if self.interval is None:
             self.interval = max(self.total_steps // 65, min(100, self.total_steps // 5), 1)
@@ -57,7 +59,7 @@ class ITOP(Dynamic):
         return t > 0 and self.moving(t) and t % self.interval == 0
 
     def reallocate(self, t):
-        last = min(0.005, self.fraction)
+        last = min(self.last_fraction, self.fraction)
         fraction, pruned = self.annealed(self.fraction, t, last), []
         by_gradient = self.variant == "rigl"
         gradients = self.dense_gradients() if by_gradient else [None] * len(self.tensors)

@@ -5,7 +5,7 @@
     setup:  ψ at random
     step:   V <- momentum * V + dE/dθ, at all positions;  SGD on the free numbers
             from time to time:
-                in each tensor prune the smallest |w|: a fraction that falls to 0 along a cosine
+                in each tensor prune the smallest |w|: a fraction that falls along a cosine
                 tensors share K in proportion to mean |V| at their free numbers before
                 in each tensor grow where |V| is largest, at 0
 
@@ -27,10 +27,14 @@ class SNFS(Dynamic):
     """V, the momentum of the dense gradient, belongs to the state of the method."""
 
     fraction: float = option(0.5, "share of its weights that a tensor prunes at first")
+    last_fraction: float = option(0.0, (
+        "that share where nothing moves any more, if it is less (its code: 0.005)"))
+    decay_in_momentum: bool = option(False, "add weight decay to the gradient of V (its code: yes)")
 
     def __post_init__(self):
         super().__post_init__()
         check_range("fraction", self.fraction, 1)
+        check_range("last_fraction", self.last_fraction, 1)
 
     def setup(self, model, rng):
         super().setup(model, rng)
@@ -41,13 +45,16 @@ class SNFS(Dynamic):
         if self.moving(t):
             self.V = [sgd.momentum * V + W.dense_grad
                       for V, W in zip(self.V, self.tensors, strict=True)]
+            if self.decay_in_momentum:
+                self.V = [V + sgd.weight_decay * W.theta()
+                          for V, W in zip(self.V, self.tensors, strict=True)]
         return super().step(t, sgd)
 
     def reallocate(self, t):
         magnitude = to_host_together([abs(V) for V in self.V])
         weights = [float(a.reshape(-1)[W.index].mean()) if len(W.index) else 0.0
                    for a, W in zip(magnitude, self.tensors, strict=True)]
-        fraction = self.annealed(self.fraction, t)
+        fraction = self.annealed(self.fraction, t, min(self.last_fraction, self.fraction))
         pruned = [prune_smallest(W, int(fraction * W.value.size)) for W in self.tensors]
         room = [W.size - W.value.size for W in self.tensors]
         grown = apportion(sum(pruned), weights, room)

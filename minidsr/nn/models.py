@@ -14,7 +14,7 @@ from .base import Residual, Sequential
 from .layers import BatchNorm, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 
 CHANNELS = {"small-cnn": (16, 32, 64), "lenet-300-100": (300, 100), "wrn": (16, 32, 64),
-            "resnet50": (64, 64, 128, 256, 512)}  # at width 1
+            "resnet50": (64,)}  # at width 1; what is rounded
 NAME = re.compile(r"(small-cnn|lenet-300-100|resnet50|wrn-\d+(?=-))(?:-(\d+(?:\.\d+)?))?")
 
 
@@ -118,9 +118,11 @@ def resnet50(width=1, *, rng, channels=3, classes=1000, dtype=np.float32):
     """ResNet-50 (He et al. 2016), for images of 224x224, with the stride in the 3x3 convolutions.
 
     25,557,032 parameters for 1,000 classes. As in the paper, all convolutions but the first and the
-    shortcuts may be sparse, and the classifier: 49 tensors, 22,724,608 weights.
+    shortcuts may be sparse, and the classifier: 49 tensors, 22,724,608 weights. As in its code, 64
+    times `width` is rounded once, and doubled from group to group.
     """
-    c_in, *middle = _scaled(CHANNELS["resnet50"], width)
+    c_in, = _scaled(CHANNELS["resnet50"], width)
+    middle = [c_in * 2 ** group for group in range(4)]
     model = {"conv1": Conv2d(channels, c_in, 7, stride=2, pad=3, rng=rng, dtype=dtype,
                              sparsifiable=False),
              "bn1": BatchNorm(c_in, dtype=dtype), "relu1": ReLU(),

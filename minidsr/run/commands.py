@@ -16,7 +16,6 @@ from ..data.fetch import fetch
 from ..fast.engine import missed
 from ..fast.parallel import threads
 from ..methods import METHODS
-from ..methods.base import Dynamic
 from ..proof import trace
 from ..proof.invariants import InvariantError
 from . import bench as benchmark
@@ -110,6 +109,7 @@ def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
     if "dsr" in histories:
         print("\nWhere DSR left its weights:\n")
         print(report.by_tensor(histories["dsr"]))
+    _say_what_had_little_time(histories)
     _print_figures(figures.plot(histories, out))
 
 
@@ -144,9 +144,7 @@ def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOption
     if history.setup["network"] != config.model:
         print(f"{config.method} trained {history.setup['network']}\n")
     print(report.compare({config.method: history}))
-    if issubclass(METHODS[config.method], Dynamic) and not history.reallocations:
-        print(f"\n{config.method} has moved nothing: no period ended before the stop "
-              "(--periods, --stop-epoch)")
+    _say_what_had_little_time({config.method: history})
     if history.sparsity:
         print()
         print(report.by_tensor(history))
@@ -308,6 +306,13 @@ def _say_what_computes(config):
     line = missed(config.engine, device)
     if line:
         print(line, file=sys.stderr)
+
+
+def _say_what_had_little_time(histories):
+    """Which methods of {name: History} hardly moved weights."""
+    lines = {name: report.little_time(METHODS[name], h) for name, h in histories.items()}
+    if any(lines.values()):
+        print("\n" + "\n".join(f"{name} {line}" for name, line in lines.items() if line))
 
 
 def _count(things, word):

@@ -1,4 +1,8 @@
-"""Tables from the histories of runs."""
+"""Tables from the histories of runs, and a line about those too short for their method."""
+
+from ..methods.base import Dynamic
+
+DOUBLING = 3  # times in a row that H doubles only if it has not found its range yet
 
 
 def table(rows, header, left=(0,)):
@@ -31,6 +35,29 @@ def budget(history):
     shrinking = history.setup["budget"] == "shrinking"
     fine = counts == sorted(counts, reverse=True) if shrinking else history.conserved
     return history.setup["budget"] if fine else "BROKEN"
+
+
+def little_time(method, history):
+    """What to say after the name of `method`, a class, if its run was too short for it; or None.
+
+    Too short is a run with fewer than ten reallocations; and one at whose end H was still doubling,
+    as in each of the last three, or of all, K < (1-δ) N_p. DSR is then DSR in name only.
+    """
+    if not issubclass(method, Dynamic):
+        return None
+    moves, flags = history.reallocations, ["--epochs"]
+    flags.append("--periods" if "periods" in method.options() else "--interval")
+    if not moves:
+        return ("has moved nothing: no period ended before the stop "
+                f"({', '.join([*flags, '--stop-epoch'])})")
+    doubling = all(r["H"] is not None and r["next_H"] > r["H"] for r in moves[-DOUBLING:])
+    if len(moves) >= method.few and not doubling:
+        return None
+    K, N_p = (sum(r[name] or 0 for r in moves) for name in ("K", "N_p"))
+    line = (f"had little time to explore: {len(moves)} reallocation{'s' * (len(moves) > 1)} moved "
+            f"{K:,} weights")
+    line += f" of {N_p:,} asked for" * (N_p > 0) + ", and H was still doubling" * doubling
+    return f"{line} ({', '.join(flags + ['--threshold'] * doubling)})"
 
 
 def by_tensor(history):

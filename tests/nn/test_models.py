@@ -69,6 +69,20 @@ def test_resnet50_has_the_published_size():
             assert (name in names) == (name != "conv1" and "shortcut" not in name), name
 
 
+@pytest.mark.parametrize(("width", "first", "count"), [
+    (0.52, 33, 7_322_677), (0.42, 27, 5_064_175), (0.54, 35, 8_167_095), (0.46, 29, 5_771_217)])
+def test_thin_resnet50_has_the_published_size(width, first, count):
+    """64 * 0.52 = 33.28: 33 channels, and then 66, 132, 264 in the middle of the blocks; 128 * 0.52
+    = 66.56 would be 67. The widths are those of the paper's thin networks and of its submission's.
+    """
+    model = build(f"resnet50-{width}", image=(3, 224, 224), classes=1000)
+    weights = dict(model.named_params())
+    assert len(weights["conv1.weight"].value) == first
+    assert [len(weights[f"group{i}.block0.conv1.weight"].value) for i in (1, 2, 3, 4)] == [
+        first, 2 * first, 4 * first, 8 * first]
+    assert model.free_parameters() == count
+
+
 @pytest.mark.slow
 def test_resnet50_trains_and_reallocates_at_its_own_size(rng):
     model = build("resnet50", image=(3, 224, 224), classes=1000)

@@ -88,7 +88,8 @@ def test_resume_of_a_finished_run(run, data_dir, capsys):
 def test_demo(tmp_path, capsys, few_shapes):
     assert main(["demo", "--out", str(tmp_path), "--epochs", "1", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
-    for word in ("dense", "static", "dsr", "free parameters", "conserved", "accuracy.png"):
+    for word in ("dense", "static", "dsr", "free parameters", "conserved", "accuracy.png",
+                 "dsr had little time to explore"):
         assert word in out
     assert {p.name for p in tmp_path.iterdir()} == {
         "accuracy.png", "exploration.png", "sparsity-dsr.png", "threshold-dsr.png"}
@@ -152,6 +153,8 @@ def test_a_method_that_moved_nothing_says_so(data_dir, tmp_path, capsys):
     assert "set has moved nothing: no period ended before the stop" in capsys.readouterr().out
     assert main([*flags, "--method", "static", "--out", str(tmp_path / "b")]) == 0
     assert "moved nothing" not in capsys.readouterr().out
+    assert main([*flags, "--periods", "1", "1", "1", "1", "--out", str(tmp_path / "c")]) == 0
+    assert "\ndsr had little time to explore: 9 reallocations moved " in capsys.readouterr().out
 
 
 def test_the_network_of_thin_dense_is_named(data_dir, tmp_path, capsys):
