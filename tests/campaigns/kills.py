@@ -18,7 +18,7 @@ At the end checkpoint.npz must have the same bytes as that of a run without kill
 config.json, and metrics.jsonl the same records, but for times. After each kill the checkpoint must
 be there that was written last. Anything else is a fault. Files are those of this machine, except
 that fsync only notes what is safe, so that a crash can be played without one. Numbers are drawn
-from (seed, case); only a moment depends on the machine. Exit code 1 if there is a fault.
+from (seed, case); moments depend on the machine, too. Exit code 1 if there is a fault.
 """
 
 import argparse
@@ -250,7 +250,8 @@ class Campaign:
     def attempt(self, case, rng, most):
         """(method, engine, the kills, at most so many, "" or what is wrong) of a run."""
         methods = list(METHODS)
-        method, engine = methods[case % 12], ENGINES[(case // 12 + case) % 4]
+        q, r = divmod(case, len(methods))
+        method, engine = methods[r], ENGINES[(q + r) % 4]
         config, run = self.configs[method, engine], self.folder / "run"
         if (method, engine) not in self.whole:
             begun = time.monotonic()
