@@ -9,7 +9,8 @@ from ..backend import to_host_together
 
 
 class Exploration:
-    """Which positions of the sparsifiable tensors of a model were ever in use: a bit for each."""
+    """Which positions of the sparsifiable tensors of a model were in use when observe() was called:
+    at each reallocation and where an epoch begins. A bit for each."""
 
     def __init__(self, model):
         self.layers = model.sparsifiable_layers()
@@ -18,17 +19,22 @@ class Exploration:
 
     def observe(self):
         """Note the positions in use now."""
+        self.seen = self._with_now()
+
+    def rate(self):
+        """R_s, over all these tensors, with the positions in use now; they are not noted."""
+        seen = sum(int(np.bitwise_count(bits).sum(dtype=np.int64))
+                   for bits in self._with_now().values())
+        return seen / max(1, sum(layer.weight.size for layer in self.layers.values()))
+
+    def _with_now(self):
+        """`seen` with the positions in use now: new arrays, as a state() may hold the old ones."""
+        together = {name: bits.copy() for name, bits in self.seen.items()}
         actives = to_host_together([layer.weight.active() for layer in self.layers.values()])
         for name, active in zip(self.layers, actives, strict=True):
             # sorted positions: the bits of a byte lie side by side
             byte, bits = active >> 3, (128 >> (active & 7)).astype(np.uint8)
             first = np.flatnonzero(np.diff(byte, prepend=-1))
             if len(byte):
-                self.seen[name] = self.seen[name].copy()  # a state() may hold the old array
-                self.seen[name][byte[first]] |= np.bitwise_or.reduceat(bits, first)
-
-    def rate(self):
-        """R_s, over all these tensors."""
-        self.observe()
-        seen = sum(int(np.bitwise_count(bits).sum(dtype=np.int64)) for bits in self.seen.values())
-        return seen / max(1, sum(layer.weight.size for layer in self.layers.values()))
+                together[name][byte[first]] |= np.bitwise_or.reduceat(bits, first)
+        return together

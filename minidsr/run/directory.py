@@ -5,9 +5,11 @@
     checkpoint.npz   all that changes in training      lock         held by the process at work
 
 A checkpoint has arrays as they are, everything else as JSON. The same state gives the same bytes.
-Files are replaced atomically: at any moment there is the old one or the new one, whole.
+Files are replaced atomically: at any moment there is the old one or the new one, whole. What a
+checkpoint counts on is on the disk before it: the folder, and so many records of metrics.jsonl.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -23,7 +25,7 @@ from .progress import TrainingError
 
 CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, FIGURES, LOCK = (
     "config.json", "env.json", "metrics.jsonl", "checkpoint.npz", "figures", "lock")
-FORMAT = "minidsr-2"
+FORMAT = "minidsr-3"
 OLDER = "of an older version, which this one does not read; train the run again, in another folder"
 
 # What does not touch the results, except by rounding, and so may differ when a run is resumed.
@@ -160,8 +162,22 @@ def replacing(path):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(path):
+    """Have the names in the folder `path` outlast a crash of the machine, where that can be had."""
+    try:
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:  # Windows opens no folder; some network drives cannot do it
+        if error.errno not in (errno.EACCES, errno.EINVAL):
+            raise
 
 
 @contextmanager
@@ -185,7 +201,10 @@ def claimed(out, *, resume):
 
     out = Path(out)
     try:
+        new = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
+        for folder in new:
+            sync_folder(folder.parent)
         lock = FileLock(out / LOCK)
         lock.acquire(blocking=False)
         occupied = any(path.name != LOCK and path.suffix != ".partial" for path in out.iterdir())

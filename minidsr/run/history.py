@@ -1,7 +1,7 @@
 """What happened in a run: its records, in memory and as JSON lines in metrics.jsonl."""
 
 import json
-import math
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,16 +25,19 @@ class History:
         self.records, self.path = [], path
 
     @classmethod
-    def load(cls, path, *, up_to=math.inf):
-        """A run's records of steps <= up_to. The torn last line of a killed run is left out."""
+    def load(cls, path, *, first=None):
+        """A run's records, or the `first` of them. The torn last line of a killed run is left out.
+        """
         history = cls(path)
-        for line in Path(path).read_text().splitlines() if Path(path).exists() else ():
+        lines = Path(path).read_text().splitlines() if Path(path).exists() else []
+        for line in lines[:first]:
             try:
                 record = json.loads(line)
-                if record["step"] <= up_to:
-                    history.records.append(record)
-            except (ValueError, TypeError, KeyError):
+            except ValueError:
                 break
+            if not isinstance(record, dict) or "step" not in record:
+                break
+            history.records.append(record)
         return history
 
     def add_setup(self, trainer):
@@ -66,6 +69,12 @@ class History:
             with open(self.path, "a") as file:
                 file.write(json.dumps(record) + "\n")
         return record
+
+    def sync(self):
+        """Have the records outlast a crash of the machine."""
+        if self.path:
+            with open(self.path, "a") as file:
+                os.fsync(file.fileno())
 
     def rewrite(self):
         """Replace the file by the records held."""

@@ -38,23 +38,29 @@ def begin(trainer, out, threads):
         if not checkpoint.exists() and History.load(metrics).epochs:
             raise CheckpointError(f"{out}: has metrics but no {checkpoint.name}; move it "
                                             "there, or choose another --out")
+        counted = trainer.load(checkpoint) if checkpoint.exists() else 0
+        history = History.load(metrics, first=counted)
+        if len(history.records) < counted:
+            raise CheckpointError(f"{metrics}: has {len(history.records)} records, and "
+                                  f"{checkpoint.name} counts on {counted}; put all of it back, or "
+                                  "train again with another --out")
         directory.write_config(out, trainer.config)
         directory.write_json(out / directory.ENVIRONMENT, environment(trainer.device) | {
             "threads": threads, "engine": trainer.engine, "seed": trainer.config.seed})
-        if checkpoint.exists():
-            trainer.load(checkpoint)
-        history = History.load(metrics, up_to=trainer.t)
         history.rewrite()
     if not history.records:
         history.add_setup(trainer)
-        save(trainer, out)
+        save(trainer, history, out)
     return history
 
 
-def save(trainer, out):
-    """Write the checkpoint, if there is a run directory."""
+def save(trainer, history, out):
+    """Write the checkpoint, if there is a run directory, once the records are safe that it counts
+    on."""
     if out is not None:
-        directory.save(out / directory.CHECKPOINT, trainer.state())
+        history.sync()
+        directory.save(out / directory.CHECKPOINT,
+                       trainer.state() | {"records": len(history.records)})
 
 
 def start_from(config, model, image, classes):

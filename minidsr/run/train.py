@@ -71,7 +71,7 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
                         test = evaluate(trainer.model, trainer.dataset)
                         bar.epoch(history.add_epoch(trainer, *test, pace), config.epochs)
                         trainer.begin_epoch()
-                    start.save(trainer, run)
+                    start.save(trainer, history, run)
                     saved = time.monotonic()
                 if caught:
                     raise Interrupted(caught[0], run)
@@ -172,7 +172,8 @@ class Trainer:
             raise self._not_finite("a weight", self.t - 1)
 
     def begin_epoch(self):
-        """Begin the sums over an epoch."""
+        """Begin the sums over an epoch; note which positions are in use."""
+        self.method.explored.observe()
         self.loss_sum, self.correct, self.seen = 0.0, 0, 0
 
     def so_far(self):
@@ -186,7 +187,7 @@ class Trainer:
                 **directory.joined(method=self.method.state(), model=self.model.state())}
 
     def load(self, path):
-        """Take over the checkpoint at `path`. CheckpointError where it is of another run."""
+        """Take over this run's checkpoint, else CheckpointError; returns its number of records."""
         state = directory.load_run(path, self.config)
         try:
             self.model.load(directory.part(state, "model"))
@@ -195,6 +196,7 @@ class Trainer:
             self.method.load(directory.part(state, "method"))
             self.t, self.loss_sum = state["t"], state["loss_sum"]
             self.correct, self.seen = state["correct"], state["seen"]
+            return state["records"]
         except (ValueError, KeyError, TypeError) as error:
             raise directory.CheckpointError(f"{path}: does not fit its run ({error})") from None
 

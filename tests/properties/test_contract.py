@@ -161,14 +161,18 @@ def test_reports_say_what_happened(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_exploration_rate(case):
-    """R_s is the share of all positions that were ever active: here a union of sets."""
+    """R_s is the share of all positions that were ever active: here a union of sets. To ask for it
+    notes nothing; dst, which has no reallocations, is observed from outside."""
     training, seen = Training(case), set()
     rates = []
     for t in range(STEPS):
         for i, W in enumerate(training.weights()):
             seen |= {(i, j) for j in W.active().tolist()}
+        noted = training.state()
         rates.append(training.method.explored.rate())
         assert rates[-1] == len(seen) / 173
+        assert same(training.state(), noted)
+        training.method.explored.observe()
         if t + 1 < STEPS:
             training.step()
     assert rates == sorted(rates)

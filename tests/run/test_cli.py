@@ -14,6 +14,7 @@ from tiny import write_cifar10
 import minidsr
 from minidsr.__main__ import main
 from minidsr.methods import METHODS
+from minidsr.run import directory
 from minidsr.run.commands import COMMANDS
 
 pytestmark = pytest.mark.slow  # nearly each trains a network, or starts a process
@@ -279,7 +280,7 @@ def test_no_run_there(command, tmp_path, capsys):
 def test_a_broken_config(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"colour": "red"}')
     fails(capsys, ["eval", tmp_path], "of an older version")
-    (tmp_path / "config.json").write_text('{"format": "minidsr-2", "colour": "red"}')
+    (tmp_path / "config.json").write_text(f'{{"format": "{directory.FORMAT}", "colour": "red"}}')
     fails(capsys, ["eval", tmp_path], "not the config of a run (dsr has no option colour)")
 
 

@@ -3,12 +3,7 @@
 import dataclasses
 import json
 import math
-import os
-import random
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -106,45 +101,6 @@ def test_interrupted_at_any_step_and_resumed(tiny, tmp_path, monkeypatch, method
     whole = History.load(tmp_path / "whole" / "metrics.jsonl")
     for a, b in zip(whole.records, history.records, strict=True):
         assert a | {"images_per_s": 0} == b | {"images_per_s": 0}
-
-
-def test_killed_again_and_again(tiny, tmp_path):
-    """Kill -9 a real process at random moments, resume it until it is done: the same bytes."""
-    config = dataclasses.replace(tiny, epochs=8, checkpoint_seconds=0.0)
-    train(config, out=tmp_path / "whole")
-    run = tmp_path / "killed"
-    command = [sys.executable, "-m", "minidsr", "train", "--out", run, "--resume"]
-    for name, value in (dataclasses.asdict(config) | {"options": None}).items():
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            command += [flag if value else flag.replace("--", "--no-")]
-        elif value is not None:
-            command += [flag, *map(str, value if isinstance(value, tuple) else [value])]
-    seed = random.SystemRandom().randrange(10**6)
-    print("seed of the moments:", seed)
-    moments, kills = random.Random(seed), 0
-    for _ in range(60):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        try:
-            _wait_for(run / "checkpoint.npz", process)
-            process.wait(timeout=moments.uniform(0.0, 0.4))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        _, errors = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), errors.decode()
-        if process.returncode == 0:
-            break
-    print("kills:", kills)
-    assert kills >= 2
-    assert bytes_of(run) == bytes_of(tmp_path / "whole")
-
-
-def _wait_for(path, process):
-    """Until the process has written `path` anew, or ended."""
-    before = path.stat().st_mtime_ns if path.exists() else 0
-    while process.poll() is None and not (path.exists() and path.stat().st_mtime_ns > before):
-        time.sleep(0.01)
 
 
 def test_resuming_what_is_done_changes_nothing(tiny, tmp_path):
