@@ -28,7 +28,8 @@ class History:
     def load(cls, path, *, up_to=math.inf):
         """A run's records of steps <= up_to. The torn last line of a killed run is left out."""
         history = cls(path)
-        for line in Path(path).read_text().splitlines() if Path(path).exists() else ():
+        lines = Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else ()
+        for line in lines:
             try:
                 record = json.loads(line)
                 if record["step"] <= up_to:
@@ -63,15 +64,16 @@ class History:
         record = {"kind": kind, "step": step, **fields}
         self.records.append(record)
         if self.path:
-            with open(self.path, "a") as file:
-                file.write(json.dumps(record) + "\n")
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record, allow_nan=False) + "\n")
         return record
 
     def rewrite(self):
         """Replace the file by the records held."""
         if self.path:
             with replacing(self.path) as file:
-                file.writelines((json.dumps(record) + "\n").encode() for record in self.records)
+                file.writelines((json.dumps(record, allow_nan=False) + "\n").encode()
+                                for record in self.records)
 
     def _of(self, kind):
         return [record for record in self.records if record["kind"] == kind]
