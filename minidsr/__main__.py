@@ -1,17 +1,33 @@
 """The command line: `python -m minidsr` or `minidsr`; run/commands.py has the subcommands.
 
-Exit codes: 0 done, 1 the program failed or an invariant is violated, 2 the user's input, 130 and
-143 interrupted and saved.
+Exit codes:
+
+    0          done
+    1          an invariant is violated, numbers are not finite, files cannot be written, or the
+               program is wrong: then with a traceback
+    2          the user's input
+    74         done, but standard output could not be written, as on a full disk; a reader that has
+               gone (`| head`) changes no code
+    130, 143   interrupted by Ctrl-C or SIGTERM; a training is saved
 """
 
 import sys
 
 from . import __version__
+from .run.output import delivered, outputs
 
 
 def main(argv=None):
     """Run the command line; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    with outputs():
+        try:
+            return delivered(_run(argv))
+        except SystemExit as stop:  # tyro's, after --help or a flag that is wrong
+            raise SystemExit(delivered(stop.code)) from None
+
+
+def _run(argv):
     if argv == ["--version"]:
         print(f"minidsr {__version__}")
         return 0

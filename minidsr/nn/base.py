@@ -11,9 +11,9 @@ class Layer:
     sparsifiable = False  # may a method make `weight` sparse?
     cache = None        # what backward needs, after a forward with train=True
 
-    def outputs(self, x, name=""):
-        """Yields (name, output) of each layer inside, in order, as in forward(x, train=True)."""
-        yield name, self.forward(x, train=True)
+    def outputs(self, x, name="", train=True):
+        """Yields (name, output) of each layer inside, in order, as in forward(x, train)."""
+        yield name, self.forward(x, train)
 
     def children(self):
         """{name: layer}"""
@@ -102,10 +102,10 @@ class Sequential(Layer):
             dy = unit.backward(dy)
         return dy
 
-    def outputs(self, x, name=""):
+    def outputs(self, x, name="", train=True):
         y = x
         for key, layer in self.layers.items():
-            inside = layer.outputs(y, f"{name}.{key}" if name else key)
+            inside = layer.outputs(y, f"{name}.{key}" if name else key, train)
             for inner, y in inside:
                 yield inner, y
 
@@ -138,15 +138,15 @@ class Residual(Layer):
             return self.add(self.before.backward(dh), dy)
         return self.before.backward(self.add(dh, self.shortcut.backward(dy)))
 
-    def outputs(self, x, name=""):
+    def outputs(self, x, name="", train=True):
         h = x
-        for inner, h in self.before.outputs(x, name):
+        for inner, h in self.before.outputs(x, name, train):
             yield inner, h
         y = h
-        for inner, y in self.body.outputs(h, name):
+        for inner, y in self.body.outputs(h, name, train):
             yield inner, y
         if self.shortcut is not None:
-            for inner, x in self.shortcut.outputs(h, f"{name}.shortcut"):
+            for inner, x in self.shortcut.outputs(h, f"{name}.shortcut", train):
                 yield inner, x
         yield name, self.add(y, x)
 

@@ -1,5 +1,6 @@
 """Speed and memory of one model, measured on random images."""
 
+import math
 import statistics
 import sys
 import time
@@ -13,6 +14,7 @@ from ..nn import models
 from ..nn.layers import softmax_cross_entropy
 from ..nn.sgd import SGD
 from .environment import blas, environment
+from .progress import TrainingError, computing
 
 
 def measure(config, steps):
@@ -40,10 +42,11 @@ def measure(config, steps):
         loss, dlogits = softmax_cross_entropy(model.forward(x, train=True), y)
         model.backward(dlogits)
         method.step(0, sgd)
-        float(loss)  # waits for a GPU
+        if not math.isfinite(loss):  # waits for a GPU
+            raise TrainingError("the loss is not finite, so this is no training step to measure")
 
     facts = environment(device)
-    with threads(config.threads) as count:
+    with computing(), threads(config.threads) as count:
         forward = _median_seconds(lambda: float(model.forward(x).sum()), steps)
         train = _median_seconds(train_step, steps)
         return {"model": network, "method": config.method, "batch": config.batch,

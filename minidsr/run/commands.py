@@ -24,7 +24,7 @@ from . import verify as verification
 from .config import TYPES, Config
 from .environment import environment
 from .history import History
-from .progress import Interrupted
+from .progress import Interrupted, computing
 from .train import Trainer, TrainingError, evaluate
 from .train import train as run_training
 
@@ -103,14 +103,15 @@ def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
     for method, config in configs.items():
         print(f"{method}:")
         histories[method] = run_training(config, progress=True)
-    print(f"\nThe last epoch of {epochs}, one run each (seed {seed}), from the same initial values "
-          "on the same batches:\n")
-    print(report.compare(histories))
-    if "dsr" in histories:
-        print("\nWhere DSR left its weights:\n")
-        print(report.by_tensor(histories["dsr"]))
-    _say_what_had_little_time(histories)
-    _print_figures(figures.plot(histories, out))
+    with computing():
+        print(f"\nThe last epoch of {epochs}, one run each (seed {seed}), from the same initial "
+              "values on the same batches:\n")
+        print(report.compare(histories))
+        if "dsr" in histories:
+            print("\nWhere DSR left its weights:\n")
+            print(report.by_tensor(histories["dsr"]))
+        _say_what_had_little_time(histories)
+        _print_figures(figures.plot(histories, out))
 
 
 def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOptions],
@@ -140,6 +141,12 @@ def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOption
         config = directory.settled(out, config)
     _say_what_computes(config)
     history = run_training(config, out=out, resume=resume, progress=True)
+    with computing():
+        _sum_up(config, history, out)
+
+
+def _sum_up(config, history, out):
+    """Print what came out of a training."""
     print()
     if history.setup["network"] != config.model:
         print(f"{config.method} trained {history.setup['network']}\n")
@@ -164,7 +171,7 @@ def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
     _say_what_computes(config)
     trainer = Trainer(replace(config, data_dir=data_dir) if data_dir else config, fresh=False)
     trainer.load(run / directory.CHECKPOINT)
-    with threads(config.threads):
+    with computing(), threads(config.threads):
         loss, accuracy = evaluate(trainer.model, trainer.dataset)
     print(f"{run}: {config.model} trained by {config.method}, step {trainer.t} of "
           f"{trainer.total_steps}: test loss {loss:.4f}, test accuracy {accuracy:.2f} % of "
@@ -178,7 +185,8 @@ def plot(run: Run) -> None:
     history = History.load(run / directory.METRICS)
     if not history.epochs:
         raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
-    _print_figures(figures.plot({config.method: history}, run / directory.FIGURES))
+    with computing():
+        _print_figures(figures.plot({config.method: history}, run / directory.FIGURES))
 
 
 def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: str = "dense",
@@ -204,7 +212,7 @@ def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: st
     _say_what_computes(config)
     result = benchmark.measure(config, steps)
     if json_:
-        print(json.dumps(result))
+        print(json.dumps(result, allow_nan=False))
     else:
         for name, value in result.items():
             print(f"{name:>24}  {value:,.1f}" if isinstance(value, float)
@@ -221,7 +229,7 @@ def info(data_dir: str = "data", device: str = "auto") -> None:
     for name, value in environment(choose_device(device)).items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {v}" for key, v in value.items())
-        for line in value if isinstance(value, list) else [value]:
+        for line in value if isinstance(value, list) else [value or "none: not tracked by git"]:
             print(f"{name:>12}  {line}")
     for name in data.DATASETS:
         try:
@@ -260,7 +268,9 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
     if path is None:
         from tqdm import tqdm
 
-        tally, tried = verification.verify_package(cases, partial(tqdm, leave=False, disable=None))
+        with computing():
+            tally, tried = verification.verify_package(
+                cases, partial(tqdm, leave=False, disable=None))
         print(f"Algorithm 1 as installed in {Path(reparam.__file__).parent}\n\ntried:")
         for what, count in tried.items():
             print(f"  {count:6,} {what}")
@@ -268,7 +278,8 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
         recorded = trace.load(path)
         print(f"{path}: {_count(recorded, 'reallocation')} of "
               f"{_count(recorded[0].sparse, 'sparse tensor')}")
-        tally = verification.verify_trace(recorded)
+        with computing():
+            tally = verification.verify_trace(recorded)
     print(f"\n{tally}\n\n{tally.summary}")
     if not tally.held:
         raise InvariantError(f"violated: {', '.join(tally.examples)}")

@@ -61,7 +61,7 @@ def read_config(run):
         raise CheckpointError(f"{run}: not a run directory, it has no {CONFIG}")
     try:
         values = {key: tuple(value) if isinstance(value, list) else value
-                  for key, value in json.loads(path.read_text()).items()}
+                  for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
         if values.pop("format", None) == FORMAT:
             known = {f.name for f in fields(Config)}
             options = {name: values.pop(name) for name in values.keys() - known}
@@ -111,7 +111,8 @@ def save(path, state):
     """Write state, {name: array or JSON value}, to `path`. Raises OSError; the old file stays."""
     arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
     rest = {key: value for key, value in state.items() if key not in arrays}
-    header = json.dumps({"format": FORMAT, **rest}, sort_keys=True).encode()
+    header = json.dumps({"format": FORMAT, **rest}, sort_keys=True,
+                        allow_nan=False).encode()
     with replacing(path) as file:
         np.savez(file, header=np.frombuffer(header, np.uint8), **arrays)
 
@@ -148,7 +149,7 @@ def load_run(path, config):
 def write_json(path, value):
     """Replace the file at `path` by `value` as JSON."""
     with replacing(path) as file:
-        file.write(json.dumps(value, indent=1).encode() + b"\n")
+        file.write(json.dumps(value, indent=1, allow_nan=False).encode() + b"\n")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What a number was measured with: versions, BLAS and its kernels, cores, device, commit."""
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,7 @@ def environment(device="cpu"):
     return {"python": platform.python_version(), "system": platform.platform(),
             "versions": {name: found for name in LIBRARIES if (found := _version(name))},
             "blas": blas(), "cores": available_cores(), "device": describe_device(device),
-            "commit": _commit()}
+            "commit": commit(Path(__file__).resolve())}
 
 
 def blas():
@@ -36,11 +37,20 @@ def _version(name):
         return None
 
 
-def _commit():
-    """The commit of the source tree that runs, or None for an installed package."""
+def commit(path):
+    """The commit that a file of this package is of, with "dirty" where a file of the package that
+    git tracks differs. None where git does not track it, as after an installation, or fails."""
+    # Variables such as GIT_DIR, which hooks have set, would name another repository.
+    names = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def git(*words):
+        return subprocess.run(["git", "--no-optional-locks", *words], cwd=path.parent, env=names,
+                              check=True, capture_output=True, timeout=5, text=True,
+                              encoding="utf-8", errors="replace").stdout.strip()
+
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, text=True,
-                              capture_output=True, timeout=5)
+        git("ls-files", "--error-unmatch", path.name)
+        changed = git("status", "--porcelain", "--untracked-files=no", "..")
+        return git("rev-parse", "HEAD") + (" dirty" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None

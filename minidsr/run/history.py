@@ -29,7 +29,7 @@ class History:
         """A run's records, or the `first` of them. The torn last line of a killed run is left out.
         """
         history = cls(path)
-        lines = Path(path).read_text().splitlines() if Path(path).exists() else []
+        lines = Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []
         for line in lines[:first]:
             try:
                 record = json.loads(line)
@@ -66,21 +66,22 @@ class History:
         record = {"kind": kind, "step": step, **fields}
         self.records.append(record)
         if self.path:
-            with open(self.path, "a") as file:
-                file.write(json.dumps(record) + "\n")
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record, allow_nan=False) + "\n")
         return record
 
     def sync(self):
         """Have the records outlast a crash of the machine."""
         if self.path:
-            with open(self.path, "a") as file:
+            with open(self.path, "a", encoding="utf-8") as file:
                 os.fsync(file.fileno())
 
     def rewrite(self):
         """Replace the file by the records held."""
         if self.path:
             with replacing(self.path) as file:
-                file.writelines((json.dumps(record) + "\n").encode() for record in self.records)
+                file.writelines((json.dumps(record, allow_nan=False) + "\n").encode()
+                                for record in self.records)
 
     def _of(self, kind):
         return [record for record in self.records if record["kind"] == kind]

@@ -18,6 +18,19 @@ class Interrupted(Exception):
         self.signum = signum
 
 
+class ProgramError(RuntimeError):
+    """The program is wrong, not its input."""
+
+
+@contextmanager
+def computing():
+    """In this context all input has been read and checked: a ValueError is a ProgramError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ProgramError(f"the program is wrong, not its input: {error}") from error
+
+
 @contextmanager
 def signals():
     """In this context Ctrl-C and SIGTERM are noted in the list given; a second one acts at once."""

@@ -25,7 +25,7 @@ from ..schedules import piecewise
 from . import directory, start
 from .config import Config
 from .history import History
-from .progress import Interrupted, TrainingError, progress_bar, signals
+from .progress import Interrupted, TrainingError, computing, progress_bar, signals
 
 
 def train(config: Config, *, out: str | Path | None = None, resume: bool = False,
@@ -52,6 +52,7 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
         count = stack.enter_context(threads(config.threads))
         stack.enter_context(directory.writing_to(run))
         history = start.begin(trainer, run, count)
+        stack.enter_context(computing())
         caught = stack.enter_context(signals())
         bar = stack.enter_context(progress_bar(trainer.total_steps, trainer.t, shown=progress))
         saved = time.monotonic()
@@ -66,7 +67,8 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
                 bar.step(trainer, history, pace)
                 ended = trainer.t % trainer.steps_per_epoch == 0
                 if ended or caught or time.monotonic() - saved >= config.checkpoint_seconds:
-                    trainer.check_weights()
+                    if not trainer.finite:
+                        raise trainer.not_finite("a weight or statistic", trainer.t - 1)
                     if ended:
                         test = evaluate(trainer.model, trainer.dataset)
                         bar.epoch(history.add_epoch(trainer, *test, pace), config.epochs)
@@ -78,15 +80,20 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
         return history
 
 
+@np.errstate(all="ignore")  # it looks for what is not finite
 def evaluate(model, dataset, *, batch: int = 500) -> tuple[float, float]:
-    """(mean cross entropy, accuracy in percent) of `model` on the test images of `dataset`."""
+    """(mean cross entropy, accuracy in percent) of `model` on the test images of `dataset`.
+    Raises TrainingError where a number is not finite, and says which."""
     loss_sum, correct, n = 0.0, 0, len(dataset.test_y)
-    for i in range(0, n, batch):
-        x, y = dataset.test_x[i:i + batch], dataset.test_y[i:i + batch]
-        logits = model.forward(normalise(x, dataset))
+    parts = [slice(i, i + batch) for i in range(0, n, batch)]
+    for part in parts:
+        logits, y = model.forward(normalise(dataset.test_x[part], dataset)), dataset.test_y[part]
         loss_sum += softmax_cross_entropy(logits, y)[0] * len(y)
         correct += (logits.argmax(1) == y).sum()
-    loss_sum, correct = to_host_together([loss_sum, correct])
+    loss_sum, correct, finite = to_host_together([loss_sum, correct, all_finite(model)])
+    if not (finite and math.isfinite(loss_sum)):
+        at = first_not_finite(model, (normalise(dataset.test_x[p], dataset) for p in parts))
+        raise TrainingError(f"evaluation is not finite: first {at}; try a lower learning rate")
     return float(loss_sum) / n, 100 * int(correct) / n
 
 
@@ -118,7 +125,7 @@ class Trainer:
                            layer.weight for layer in self.model.sparsifiable_layers().values()])
         self.t = 0
         self.begin_epoch()
-        self.finite = all_finite(self.sgd.params)  # are the weights, after the last update?
+        self.finite = all_finite(self.model)  # weights and statistics, after the last update
 
     def batches(self):
         """The rest of the current epoch."""
@@ -136,40 +143,33 @@ class Trainer:
     def step(self, x, y):
         """Train on one batch; returns the method's Report or None.
 
-        A GPU is waited for once, between forward and backward. Raises TrainingError where the loss
-        is not finite, before the update; where a weight was not after the last update, then too,
-        or in check_weights().
+        A GPU is waited for once, between forward and backward. Raises TrainingError, before the
+        update, where the loss is not finite, or a weight or statistic after the last update.
         """
         logits = self.model.forward(x, train=True)
         loss, dlogits = softmax_cross_entropy(logits, y)
         loss, correct, finite = to_host_together([loss, (logits.argmax(1) == y).sum(), self.finite])
         if not finite:
-            raise self._not_finite("a weight", self.t - 1)
+            raise self.not_finite("a weight or statistic", self.t - 1)
         if not math.isfinite(loss):
-            raise self._not_finite("the loss", self.t, x)
+            raise self.not_finite("the loss", self.t, [x])
         self.model.backward(dlogits)
         self.sgd.lr = self.lr()
         try:
             report = self.method.step(self.t, self.sgd)
         except (InvariantError, ValueError, ArithmeticError) as error:
-            if not all_finite(self.sgd.params):  # which is why the method refuses it
-                raise self._not_finite("a weight", self.t) from None
+            if not all_finite(self.model):  # which is why the method refuses it
+                raise self.not_finite("a weight or statistic", self.t) from None
             if not isinstance(error, InvariantError):
                 raise
             raise InvariantError(f"the reallocation at {self._where(self.t)} broke an invariant, "
                                  f"the program is wrong: {error}") from None
-        self.finite = all_finite(self.sgd.params)
+        self.finite = all_finite(self.model)
         self.t += 1
         self.loss_sum += float(loss) * len(y)
         self.correct += int(correct)
         self.seen += len(y)
         return report
-
-    def check_weights(self):
-        """Raises TrainingError where a weight is not finite after the last update. To be called
-        before weights are used otherwise than in step()."""
-        if not self.finite:
-            raise self._not_finite("a weight", self.t - 1)
 
     def begin_epoch(self):
         """Begin the sums over an epoch; note which positions are in use."""
@@ -192,7 +192,7 @@ class Trainer:
         try:
             self.model.load(directory.part(state, "model"))
             self.model.to(self.device)
-            self.finite = all_finite(self.sgd.params)
+            self.finite = all_finite(self.model)
             self.method.load(directory.part(state, "method"))
             self.t, self.loss_sum = state["t"], state["loss_sum"]
             self.correct, self.seen = state["correct"], state["seen"]
@@ -200,9 +200,11 @@ class Trainer:
         except (ValueError, KeyError, TypeError) as error:
             raise directory.CheckpointError(f"{path}: does not fit its run ({error})") from None
 
-    def _not_finite(self, what, t, x=None):
-        return TrainingError(f"{what} is not finite at {self._where(t)}: first "
-                             f"{first_not_finite(self.model, x)}; try a lower learning rate")
+    def not_finite(self, what, t, batches=()):
+        """The TrainingError of step `t`, which says where a number is first not finite."""
+        where = first_not_finite(self.model, batches, train=True)
+        return TrainingError(f"{what} is not finite at {self._where(t)}: first {where}; "
+                             "try a lower learning rate")
 
     def _where(self, t):
         epoch, step = divmod(t, self.steps_per_epoch)

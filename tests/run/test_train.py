@@ -149,7 +149,7 @@ def test_a_weight_that_is_not_finite_is_named_with_its_step(tiny, monkeypatch):
     first, second, *_ = trainer.batches()
     with np.errstate(all="ignore"):
         trainer.step(*first)
-        with pytest.raises(TrainingError, match="a weight is not finite at epoch 1, step 1:"):
+        with pytest.raises(TrainingError, match="not finite at epoch 1, step 1: first"):
             trainer.step(*second)
 
 
