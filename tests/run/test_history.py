@@ -44,7 +44,6 @@ def reports(trainer, last):
     yield trainer.state
     yield trainer.so_far
     yield trainer.lr
-    yield trainer.check_weights
     yield trainer.method.state
     yield trainer.method.explored.rate
     yield trainer.model.state
