@@ -19,25 +19,25 @@ from .run.output import delivered, outputs
 
 def main(argv=None):
     """Run the command line; returns the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    with outputs():
-        try:
-            return delivered(_run(argv))
-        except SystemExit as stop:  # tyro's, after --help or a flag that is wrong
-            raise SystemExit(delivered(stop.code)) from None
+    try:
+        with outputs():
+            try:
+                return delivered(_run(sys.argv[1:] if argv is None else argv))
+            except SystemExit as stop:  # tyro's, after --help or a flag that is wrong
+                raise SystemExit(delivered(stop.code)) from None
+    except KeyboardInterrupt:
+        with outputs():
+            print("minidsr: interrupted", file=sys.stderr)
+        return 130
 
 
 def _run(argv):
     if argv == ["--version"]:
         print(f"minidsr {__version__}")
         return 0
-    try:
-        from .run import commands  # takes a second, in which Ctrl-C is one line, too
+    from .run import commands  # takes a second, in which Ctrl-C is one line, too
 
-        return commands.run(argv)
-    except KeyboardInterrupt:
-        print("minidsr: interrupted", file=sys.stderr)
-        return 130
+    return commands.run(argv)
 
 
 if __name__ == "__main__":

@@ -319,7 +319,11 @@ def test_interrupted_in_the_first_second(seconds, tmp_path):
     """While modules are loaded, Ctrl-C is one line, too."""
     code = ("import signal, sys\nfrom minidsr.__main__ import main\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)  # behind & it is ignored\n"
-            "print('begun', flush=True)\n"
+            "class Watch:\n"
+            "    def find_spec(self, name, *where):\n"
+            "        if name == 'minidsr.run.commands':\n"
+            "            print('begun', flush=True)\n"
+            "sys.meta_path.insert(0, Watch())\n"
             f"sys.exit(main(['train', '--out', {str(tmp_path / 'run')!r}]))")
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
