@@ -1,20 +1,57 @@
 """What arguments must be: each check raises ValueError in one line, with what is allowed."""
 
+import os
 from difflib import get_close_matches
-from sys import float_info
+from pathlib import Path
+from reprlib import Repr
+
+LARGEST = 1e38  # of factors and magnitudes: float32 ends at 3.4e38
 
 
 def check_choice(name, value, choices, error=ValueError):
     """Raise `error`, with the choices, and the nearest of them, where `value` is none of them."""
     if value not in tuple(choices):
-        near = get_close_matches(str(value), map(str, choices), n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise error(f"unknown {name} {value!r}; {hint}choose one of: "
+        raise error(f"unknown {name} {shown(value)}; {nearest(value, choices)}choose one of: "
                     f"{', '.join(map(str, choices))}")
 
 
-def check_range(name, number, most=float_info.max):
-    """Raise ValueError unless `number` is within [0, most], and finite."""
-    if not 0 <= number <= most:
-        allowed = "0 or more, and finite" if most == float_info.max else f"in [0, {most}]"
-        raise ValueError(f"{name} must be {allowed}, not {number}")
+def check_range(name, number, most=LARGEST, least=0):
+    """Raise ValueError unless `number` is within [least, most]."""
+    if not least <= number <= most:
+        least, most = (f"{n:,}" if isinstance(n, int) else f"{n:g}" for n in (least, most))
+        raise ValueError(f"{name} must be in [{least}, {most}], not {shown(number)}")
+
+
+def check_share(name, number):
+    """Raise ValueError unless `number` is within [0, 1): a share that leaves something."""
+    if not 0 <= number < 1:
+        raise ValueError(f"{name} must be in [0, 1), not {shown(number)}")
+
+
+def check_folder(path):
+    """Raise ValueError unless `path` is a folder to write to, or can be made one."""
+    path = Path(path)
+    there = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
+    if not os.path.isdir(there):
+        raise ValueError(f"{path}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{path}: {there} may not be written to")
+
+
+def nearest(word, choices):
+    """A question after the one of `choices` that is most like `word`; empty where none is."""
+    near = get_close_matches(str(word), map(str, choices), n=1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+class _Short(Repr):
+    """Python's repr(), of long things the beginning and the end."""
+
+    def repr_int(self, x, level):
+        many = x.bit_length() > 10_000  # Python writes no number of more than 4,300 digits
+        return f"a number of {x.bit_length():,} bits" if many else super().repr_int(x, level)
+
+
+_short = _Short()
+_short.maxstring = _short.maxlong = 40
+shown = _short.repr  # a value as an error shows it

@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from .checks import check_choice
+from .checks import check_choice, check_share
 from .reparam import apportion
 
 DISTRIBUTIONS = ("uniform", "er", "erk")
@@ -49,5 +49,4 @@ def check_density(sparsity, distribution):
 
 def check_sparsity(sparsity):
     """Raise ValueError unless 0 <= sparsity < 1."""
-    if not 0 <= sparsity < 1:
-        raise ValueError(f"sparsity must be in [0, 1), not {sparsity}")
+    check_share("sparsity", sparsity)

@@ -4,6 +4,12 @@ import math
 from bisect import bisect_right
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
+
+from .checks import check_range, shown
+
+MOST_PHASES = 100  # of a schedule
+LONGEST = 10**9  # steps between two reallocations
 
 
 def piecewise(t, total, milestones, values):
@@ -24,18 +30,36 @@ def reallocates(t, total, milestones, periods, stop):
     return 0 < t < stop * total and t % piecewise(t, total, milestones, periods) == 0
 
 
+def last_reallocation(total, milestones, periods, stop):
+    """The last step at which reallocates() holds, or None."""
+    ends = [*_first_steps(total, tuple(milestones)), total]
+    starts = [1, *ends[:-1]]
+    for start, end, period in reversed(list(zip(starts, ends, periods, strict=True))):
+        t = (min(end, math.ceil(stop * total)) - 1) // period * period
+        if t >= max(1, start):
+            return t
+    return None
+
+
 def check_periods(periods, milestones):
     """Raise ValueError unless these are periods of reallocates(), and the milestones between."""
-    if not periods or min(periods) < 1:
-        raise ValueError(f"periods must be at least 1 each, not {periods}")
-    if not (increasing(milestones) and len(milestones) == len(periods) - 1):
-        raise ValueError("period_milestones must be increasing, within [0, 1], one fewer than "
-                         f"periods, not {milestones}")
+    if not 1 <= len(periods) <= MOST_PHASES:
+        raise ValueError(f"periods must be 1 to {MOST_PHASES}, not {len(periods)}")
+    for period in periods:
+        check_range("each of periods", period, LONGEST, 1)
+    if len(milestones) != len(periods) - 1:
+        raise ValueError(f"--periods has {len(periods)}, so --period-milestones needs "
+                         f"{len(periods) - 1}, where each next period begins, not "
+                         f"{len(milestones)}")
+    check_milestones("period_milestones", milestones)
 
 
-def increasing(fractions):
-    """Are these fractions of training, each larger than the one before?"""
-    return all(a < b for a, b in zip((-1e-9, *fractions), (*fractions, 1 + 1e-9), strict=True))
+def check_milestones(name, milestones):
+    """Raise ValueError unless these are fractions of training, each larger than the one before."""
+    if not (len(milestones) < MOST_PHASES and all(0 <= m <= 1 for m in milestones)
+            and all(a < b for a, b in pairwise(milestones))):
+        raise ValueError(f"{name} must be increasing, within [0, 1], and fewer than "
+                         f"{MOST_PHASES}, not {shown(milestones)}")
 
 
 def cosine(t, end, first, last=0.0):

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from ..backend import get_xp, on_the_host, to_host_together
+from ..checks import check_range
 from ..density import check_density, free_counts
 from ..parameters import Sparse
 from ..proof.invariants import OF_ANY_METHOD, InvariantError, violations
@@ -139,9 +140,7 @@ class Dynamic(Method):
         check_periods(self.periods, self.period_milestones)
         self.total_steps, self.stop = self.epochs * self.steps_per_epoch, self.default_stop
         if self.stop_epoch is not None:
-            if not 0 <= self.stop_epoch <= self.epochs:
-                raise ValueError(f"stop_epoch must be in 0..{self.epochs}, the number of epochs, "
-                                 f"not {self.stop_epoch}")
+            check_range("stop_epoch", self.stop_epoch, self.epochs)
             self.stop = Fraction(self.stop_epoch, self.epochs)
 
     def setup(self, model, rng):

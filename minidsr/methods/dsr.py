@@ -14,7 +14,7 @@ The algorithm itself is reparam.reallocate(). Static sparse training is the same
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..checks import check_choice
+from ..checks import check_choice, check_range, check_share
 from ..proof.invariants import OF_ANY_METHOD, OF_ONE_REALLOCATION
 from ..reparam import GROWTHS, LARGEST_H, SMALLEST_H, check_arguments, reallocate
 from .base import Dynamic, option
@@ -44,12 +44,10 @@ class DSR(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        if not SMALLEST_H <= self.threshold <= LARGEST_H:
-            raise ValueError(f"threshold must be in [2^-126, 2^127], not {self.threshold}")
-        if self.target_pruned is not None and self.target_pruned < 1:
-            raise ValueError(f"target_pruned must be positive, not {self.target_pruned}")
-        if not 0 <= self.tolerance < 1:
-            raise ValueError(f"tolerance must be in [0, 1), not {self.tolerance}")
+        check_range("threshold", self.threshold, LARGEST_H, SMALLEST_H)
+        if self.target_pruned is not None:
+            check_range("target_pruned", self.target_pruned, 2**31, 1)
+        check_share("tolerance", self.tolerance)
         check_choice("growth", self.growth, GROWTHS)
         check_choice("granularity", self.granularity, ("weight", "slice"))
         if self.granularity == "slice" and self.distribution != "uniform":

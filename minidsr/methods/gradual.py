@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from ..density import free_counts
 from ..proof.invariants import OF_ANY_METHOD
-from ..schedules import cubic
+from ..schedules import cubic, last_reallocation
 from .base import Dynamic, Method, make_sparse, prune_smallest
 
 
@@ -41,8 +41,8 @@ class Gradual(Dynamic):
         self.final = free_counts(shapes, self.sparsity, self.distribution)
         self.tensors = make_sparse(model, 0.0, "uniform", rng, self.structure)
         self.explored.observe()
-        steps = reversed(range(self.total_steps))
-        self.t_end = next((t for t in steps if self.due(t)), None)
+        self.t_end = last_reallocation(self.total_steps, self.period_milestones, self.periods,
+                                       self.stop)
         if self.t_end is None:
             raise ValueError("gradual never prunes: no period ends before the stop")
 

@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from ..checks import check_choice, check_range
 from ..reparam import grow_back
+from ..schedules import LONGEST
 from .base import Dynamic, grow_largest, option, prune_smallest
 
 
@@ -47,8 +48,7 @@ class ITOP(Dynamic):
         check_choice("variant of itop", self.variant, ("set", "rigl"))
         if self.interval is None:
             self.interval = max(self.total_steps // 65, min(100, self.total_steps // 5), 1)
-        if self.interval < 1:
-            raise ValueError(f"interval must be at least 1, not {self.interval}")
+        check_range("interval", self.interval, LONGEST, 1)
 
     def step(self, t, sgd):
         report = super().step(t, sgd)

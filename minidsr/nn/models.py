@@ -10,29 +10,34 @@ from functools import partial
 
 import numpy as np
 
+from ..checks import check_range, shown
 from .base import Residual, Sequential
 from .layers import BatchNorm, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 
 CHANNELS = {"small-cnn": (16, 32, 64), "lenet-300-100": (300, 100), "wrn": (16, 32, 64),
             "resnet50": (64,)}  # at width 1; what is rounded
-NAME = re.compile(r"(small-cnn|lenet-300-100|resnet50|wrn-\d+(?=-))(?:-(\d+(?:\.\d+)?))?")
+WEIGHTS = {"small-cnn": 70_000, "lenet-300-100": 266_000, "wrn": 16_000,  # a layer but four
+           "resnet50": 25_500_000}  # about, at width 1; times the width squared at another
+NAME = re.compile(r"(small-cnn|lenet-300-100|resnet50|wrn-[0-9]{1,20}(?=-))"
+                  r"(?:-([0-9]{1,20}(?:\.[0-9]{1,20})?))?")
 
 
 def parts(name):
     """The kind and the width in the name of a network: wrn-28-2 is ("wrn-28", 2.0)."""
-    match = NAME.fullmatch(name)
-    if not match:
-        raise ValueError(f"unknown model {name!r}; choose one of: small-cnn, lenet-300-100, "
+    if not (match := NAME.fullmatch(name)):
+        raise ValueError(f"unknown model {shown(name)}; choose one of: small-cnn, lenet-300-100, "
                          "resnet50, wrn-D-W (as wrn-28-2); -W, as in resnet50-0.5, sets a width")
     return match[1], float(match[2] or 1)
 
 
 def check_name(name):
-    """Raise ValueError, with the choices, unless build() knows the model `name`."""
+    """Raise ValueError, saying what is allowed, unless build() knows the model `name`."""
     kind, width = parts(name)
     kind, _, depth = kind.partition("wrn-")
-    if depth and (int(depth) < 10 or (int(depth) - 4) % 6):
-        raise ValueError(f"wrn depth must be 6n + 4 (10, 16, 22, 28, ...), not {depth}")
+    if depth and not (10 <= int(depth) <= 2000 and int(depth) % 6 == 4):
+        raise ValueError(f"wrn depth must be 6n + 4 (10, 16, 22, 28, ..., 1996), not {depth}")
+    weights = WEIGHTS[kind or "wrn"] * (int(depth) - 4 if depth else 1) * width ** 2
+    check_range(f"the number of weights of {name}, roughly,", weights, 2**31)
     _scaled(CHANNELS[kind or "wrn"], width)
 
 

@@ -2,16 +2,19 @@
 
 import json
 import sys
-from dataclasses import fields, make_dataclass, replace
+from dataclasses import fields, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, is_typeddict
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
 from .. import data, reparam
 from ..backend import choose_device, describe_device
+from ..checks import check_choice, check_folder, check_range, nearest, shown
 from ..data.fetch import fetch
 from ..fast.engine import missed
 from ..fast.parallel import threads
@@ -30,43 +33,44 @@ from .train import train as run_training
 
 
 def _flags():
-    """A dataclass with the fields of Config that all methods have. Values are not checked yet:
-    tyro would put a frame around what is wrong."""
-    common = [f for f in fields(Config) if f.name not in TYPES and f.name != "options"]
-    return make_dataclass("Flags", [
-        (f.name, Annotated[f.type, tyro.conf.arg(
-            help=f.metadata["help"], metavar=_metavar(f.type) if f.default is None else None)],
-         f.default) for f in common])
+    """The flags of the fields of Config that all methods have: a dict of those that are given.
+    Values are not checked yet: tyro would put a frame around what is wrong."""
+    common = [f for f in fields(Config) if f.metadata]
+    return TypedDict("Flags", {f.name: _flag(f.type, f.metadata["help"] + _default(f))
+                               for f in common}, total=False)
 
 
 def _options():
-    """A dataclass with a field for each option of our methods, None where it is not given."""
-    found = []
+    """The same for each option of our methods. What is left out is the method's own default."""
+    found = {}
     for name, kind in TYPES.items():
-        texts, turned = {}, ""  # help text: methods that have it
+        texts = {}  # help text: methods that have it
         for method, cls in METHODS.items():
             if name in cls.options():
                 f = cls.options()[name]
-                standard = "" if f.default is None or kind is bool else f" (default: {_said(f)})"
-                turned = "do not " if f.default is True else ""  # the flag of a bool turns it
-                texts.setdefault(turned + f.metadata["help"] + standard, []).append(method)
-        help = "; ".join(f"{', '.join(methods)}: {text}" for text, methods in texts.items()) + "."
-        if kind is bool:
-            found.append((f"no_{name}" if turned else name, Annotated[
-                bool, FlagCreatePairsOff, tyro.conf.arg(help=help, help_behavior_hint="")], False))
-        else:
-            found.append((name, Annotated[kind | None, tyro.conf.arg(
-                help=help, help_behavior_hint="", metavar=_metavar(kind))], None))
-    return make_dataclass("MethodOptions", found)
+                texts.setdefault(f.metadata["help"] + _default(f), []).append(method)
+        found[name] = _flag(kind, "; ".join(f"{', '.join(methods)}: {text}"
+                                            for text, methods in texts.items()) + ".")
+    return TypedDict("MethodOptions", found, total=False)
 
 
-def _said(f):
-    return " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f"{f.default}"
+def _flag(kind, help):
+    """A flag with values of this type; of bool a pair, --NAME and --no-NAME."""
+    kind = next((k for k in get_args(kind) if isinstance(kind, UnionType)), kind)  # but for None
+    pair = kind is bool
+    return Annotated[kind, tyro.conf.arg(
+        help=help, help_behavior_hint="", metavar=None if pair else _metavar(kind))]
+
+
+def _default(f):
+    value = {True: "yes", False: "no"}.get(f.default, f.default) if f.type is bool else f.default
+    value = " ".join(map(str, value)) if isinstance(value, tuple) else value
+    return "" if f.default is None else f" (default: {value})"
 
 
 def _metavar(kind):
-    """How the values of an option look in --help; None is left out there."""
-    words = {int: "INT", float: "FLOAT", str: "NAME", bool: "True|False"}
+    """How the values of a flag look in --help."""
+    words = {int: "INT", float: "FLOAT", str: "NAME"}
     of = next(k for k in (*get_args(kind), kind) if k in words)
     return f"{words[of]} [{words[of]} ...]" if get_origin(kind) is tuple else words[of]
 
@@ -94,6 +98,9 @@ def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
         seed: Seed of initial values, structure and data order.
         device: cpu, gpu or auto.
     """
+    if not methods:
+        raise ValueError("--methods needs one at least, or all")
+    check_folder(out)
     methods = tuple(METHODS) if methods == ("all",) else methods
     config = Config(sparsity=sparsity, epochs=epochs, seed=seed, device=device, batch=50,
                     periods=(10, 10, 20, 20))
@@ -115,7 +122,8 @@ def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
 
 
 def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOptions],
-          out: Out = None, resume: bool = False) -> None:
+          out: Out = None, resume: bool = False,
+          extend_epochs: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None) -> None:
     """Train one network by one method; for example on CIFAR-10:
 
     minidsr train --data cifar10 --model wrn-16-1 --sparsity 0.9 --epochs 8 --out runs/a
@@ -124,23 +132,28 @@ def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOption
         training: What to train, and how.
         method: What is left out is the method's default.
         out: Run directory, for checkpoints and metrics (default: runs/DATA-MODEL-METHOD-SEED).
-        resume: Go on with the run in the run directory, or begin it. Training options that are left
-            out, or have the default shown here, are the run's own; so are method options that are
-            left out.
+        resume: Go on with the run in the run directory, or begin it. What is left out is then as
+            the run has it; what is given must be, but for what does not change results.
+        extend_epochs: With --resume, train a run on to so many epochs in all. Learning rate and
+            reallocations follow the new length from there on, so the end is not that of a run
+            which had this length from the start.
     """
-    given = {name: value for name, value in vars(method).items()
-             if value is not None and value is not False}
-    options: dict[str, Any] = {name.removeprefix("no_"): False if name.startswith("no_") else value
-                               for name, value in given.items()}
-    values = vars(training)
-    if resume and out and values["method"] == Config.method and (out / directory.CONFIG).exists():
-        values["method"] = directory.read_config(out).method  # it knows which options there are
-    config = Config(**values, **options)
-    out = out or Path("runs") / f"{config.data}-{config.model}-{config.method}-{config.seed}"
-    if resume:
-        config = directory.settled(out, config)
+    given = {**training, **method}
+    if out is None:
+        names = ("data", "model", "method", "seed")
+        c = Config(**{name: given[name] for name in names if name in given})
+        out = Path("runs") / f"{c.data}-{c.model}-{c.method}-{c.seed}"
+    directory.check_usable(out, resume=resume)
+    config, before = _settled(out, given, resume, extend_epochs), None
+    if resume and directory.has_run(out):
+        before = History.load(out / directory.METRICS).records
+    elif resume:
+        print(f"{out}: no run there yet, begins one", file=sys.stderr)
     _say_what_computes(config)
     history = run_training(config, out=out, resume=resume, progress=True)
+    if history.records == before:
+        epochs = config.epochs
+        print(f"{out}: complete, {epochs} of {epochs} epochs; nothing to train", file=sys.stderr)
     with computing():
         _sum_up(config, history, out)
 
@@ -155,7 +168,22 @@ def _sum_up(config, history, out):
     if history.sparsity:
         print()
         print(report.by_tensor(history))
+    for epochs, step in zip(config.extended_from, config.extended_at, strict=True):
+        print(f"\nextended from {epochs} epochs at step {step:,}: not comparable with a run of "
+              f"{config.epochs} epochs from the start")
     print(f"\nrun directory: {out}   figures: minidsr plot {out}")
+
+
+def _settled(out, given, resume, extend_epochs):
+    """The Config to train by in the folder `out`, where these flags are given."""
+    begun = directory.has_run(out)
+    if extend_epochs is not None and not (resume and begun):
+        raise ValueError("--extend-epochs needs --resume, and a run in --out" if not resume else
+                         f"{out}: no run there that --extend-epochs could extend")
+    if not (resume and begun):
+        return Config(**given)
+    own = directory.own_config(out, **given)
+    return own if extend_epochs is None else directory.extended(out, extend_epochs, own)
 
 
 def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
@@ -183,6 +211,7 @@ def plot(run: Run) -> None:
     """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time."""
     config = directory.read_config(run)
     history = History.load(run / directory.METRICS)
+    check_folder(run / directory.FIGURES)
     if not history.epochs:
         raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
     with computing():
@@ -207,6 +236,7 @@ def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: st
         threads: Threads on the CPU (default: all cores).
         json_: Print one JSON object.
     """
+    check_range("steps", steps, 10**5, 1)
     config = Config(model=model, batch=batch, sparsity=sparsity, engine=engine, device=device,
                     tf32=tf32, threads=threads).for_method(method)
     _say_what_computes(config)
@@ -263,8 +293,7 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
     Args:
         cases: How many random networks to try, without TRACE; 40,410 small ones are always tried.
     """
-    if cases < 1:
-        raise ValueError(f"cases must be at least 1, not {cases}")
+    check_range("cases", cases, 10**7, 1)
     if path is None:
         from tqdm import tqdm
 
@@ -292,6 +321,7 @@ COMMANDS = {"demo": demo, "train": train, "eval": eval, "plot": plot, "bench": b
 def run(argv):
     """Run the command line `argv`; returns the exit code."""
     try:
+        _check_words(argv)
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="minidsr", args=argv or ["demo"],
             description="Dynamic sparse reparameterization (Mostafa & Wang, ICML 2019) from "
@@ -307,6 +337,35 @@ def run(argv):
         print(f"minidsr: {stop}", file=sys.stderr)
         return 128 + stop.signum
     return 0
+
+
+def _check_words(argv):
+    """ValueError where argv names a subcommand or a flag that is not there, or an empty value."""
+    command, *words = argv or ["demo"]
+    if command in ("-h", "--help"):
+        return
+    check_choice("command", command, COMMANDS)
+    flags, before = _flags_of(command), command
+    for word in words:
+        name, is_set, value = word.partition("=")
+        if not word or (name.startswith("--") and is_set and not value):
+            raise ValueError(f"{name or before}: the value is empty")
+        if name.startswith("--") and name.replace("_", "-") not in flags:
+            raise ValueError(f"{command} has no flag {shown(name)}; {nearest(name, flags)}"
+                             f"minidsr {command} --help lists all")
+        before = name
+
+
+def _flags_of(command):
+    """The flags of a subcommand."""
+    kinds = {}
+    for name, parameter in signature(COMMANDS[command]).parameters.items():
+        kind = parameter.annotation
+        group, *markers = get_args(kind) or [None]
+        if get_args(Positional[int])[1] not in markers:
+            kinds |= group.__annotations__ if is_typeddict(group) else {name.strip("_"): kind}
+    pairs = [f"no-{name}" for name, kind in kinds.items() if bool in (kind, *get_args(kind))]
+    return ["--help", *(f"--{name.replace('_', '-')}" for name in [*kinds, *pairs])]
 
 
 def _say_what_computes(config):

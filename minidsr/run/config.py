@@ -4,20 +4,24 @@ Options of methods are not written down here: Config takes them from the methods
 and their defaults.
 """
 
-import math
 from dataclasses import dataclass, field, fields, make_dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from ..backend import DEVICES
-from ..checks import check_choice
+from ..checks import LARGEST, check_choice, check_range, check_share, shown
 from ..data import DATASETS
 from ..fast.engine import check_engine
 from ..methods import METHODS
 from ..methods.base import option
 from ..nn import models
-from ..schedules import increasing
+from ..schedules import check_milestones
 
 VALUES = ("original", "random", "final")
+BOUNDS = {  # generous: what lies beyond is a slip, and would take memory or time without end
+    "epochs": (1, 10**6), "batch": (1, 10**5), "lr": (1e-38, LARGEST), "lr_factor": (1e-38, 1000),
+    "weight_decay": (0, LARGEST), "l1": (0, LARGEST), "seed": (0, 2**64 - 1),
+    "threads": (1, 1024), "checkpoint_seconds": (0, 10**9)}
 
 TYPES = {name: f.type for method in METHODS.values() for name, f in method.options().items()}
 
@@ -80,6 +84,10 @@ class Config(Options):
     checkpoint_seconds: float = option(60.0, (
         "Save at least this often; also after each epoch and when interrupted."))
     options: dict = field(default_factory=dict)
+    # How long the run was before each time that it was extended, in epochs, and at which step that
+    # happened. They come from extended() alone.
+    extended_from: tuple[int, ...] = ()
+    extended_at: tuple[int, ...] = ()
 
     def __post_init__(self):
         for name, choices in (("data", DATASETS), ("method", METHODS), ("device", DEVICES),
@@ -88,22 +96,15 @@ class Config(Options):
                 check_choice(name, getattr(self, name), choices)
         check_engine(self.engine)
         models.check_name(self.model)
-        allowed = {
-            "epochs": (self.epochs >= 1, "at least 1"),
-            "batch": (self.batch >= 1, "at least 1"),
-            "lr": (0 < self.lr < math.inf, "positive"),
-            "lr_factor": (0 < self.lr_factor < math.inf, "positive"),
-            "lr_milestones": (increasing(self.lr_milestones), "increasing, within [0, 1]"),
-            "momentum": (0 <= self.momentum < 1, "in [0, 1)"),
-            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
-            "l1": (0 <= self.l1 < math.inf, "0 or more"),
-            "seed": (self.seed >= 0, "0 or more"),
-            "threads": (self.threads is None or self.threads >= 1, "at least 1"),
-            "checkpoint_seconds": (self.checkpoint_seconds >= 0, "0 or more"),
-        }
-        for name, (fine, what) in allowed.items():
-            if not fine:
-                raise ValueError(f"{name} must be {what}, not {getattr(self, name)}")
+        for name, (least, most) in BOUNDS.items():
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), most, least)
+        check_share("momentum", self.momentum)
+        check_milestones("lr_milestones", self.lr_milestones)
+        for name in ("data_dir", "structure_from"):
+            if getattr(self, name) == "":
+                raise ValueError(f"{name} must not be empty")
+        self._check_stages()
         self._check_options()
         self.build_method(steps_per_epoch=1)  # it knows what it allows
 
@@ -124,6 +125,24 @@ class Config(Options):
         return METHODS[self.method](epochs=self.epochs, steps_per_epoch=steps_per_epoch,
                                     **self.given_options())
 
+    def extended(self, epochs, step):
+        """The same config for a run that is at `step`, and shall go on to `epochs`."""
+        if epochs <= self.epochs:
+            raise ValueError(f"extend_epochs must be more than {self.epochs}, the epochs that the "
+                             f"run has, not {shown(epochs)}")
+        return replace(self, epochs=epochs, extended_from=(*self.extended_from, self.epochs),
+                       extended_at=(*self.extended_at, step))
+
+    def stages(self):
+        """This config, then what it was before each time that its run was extended, last first."""
+        config = self
+        yield config
+        while config.extended_from:
+            *extended_from, epochs = config.extended_from
+            config = replace(config, epochs=epochs, extended_from=tuple(extended_from),
+                             extended_at=config.extended_at[:-1])
+            yield config
+
     def for_method(self, method):
         """The same config for another method. Options go over where they mean the same there."""
         check_choice("method", method, METHODS)
@@ -133,6 +152,15 @@ class Config(Options):
                  != other[f.name].metadata]
         options = self.options if method == self.method else {}
         return replace(self, method=method, options=options, **dict.fromkeys(reset))
+
+    def _check_stages(self):
+        """ValueError unless each extension is longer than what was before it, and not earlier."""
+        lengths, steps = (*self.extended_from, self.epochs), (0, *self.extended_at)
+        if not (len(lengths) == len(steps) <= 100 and lengths[0] >= 1
+                and all(a < b for a, b in pairwise(lengths))
+                and all(a <= b for a, b in pairwise(steps))):
+            raise ValueError("extended_from and extended_at must be increasing, and as many, not "
+                             f"{shown(self.extended_from)} and {shown(self.extended_at)}")
 
     def _check_options(self):
         """ValueError where an option is set that the method, or the others set, do not have."""

@@ -13,13 +13,14 @@ import errno
 import hashlib
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..backend import choose_device
+from ..checks import check_folder, shown
 from .config import Config
 from .progress import TrainingError
 
@@ -42,6 +43,8 @@ class CheckpointError(ValueError):
 def identity(config):
     """What a checkpoint must agree in: in words, and a digest of all that determines results."""
     values = {name: value for name, value in config.resolved().items() if name not in MAY_DIFFER}
+    if not config.extended_from:  # as in runs from before a run could be extended
+        del values["extended_from"], values["extended_at"]
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return [config.model, config.method, config.data, digest[:16]]
 
@@ -71,26 +74,67 @@ def read_config(run):
     raise CheckpointError(f"{path}: {OLDER}")
 
 
-def settled(run, config):
-    """The config of the run in the folder `run`: its own if it was begun earlier.
+def has_run(run):
+    """Is there a run in the folder `run`?"""
+    return os.path.exists(Path(run) / CONFIG)
 
-    What `config` leaves at its default is the run's. What does not touch the results may differ.
-    Raises CheckpointError for any other difference.
+
+def settled(run, config=None):
+    """The config to train by in the folder `run`, or in none: that of the run in it, if there is.
+
+    config  None: the run's own, then there must be one. Else it must be the run's, but for what
+            does not touch the results; or the run's, extended
+
+    Raises CheckpointError for a difference, which it names.
     """
-    if not (run / CONFIG).exists():
+    if config is None and run is None:
+        raise CheckpointError("give a config, or the directory of a run to go on with")
+    if config is None:
+        return own_config(run)
+    if run is None or not has_run(run):
         return config
-    own, standard, changes = read_config(run), Config(), {}
-    for name in (f.name for f in fields(Config)):
-        asked = getattr(config, name)
-        if asked not in (getattr(own, name), getattr(standard, name)):
-            changes[name] = asked
-    for name in changes.keys() - MAY_DIFFER:
-        raise CheckpointError(f"{run}: was begun with {name} {getattr(own, name)}, "
-                              f"not {changes[name]}; resume it as it is")
-    asked, config = config, replace(own, **changes)
-    if not asked.tf32 and choose_device(config.device) == "cpu":  # begun on a GPU
+    own = read_config(run)
+    stage = next((s for s in config.stages() if s.extended_at == own.extended_at), config)
+    _check_given(run, own, stage.resolved())
+    if stage is not config:
+        return config
+    return replace(own, **{name: getattr(config, name) for name in MAY_DIFFER})
+
+
+def own_config(run, **given):
+    """The config of the run in the folder `run`, with what is `given`: only what does not touch the
+    results may differ from the run's own. Raises CheckpointError for any other difference."""
+    own = read_config(run)
+    _check_given(run, own, given)
+    config = replace(own, **given)
+    if "tf32" not in given and choose_device(config.device) == "cpu":  # begun on a GPU
         config = replace(config, tf32=False)
     return config
+
+
+def _check_given(run, own, given):
+    values = own.resolved()
+    for name, value in given.items():
+        if name in values and name not in MAY_DIFFER and value != values[name]:
+            longer = name == "epochs" and value > own.epochs
+            todo = f"--extend-epochs {value} trains it longer" if longer else (
+                "leave that out to go on with it, or choose another --out")
+            raise CheckpointError(f"{run}: was begun with {name} {shown(values[name])}, not "
+                                  f"{shown(value)}; {todo}")
+
+
+def extended(run, epochs, config=None):
+    """The config to train the run in the folder `run` on to so many epochs, from its checkpoint;
+    `config` is its own, unless given. With the length that the run has already, it is that.
+
+    train() takes it, with resume=True.
+    """
+    config, path, step = config or own_config(run), Path(run) / CHECKPOINT, 0
+    if epochs == config.epochs:
+        return config
+    if path.exists():
+        step = load_run(path, config)["t"]
+    return config.extended(epochs, step)
 
 
 # --- checkpoint.npz
@@ -135,12 +179,15 @@ def load(path):
 
 
 def load_run(path, config):
-    """The same, for a run with this config. CheckpointError where it is of another."""
-    state, own = load(path), identity(config)
-    if state.get("run") != own:
-        raise CheckpointError(f"{path}: is of {' '.join(state.get('run') or ['no run'])}, not of "
-                              f"{' '.join(own)}")
-    return state
+    """The same, for a run with this config: of it, or of what it was when it was extended.
+    CheckpointError where it is of another."""
+    state, steps = load(path), []
+    for stage in config.stages():  # one of an earlier stage is there until the next is saved
+        if state.get("run") == identity(stage) and all(state.get("t") == step for step in steps):
+            return state
+        steps += stage.extended_at[-1:]
+    raise CheckpointError(f"{path}: is of {' '.join(state.get('run') or ['no run'])}, not of "
+                          f"{' '.join(identity(config))}")
 
 
 # --- files and the lock
@@ -201,24 +248,47 @@ def claimed(out, *, resume):
     from filelock import FileLock, Timeout
 
     out = Path(out)
+    lock, made = FileLock(out / LOCK), [p for p in (out, *out.parents) if not os.path.exists(p)]
     try:
-        new = [folder for folder in (out, *out.parents) if not folder.exists()]
-        out.mkdir(parents=True, exist_ok=True)
-        for folder in new:
-            sync_folder(folder.parent)
-        lock = FileLock(out / LOCK)
-        lock.acquire(blocking=False)
-        occupied = any(path.name != LOCK and path.suffix != ".partial" for path in out.iterdir())
-    except Timeout:
-        raise CheckpointError(f"{out}: another process is working in it") from None
-    except OSError as error:
-        raise CheckpointError(f"{out}: not usable as a run directory ({error})") from None
-    try:
-        if occupied and not (out / CONFIG).exists():
-            raise CheckpointError(f"{out}: not empty, and no run is in it; choose another --out")
-        if occupied and not resume:
-            raise CheckpointError(f"{out}: not empty; add --resume to go on with the run in it, "
-                                  "or choose another --out")
+        check_usable(out, resume=resume)  # before anything is written
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for folder in made:
+                sync_folder(folder.parent)
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise CheckpointError(f"{out}: another process is working in it") from None
+        except OSError as error:
+            raise CheckpointError(f"{out}: not usable as a run directory "
+                                  f"({error.strerror})") from None
+        check_usable(out, resume=resume)  # another one may have begun in between
         yield out
     finally:
+        with suppress(OSError):  # Windows removes no file that is open
+            if lock.is_locked and _names(out) <= {LOCK}:  # refused before anything was written
+                (out / LOCK).unlink()
         lock.release()
+        with suppress(OSError):  # where something is in it
+            for path in made:
+                path.rmdir()
+
+
+def check_usable(out, *, resume):
+    """Raise ValueError unless `out` may become a run directory or, with `resume`, is one. Nothing
+    is written."""
+    check_folder(out)
+    try:
+        empty = _names(out) <= {LOCK}
+    except OSError as error:
+        raise CheckpointError(f"{out}: not usable as a run directory ({error.strerror})") from None
+    if not empty and not has_run(out):
+        raise CheckpointError(f"{out}: not empty, and no run is in it; choose another --out")
+    if not empty and not resume:
+        raise CheckpointError(f"{out}: not empty; add --resume to go on with the run in it, "
+                              "or choose another --out")
+
+
+def _names(out):
+    """The files in the folder `out`, but for those that a kill has left half written."""
+    there = os.path.exists(out)
+    return {path.name for path in out.iterdir() if path.suffix != ".partial"} if there else set()

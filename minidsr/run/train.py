@@ -28,12 +28,12 @@ from .history import History
 from .progress import Interrupted, TrainingError, computing, progress_bar, signals
 
 
-def train(config: Config, *, out: str | Path | None = None, resume: bool = False,
+def train(config: Config | None = None, *, out: str | Path | None = None, resume: bool = False,
           progress: bool = False) -> History:
     """Train as `config` says; returns the History.
 
     out       run directory: config, environment, metrics and checkpoints go there (default: none)
-    resume    go on with the run in `out`, to the same end as if it had not been interrupted
+    resume    go on with the run in `out`, to the same end as without a break; config may be None
     progress  show a progress bar and a line an epoch
 
     Raises ValueError (CheckpointError, DataError, DeviceError) for what the user can mend;
@@ -45,7 +45,7 @@ def train(config: Config, *, out: str | Path | None = None, resume: bool = False
         run = None
         if out is not None:
             run = stack.enter_context(directory.claimed(out, resume=resume))
-            config = directory.settled(run, config)
+        config = directory.settled(run, config)
         stack.enter_context(np.errstate(all="ignore"))  # Trainer.step looks for what is not finite
         begun = run is not None and (run / directory.CHECKPOINT).exists()
         trainer = Trainer(config, fresh=not begun)

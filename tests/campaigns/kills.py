@@ -340,7 +340,8 @@ class Campaign:
     def kill_process(self, config, run, delay):
         """Train by the command line; kill that so long after it has begun. Was it killed?"""
         command = [sys.executable, "-m", "minidsr", "train", "--out", run, "--resume"]
-        for name, value in (asdict(config) | {"options": None}).items():
+        left_out = dict.fromkeys(("options", "extended_from", "extended_at"))
+        for name, value in (asdict(config) | left_out).items():
             flag = f"--{name.replace('_', '-')}"
             if isinstance(value, bool):
                 command += [flag if value else flag.replace("--", "--no-")]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidsr.schedules import piecewise, reallocates
+from minidsr.schedules import check_periods, last_reallocation, piecewise, reallocates
 
 PERIODS = (100, 200, 400, 800)
 # name: (total, milestones, periods, stop), reallocations in all, the last one
@@ -49,6 +49,29 @@ def test_reallocates(table, stop):
         due = t % piecewise(t, total, milestones, periods) == 0
         assert reallocates(t, total, milestones, periods, stop / 64) == (
             due and t > 0 and 64 * t < stop * total)
+
+
+@given(tables(), st.integers(0, 64))
+def test_the_last_reallocation(table, stop):
+    total, milestones, periods = table
+    due = [t for t in range(total) if reallocates(t, total, milestones, periods, stop / 64)]
+    assert last_reallocation(total, milestones, periods, stop / 64) == (due[-1] if due else None)
+
+
+def test_the_last_reallocation_of_a_long_training_takes_no_time():
+    """By phases, not by steps."""
+    assert last_reallocation(10**12, (0.5,), (7, 10**9 + 7), 1) == 999 * (10**9 + 7)
+
+
+@given(st.lists(st.integers(-1, 9), max_size=4), st.lists(st.floats(-0.1, 1.1), max_size=4))
+def test_periods_that_are_accepted(periods, milestones):
+    fine = (periods and min(periods) >= 1 and len(milestones) == len(periods) - 1
+            and all(0 <= m <= 1 for m in milestones) and milestones == sorted(set(milestones)))
+    if fine:
+        check_periods(periods, milestones)
+    else:
+        with pytest.raises(ValueError, match="period"):
+            check_periods(periods, milestones)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -159,6 +159,7 @@ def test_the_folders_of_a_new_run_are_synced(tmp_path, monkeypatch):
     monkeypatch.setattr(directory, "sync_folder", done.append)
     with directory.claimed(tmp_path / "a" / "b", resume=False):
         assert done == [tmp_path / "a", tmp_path]
+        (tmp_path / "a" / "b" / "config.json").write_text("{}")  # or the folder goes again
     done.clear()
-    with directory.claimed(tmp_path / "a" / "b", resume=False):
+    with directory.claimed(tmp_path / "a" / "b", resume=True):
         assert not done

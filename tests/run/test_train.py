@@ -112,10 +112,19 @@ def test_resuming_what_is_done_changes_nothing(tiny, tmp_path):
 
 
 def test_resume_takes_the_settings_of_the_run(tiny, tmp_path):
+    """They must be given again, or nothing: what stands at its default is not left out."""
     train(tiny, out=tmp_path)
-    assert train(Config(data_dir=tiny.data_dir), out=tmp_path, resume=True).epochs[-1]["epoch"] == 2
-    with pytest.raises(directory.CheckpointError, match="was begun with epochs 2, not 5"):
-        train(dataclasses.replace(tiny, epochs=5), out=tmp_path, resume=True)
+    assert train(out=tmp_path, resume=True).epochs[-1]["epoch"] == 2
+    elsewhere = dataclasses.replace(tiny, engine="blocked", threads=2)
+    assert train(elsewhere, out=tmp_path, resume=True).epochs[-1]["epoch"] == 2
+    for epochs, todo in ((1, "leave that out"), (8, "--extend-epochs 8")):
+        with pytest.raises(directory.CheckpointError,
+                           match=f"was begun with epochs 2, not {epochs}; {todo}"):
+            train(dataclasses.replace(tiny, epochs=epochs), out=tmp_path, resume=True)
+    for arguments in ({}, {"out": tmp_path / "none", "resume": True}):
+        with pytest.raises(directory.CheckpointError, match="run"):
+            train(**arguments)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_checkpoint_of_another_model_is_refused(tiny, tmp_path):
@@ -229,7 +238,7 @@ def test_threads_are_released_after_a_failure(tiny):
 @pytest.mark.parametrize(("wrong", "said"), [
     ({"sparsity": 1.0}, r"sparsity must be in \[0, 1\)"), ({"sparsity": -0.1}, "sparsity"),
     ({"sparsity": float("nan")}, "sparsity"),
-    ({"target_pruned": 0}, "target_pruned must be positive"),
+    ({"target_pruned": 0}, r"target_pruned must be in \[1, "),
     ({"tolerance": 1.0}, r"tolerance must be in \[0, 1\)"), ({"tolerance": -0.1}, "tolerance"),
     ({"threshold": 0.0}, "threshold must be in"), ({"threshold": -1.0}, "threshold"),
     ({"threshold": float("inf")}, "threshold"),
@@ -242,8 +251,9 @@ def test_threads_are_released_after_a_failure(tiny):
     ({"device": "tpu"}, "unknown device 'tpu'; choose one of: cpu, gpu, auto"),
     ({"epochs": 0}, "epochs"), ({"batch": 0}, "batch"), ({"lr": 0.0}, "lr"),
     ({"momentum": 1.0}, "momentum"), ({"periods": (0,), "period_milestones": ()}, "periods"),
-    ({"periods": (5, 6)}, "period_milestones"), ({"seed": -1}, "seed"),
-    ({"stop_epoch": 9}, r"stop_epoch must be in 0\.\.8"),
+    ({"seed": -1}, "seed"),
+    ({"periods": (5, 6)}, "--periods has 2, so --period-milestones needs 1, .* not 3"),
+    ({"stop_epoch": 9}, r"stop_epoch must be in \[0, 8\]"),
     ({"lr_milestones": (0.5, 0.4)}, "lr_milestones")])
 def test_settings_out_of_range(wrong, said):
     with pytest.raises(ValueError, match=said):

@@ -441,7 +441,7 @@ def test_a_package_that_raises_in_training(few, monkeypatch, capsys):
 @pytest.mark.parametrize("cases", ["0", "-3"])
 def test_cases_must_be_positive(cases, few, capsys):
     out, err = fails(capsys, "--cases", cases)
-    assert "cases must be at least 1" in err
+    assert "cases must be in [1, " in err
 
 
 # --- the command, with a trace
