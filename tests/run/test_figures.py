@@ -10,6 +10,8 @@ import pytest
 from minidsr.run import figures
 from minidsr.run.history import History
 
+pytestmark = pytest.mark.slow  # each draws all figures
+
 HOSTILE = """\
 text.usetex: True
 backend: template
@@ -52,10 +54,15 @@ def drawn(folder):
     return found
 
 
-def test_a_style_of_ones_own_changes_nothing(tmp_path):
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The figures as they should be."""
+    return drawn(tmp_path_factory.mktemp("figures"))
+
+
+def test_a_style_of_ones_own_changes_nothing(plain, tmp_path):
     import matplotlib
 
-    plain = drawn(tmp_path / "plain")
     (tmp_path / "matplotlibrc").write_text(HOSTILE)
     with matplotlib.rc_context(fname=tmp_path / "matplotlibrc"):
         theirs = dict(matplotlib.rcParams)
@@ -63,8 +70,7 @@ def test_a_style_of_ones_own_changes_nothing(tmp_path):
         assert dict(matplotlib.rcParams) == theirs
 
 
-@pytest.mark.slow
-def test_no_backend_is_needed(tmp_path):
+def test_no_backend_is_needed(plain, tmp_path):
     """In a new process, in a folder with a matplotlibrc, where MPLBACKEND is a typing error."""
     import matplotlib
 
@@ -76,5 +82,5 @@ def test_no_backend_is_needed(tmp_path):
                           env=os.environ | {"MPLBACKEND": "no such", "MPLCONFIGDIR": fonts},
                           cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name, content in drawn(tmp_path / "plain").items():
+    for name, content in plain.items():
         assert (tmp_path / "hostile" / name).read_bytes() == content
