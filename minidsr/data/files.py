@@ -206,7 +206,7 @@ def _unpickled(path, limit, **kinds):
 def _read_binary(folder, kind):
     """(classes, [(path, images (n, 3072), labels (n,)) of each batch]) of the binary layout."""
     path, raw = _read(folder / kind.binary_names, NAMES_LIMIT)
-    classes = _classes(path, kind, raw.split())
+    classes = _classes(path, kind, text(raw).split())
     return classes, [_read_binary_batch(folder / f"{name}.bin", kind) for name in kind.titles]
 
 

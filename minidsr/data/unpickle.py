@@ -14,7 +14,6 @@ from pickle import UnpicklingError
 import numpy as np
 
 MOST_OPCODES = 1_000_000  # CIFAR-100 takes half of it, where protocol 2 pickles it anew
-DEEPEST = 20  # opened lists, dicts and tuples; 3 are needed
 LATIN = bytes(range(0xC4))  # what letters up to 0xFF are made of in UTF-8
 
 # Opcode -> bytes that follow: those of a number, or of the size of what follows then.
@@ -109,7 +108,6 @@ class _Machine:
         elif code in CONSTANTS:
             push(CONSTANTS[code])
         elif code == op.MARK:
-            _check(len(self.below) < DEEPEST, "nested too deep")
             self.below.append(self.stack)
             self.stack = []
         elif code == op.TUPLE:

@@ -67,7 +67,8 @@ class Config(Options):
         "With --structure-from: original (that run's initial values; the default), random (those "
         "of this run's seed) or final (its trained values)."))
     augment: bool | None = option(None, (
-        "Random crops and mirrored images (paper: for CIFAR-10, not for MNIST; the default)."))
+        "Random crops and mirrored images (paper: for CIFAR-10, not for MNIST; the default; "
+        "CIFAR-100 as CIFAR-10)."))
     seed: int = option(0, (
         "Seed of initial values, structure and data order, each with a stream of its own."))
     device: str = option("auto", "cpu, gpu, or auto: a usable GPU if there is one.")

@@ -35,8 +35,7 @@ LIMIT = 1 << 30  # bytes that a campaign's memory may grow by
 def campaign(kind, count, seed, *, only=None):
     """Try `count` cases of a kind; returns a Counter of outcomes, and [(case, what, outcome)] of
     all that are faults."""
-    if str(HERE) not in sys.path:
-        sys.path.insert(0, str(HERE))
+    sys.path += [str(place) for place in (HERE, HERE.parent) if str(place) not in sys.path]
     module, outcomes, faults = import_module(f"fuzz_{kind}"), Counter(), []
     with TemporaryDirectory() as folder:
         sound = module.prepare(Path(folder))

@@ -5,10 +5,12 @@ import hashlib
 import http.server
 import io
 import os
+import stat
 import sys
 import tarfile
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from published import (
@@ -19,6 +21,7 @@ from published import (
     write_binary,
     write_mnist,
     write_python,
+    write_python100,
 )
 
 from minidsr import data
@@ -42,9 +45,19 @@ class Server(http.server.BaseHTTPRequestHandler):
         if self.fault == "garbage" and last:
             body = b"<html>busy</html>"
         self.send_response(200)
+        if self.fault in ("endless", "drip") and last:
+            return self.send_for_ever()
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: len(body) // 2] if self.fault == "half" and last else body)
+
+    def send_for_ever(self):
+        self.end_headers()
+        part, pause = (bytes(1 << 16), 0) if self.fault == "endless" else (b"x", 0.02)
+        with suppress(OSError):
+            for _ in range(5000):
+                self.wfile.write(part)
+                time.sleep(pause)
 
     def log_message(self, *_):
         pass
@@ -145,6 +158,97 @@ def test_fetch_failure_leaves_nothing(tmp_path, server, name, fault):
     served = mnist_download() if name == "mnist" else cifar_download(tmp_path / "made")
     server(name, served, fault)
     refuses_to_fetch(name, tmp_path / "root")
+
+
+@pytest.mark.parametrize(("fault", "said"), [
+    ("endless", "sends more than 1,000,000 bytes"), ("drip", "bytes in 0.3 seconds")])
+def test_fetch_stops_where_a_download_does_not(tmp_path, server, monkeypatch, fault, said):
+    server("mnist", mnist_download(), fault)
+    monkeypatch.setattr(fetch, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(fetch, "PATIENCE", 0.3)
+    start = time.monotonic()
+    refuses_to_fetch("mnist", tmp_path / "root", said)
+    assert time.monotonic() - start < 20
+
+
+def test_fetch_uses_what_lies_there(tmp_path, server):
+    """Three of MNIST's files are sound, one of them in the folder itself, one is not."""
+    served = mnist_download()
+    server("mnist", served)
+    first, second, third, fourth = served
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for place, name in ((raw, first), (raw, second), (tmp_path, third)):
+        (place / name).write_bytes(served[name])
+    (raw / fourth).write_bytes(b"damaged")
+    assert fetch.fetch("mnist", tmp_path) == raw
+    assert Server.requests == [fourth]
+    assert (tmp_path / third).read_bytes() == served[third]
+
+
+def test_fetch_uses_an_archive_that_lies_there(tmp_path, server):
+    served = cifar_download(tmp_path / "made")
+    server("cifar10", served)
+    [(name, raw)] = served.items()
+    (tmp_path / name).write_bytes(raw)
+    assert fetch.fetch("cifar10", tmp_path) == tmp_path / "cifar-10-batches-py"
+    assert Server.requests == []
+    assert_same(data.load("cifar10", tmp_path), data.load("cifar10", tmp_path / "made"))
+    (tmp_path / name).write_bytes(raw[:-1])
+    (tmp_path / "cifar-10-batches-py" / "test_batch").unlink()
+    fetch.fetch("cifar10", tmp_path)
+    assert Server.requests == [name]
+
+
+def test_fetch_cifar100(tmp_path, server):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.add(write_python100(tmp_path / "made"), "cifar-100-python")
+    server("cifar100", {"cifar-100-python.tar.gz": buffer.getvalue()})
+    assert fetch.fetch("cifar100", tmp_path) == tmp_path / "cifar-100-python"
+    assert_same(data.load("cifar100", tmp_path), data.load("cifar100", tmp_path / "made"))
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_fetched_files_obey_the_umask(tmp_path, server, name):
+    server(name, mnist_download() if name == "mnist" else cifar_download(tmp_path / "made"))
+    before = os.umask(0o027)
+    try:
+        folder = fetch.fetch(name, tmp_path)
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o640}
+
+
+def test_fetch_clears_up_after_one_that_was_killed(tmp_path, server):
+    """What another process still holds stays."""
+    from filelock import FileLock
+
+    server("mnist", mnist_download())
+    for name in (".fetch-killed", ".fetch-older", ".fetch-alive"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_bytes(b"x")
+    (tmp_path / ".fetch-killed" / "lock").touch()
+    with FileLock(tmp_path / ".fetch-alive" / "lock"):
+        fetch.fetch("mnist", tmp_path)
+        assert sorted(os.listdir(tmp_path)) == [".fetch-alive", "MNIST"]
+
+
+@pytest.mark.parametrize("member", ["link", "large"])
+def test_fetch_of_an_archive_with_more_than_files(tmp_path, server, monkeypatch, member):
+    buffer = io.BytesIO()
+    write_python(tmp_path / "made")
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for path in sorted((tmp_path / "made" / "cifar-10-batches-py").iterdir()):
+            info = tar.gettarinfo(path, f"cifar-10-batches-py/{path.name}")
+            if path.name == "test_batch" and member == "link":
+                info.type, info.linkname, info.size = tarfile.SYMTYPE, "/etc/hostname", 0
+            elif path.name == "test_batch":
+                info.size = 1_000_000
+            tar.addfile(info, io.BytesIO(path.read_bytes().ljust(info.size, b"0")))
+    server("cifar10", {"cifar-10-python.tar.gz": buffer.getvalue()})
+    monkeypatch.setattr(fetch, "MOST_BYTES", 900_000)
+    refuses_to_fetch("cifar10", tmp_path / "root", "test_batch", "no file of a sensible size")
 
 
 def test_fetch_connection_refused(tmp_path, server):

@@ -39,10 +39,13 @@ from published import (
     write_python,
     write_python100,
 )
+from tiny import write_cifar100
 
-from minidsr import data
+from minidsr import Config, data
 from minidsr.data import DataError, files
+from minidsr.data.batches import normalise
 from minidsr.data.files import MNIST_FILES
+from minidsr.run.train import Trainer
 
 REAL_MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
@@ -271,6 +274,14 @@ def test_cifar100_layouts_agree(tmp_path):
     assert d.name == "cifar100" and d.classes == tuple(NAMES100) and d.augment
     for root in (tmp_path / "b", tmp_path / "c", *folders):
         assert_same(d, data.load("cifar100", root))
+
+
+@pytest.mark.parametrize("model", ["small-cnn", "wrn-10-1"])
+def test_networks_have_an_output_for_each_class_of_cifar100(tmp_path, model):
+    folder = str(write_cifar100(tmp_path))
+    trainer = Trainer(Config(data="cifar100", data_dir=folder, model=model, engine="blocked"))
+    assert trainer.model.forward(normalise(trainer.dataset.test_x[:2], trainer.dataset)).shape \
+        == (2, 100)
 
 
 def changed100(name="train", **new):
