@@ -4,8 +4,15 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 from reprlib import Repr
+from sys import float_info
+from types import NoneType, UnionType
+from typing import get_args, get_origin
+
+import numpy as np
 
 LARGEST = 1e38  # of factors and magnitudes: float32 ends at 3.4e38
+WORDS = {str: "one line of text", bool: "True or False", int: "a whole number",
+         float: "a finite number", dict: "a dict", NoneType: "None"}
 
 
 def check_choice(name, value, choices, error=ValueError):
@@ -38,6 +45,29 @@ def check_folder(path):
         raise ValueError(f"{path}: {there} may not be written to")
 
 
+def check_type(name, value, kind):
+    """Raise ValueError unless `value` is what the annotation `kind` says: str, bool, int, float,
+    dict, tuple[..., ...], or one of these or None.
+
+    A bool is no number; a whole number is a float, too, and has at most 128 bits; text is one line.
+    """
+    if not _is(value, kind):
+        raise ValueError(f"{name} must be {_in_words(kind)}, not {shown(value)}")
+
+
+def check_generator(state):
+    """`state`; ValueError unless it is that of a generator of numpy.random.default_rng()."""
+    fresh = np.random.default_rng(0).bit_generator
+    try:
+        fresh.state = state
+        fine = fresh.state == state and state["state"]["inc"] % 2 and state["has_uint32"] in (0, 1)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        fine = False
+    if not fine:
+        raise ValueError(f"rng must be a state of {type(fresh).__name__}, not {shown(state)}")
+    return state
+
+
 def nearest(word, choices):
     """A question after the one of `choices` that is most like `word`; empty where none is."""
     near = get_close_matches(str(word), map(str, choices), n=1)
@@ -55,3 +85,27 @@ class _Short(Repr):
 _short = _Short()
 _short.maxstring = _short.maxlong = 40
 shown = _short.repr  # a value as an error shows it
+
+
+def _is(value, kind):
+    if get_origin(kind) is UnionType:
+        return any(_is(value, one) for one in get_args(kind))
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_is(one, get_args(kind)[0]) for one in value)
+    if isinstance(value, bool):
+        return kind is bool
+    if isinstance(value, int):
+        return kind in (int, float) and abs(value) < 2 ** 128
+    if kind is float:
+        return isinstance(value, float) and abs(value) <= float_info.max
+    if kind is str:
+        return isinstance(value, str) and value.splitlines() in ([], [value]) and "\0" not in value
+    return isinstance(value, kind)
+
+
+def _in_words(kind):
+    if get_origin(kind) is UnionType:
+        return " or ".join(map(_in_words, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return f"a tuple, each of it {_in_words(get_args(kind)[0])}"
+    return WORDS[kind]

@@ -5,6 +5,7 @@ limit. So no file takes more memory than its reader's limit, and unpacking a few
 """
 
 import gzip
+import json
 import math
 import os
 import re
@@ -15,6 +16,7 @@ import numpy as np
 
 CHUNK = 1 << 20  # bytes that are read at a time
 CONTENTS = 1 << 23  # bytes of an archive's table of contents; in memory they are ten times as many
+DIGITS = 39  # of whole numbers in JSON, at most: 2^128, as the state of a random generator has them
 
 # The header of an array, as NumPy's numpy.lib.format describes it: a length, and a Python dict. It
 # is matched, not evaluated.
@@ -28,14 +30,15 @@ class ReadingError(ValueError):
     """A file that cannot be read; the message is one line, without the file's name."""
 
 
-def read_bytes(path, limit):
+def read_bytes(path, limit, *, packed=True):
     """The content of the file at `path`, unpacked where it is gzip's, whatever its name says.
 
-    Raises ReadingError where it is no regular file, or has more than `limit` bytes, unpacked too.
+    packed: may it be gzip's? Raises ReadingError where it is no regular file, or has more than
+    `limit` bytes, unpacked too.
     """
     with _opened(path, limit) as file:
         try:
-            packed = file.read(2) == b"\x1f\x8b"
+            packed = packed and file.read(2) == b"\x1f\x8b"
             file.seek(0)
             content = (gzip.GzipFile(fileobj=file) if packed else file).read(limit + 1)
         except Exception as error:  # OSError, EOFError, zlib.error: all mean the same here
@@ -62,6 +65,23 @@ def read_arrays(path, limit, *, packed=True):
             raise
         except Exception as error:  # a damaged archive may raise anything
             raise ReadingError(f"no sound .npz file ({one_line(error)})") from error
+
+
+def parse_json(content):
+    """What the JSON text `content`, bytes in UTF-8, says.
+
+    Raises ReadingError where it is none, and for what programs read differently: a name twice in
+    one object, NaN, Infinity, numbers that do not fit, nesting too deep.
+    """
+    try:
+        return json.loads(content.decode(), object_pairs_hook=_each_name_once,
+                          parse_int=_whole_number, parse_float=_number, parse_constant=_number)
+    except ReadingError:
+        raise
+    except RecursionError:
+        raise ReadingError("lists within lists, too deep") from None
+    except ValueError as error:
+        raise ReadingError(one_line(error)) from None
 
 
 def one_line(error):
@@ -92,6 +112,25 @@ def _opened(path, limit):
         raise ReadingError(getattr(error, "strerror", None) or one_line(error)) from error
     raise ReadingError(f"has {found.st_size:,} bytes, more than {limit:,}"
                        if stat.S_ISREG(found.st_mode) else "not a regular file")
+
+
+def _each_name_once(pairs):
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise ReadingError(f"{max(names, key=names.count)!r:.40} is there twice")
+    return dict(pairs)
+
+
+def _whole_number(text):
+    if len(text.lstrip("-")) > DIGITS:
+        raise ReadingError(f"a number of {len(text):,} digits, more than {DIGITS}")
+    return int(text)
+
+
+def _number(text):
+    if not math.isfinite(float(text)):
+        raise ReadingError(f"{text:.40} is no finite number")
+    return float(text)
 
 
 def _check_members(members, size, limit, packed):

@@ -102,9 +102,9 @@ class Training:
             f"model/{key}": array for key, array in self.model.state().items()}
 
     def load(self, state, t):
-        for part, target in (("model/", self.model), ("method/", self.method)):
+        for part, target, *step in (("model/", self.model), ("method/", self.method, t)):
             target.load({key.removeprefix(part): value for key, value in state.items()
-                         if key.startswith(part)})
+                         if key.startswith(part)}, *step)
         self.model.to(self.device)
         self.t = t
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from ..backend import get_xp, on_the_host, to_host_together
-from ..checks import check_range
+from ..checks import check_generator, check_range
 from ..density import check_density, free_counts
 from ..parameters import Sparse
 from ..proof.invariants import OF_ANY_METHOD, InvariantError, violations
@@ -108,11 +108,10 @@ class Method:
         seen = {f"explored/{name}": bits for name, bits in self.explored.seen.items()}
         return {"rng": self.rng.bit_generator.state, **seen}
 
-    def load(self, state):
-        """Take over a state()."""
-        self.last = None
-        self.rng.bit_generator.state = state["rng"]
-        self.explored.seen = {name: state[f"explored/{name}"] for name in self.explored.seen}
+    def load(self, state, t):
+        """Take over a state() from before step t, after the model's; ValueError where it lies."""
+        self.last, self.rng.bit_generator.state = None, check_generator(state["rng"])
+        self.explored.load({name: state[f"explored/{name}"] for name in self.explored.seen})
 
 
 @dataclass(kw_only=True, eq=False)
@@ -152,8 +151,12 @@ class Dynamic(Method):
         """Is step t before the stop?"""
         return t < self.stop * self.total_steps
 
+    def needs_dense_grad(self, t):
+        """Is the gradient of θ at every position needed at step t?"""
+        return False
+
     def keep_dense_grad(self, keep):
-        """Shall the tensors keep all of the gradient of θ, from the next backward on?"""
+        """Shall the tensors keep it, from the next backward on?"""
         for W in self.tensors:
             W.keep_dense_grad = keep
             W.dense_grad = W.dense_grad if keep else None  # it is as large as θ
@@ -162,13 +165,9 @@ class Dynamic(Method):
         """The magnitude of the gradient of θ at every position, of each tensor, on the host."""
         return to_host_together([abs(W.dense_grad) for W in self.tensors])
 
-    def state(self):
-        kept = [W.keep_dense_grad for W in self.tensors]
-        return {**super().state(), "keep_dense_grad": any(kept)}
-
-    def load(self, state):
-        super().load(state)
-        self.keep_dense_grad(state["keep_dense_grad"])
+    def load(self, state, t):
+        super().load(state, t)
+        self.keep_dense_grad(self.needs_dense_grad(t))
 
     def due(self, t):
         return reallocates(t, self.total_steps, self.period_milestones, self.periods, self.stop)

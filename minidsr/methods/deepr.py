@@ -113,7 +113,16 @@ class DeepR(Dynamic):
         bits = {f"negative/{i}": bits for i, bits in enumerate(self.negative)}
         return {**super().state(), **bits, "pruned": self.pruned, "grown": self.grown}
 
-    def load(self, state):
-        super().load(state)
+    def load(self, state, t):
+        super().load(state, t)
         self.negative = [state[f"negative/{i}"] for i in range(len(self.negative))]
         self.pruned, self.grown = state["pruned"], state["grown"]
+        if t and self.moving(t - 1) and any(
+                bool((s * W.value < 0).any()) for W, s in zip(self.tensors, self.signs(),
+                                                              strict=True)):
+            raise ValueError("a weight has not the sign of its position")
+        for name in ("pruned", "grown"):
+            for n, W in zip(state[name], self.tensors, strict=True):
+                check_range(name, n, t * W.size)
+        if sum(self.pruned) != sum(self.grown):
+            raise ValueError(f"pruned are {sum(self.pruned)}, grown {sum(self.grown)}")

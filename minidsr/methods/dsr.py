@@ -70,7 +70,7 @@ class DSR(Dynamic):
             raise ValueError(f"sparsity {self.sparsity} leaves dsr no weight to move")
         if self.target_pruned is None:
             self.target_pruned = max(1, round(PAPER_FRACTION * budget))
-        self.H = self.threshold
+        self.H = float(self.threshold)
         check_arguments(self.tensors, self.H, self.target_pruned, self.tolerance)
 
     def reallocate(self, t):
@@ -86,6 +86,8 @@ class DSR(Dynamic):
     def state(self):
         return {**super().state(), "H": self.H, "N_p": self.target_pruned}
 
-    def load(self, state):
-        super().load(state)
+    def load(self, state, t):
+        super().load(state, t)
+        check_whole(self.tensors, self.slice)
+        check_arguments(self.tensors, state["H"], state["N_p"], self.tolerance)
         self.H, self.target_pruned = state["H"], state["N_p"]

@@ -21,6 +21,14 @@ class Exploration:
         """Note the positions in use now."""
         self.seen = self._with_now()
 
+    def load(self, seen):
+        """Take over bits like `seen`. ValueError for one that is no position's."""
+        for name, bits in seen.items():
+            beyond = 8 * len(bits) - self.layers[name].weight.size
+            if beyond and bits[-1] & (1 << beyond) - 1:
+                raise ValueError(f"explored/{name} has more than the positions of its tensor")
+        self.seen = seen
+
     def rate(self):
         """R_s, over all these tensors, with the positions in use now; they are not noted."""
         seen = sum(int(np.bitwise_count(bits).sum(dtype=np.int64))

@@ -46,10 +46,22 @@ class Gradual(Dynamic):
         if self.t_end is None:
             raise ValueError("gradual never prunes: no period ends before the stop")
 
-    def reallocate(self, t):
+    def targets(self, t):
+        """How many free numbers each tensor has after the pruning at step t; at step 0 all."""
         left = cubic(t, self.t_end)
-        targets = [m + int(left * (W.size - m))
-                   for W, m in zip(self.tensors, self.final, strict=True)]
+        return [m + int(left * (W.size - m)) for W, m in zip(self.tensors, self.final, strict=True)]
+
+    def reallocate(self, t):
         pruned = [prune_smallest(W, max(0, W.value.size - m))
-                  for W, m in zip(self.tensors, targets, strict=True)]
+                  for W, m in zip(self.tensors, self.targets(t), strict=True)]
         return self.report(pruned, [0] * len(pruned))
+
+    def left(self, t):
+        """How many free numbers each tensor has before step t."""
+        return self.targets(next((s for s in reversed(range(t)) if self.due(s)), 0))
+
+    def load(self, state, t):
+        super().load(state, t)
+        for W, most in zip(self.tensors, self.left(t), strict=True):
+            if W.value.size > most:
+                raise ValueError(f"{W.value.size} weights in a tensor that has {most} by step {t}")

@@ -85,6 +85,12 @@ class Tied(Hashed):
         bucket = get_xp(theta).asarray(bucket.astype(index_dtype(theta.size)))
         return cls(theta.shape, Sparse.random(theta, count, rng).value, bucket)
 
+    def _check(self, **state):
+        super()._check(**state)
+        balanced = np.sort(np.arange(self.size) % max(1, self.value.size))
+        if (np.sort(state["bucket"]) != balanced).any():
+            raise ValueError("bucket does not use all numbers equally often")
+
 
 def _hash(size, key):
     """A hash of each position 0..size-1: (size,) uint32. The last steps of MurmurHash3 mix it."""

@@ -50,9 +50,12 @@ class ITOP(Dynamic):
             self.interval = max(self.total_steps // 65, min(100, self.total_steps // 5), 1)
         check_range("interval", self.interval, LONGEST, 1)
 
+    def needs_dense_grad(self, t):
+        return self.variant == "rigl" and self.due(t)
+
     def step(self, t, sgd):
         report = super().step(t, sgd)
-        self.keep_dense_grad(self.variant == "rigl" and self.due(t + 1))
+        self.keep_dense_grad(self.needs_dense_grad(t + 1))
         return report
 
     def due(self, t):

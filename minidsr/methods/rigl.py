@@ -28,13 +28,16 @@ class RigL(Dynamic):
         super().__post_init__()
         check_range("fraction", self.fraction, 1)
 
+    def needs_dense_grad(self, t):
+        return self.due(t)
+
     def step(self, t, sgd):
         report = None
         if self.due(t):
             report = self.checked_reallocation(t)
         else:
             sgd.step()
-        self.keep_dense_grad(self.due(t + 1))
+        self.keep_dense_grad(self.needs_dense_grad(t + 1))
         return report
 
     def reallocate(self, t):

@@ -41,6 +41,9 @@ class SNFS(Dynamic):
         self.V = [get_xp(W.value).zeros(W.shape, W.value.dtype) for W in self.tensors]
         self.keep_dense_grad(True)
 
+    def needs_dense_grad(self, t):
+        return True
+
     def step(self, t, sgd):
         if self.moving(t):
             self.V = [sgd.momentum * V + W.dense_grad
@@ -66,6 +69,6 @@ class SNFS(Dynamic):
         V = to_host_together(self.V)
         return {**super().state(), **{f"V/{i}": array for i, array in enumerate(V)}}
 
-    def load(self, state):
-        super().load(state)
+    def load(self, state, t):
+        super().load(state, t)
         self.V = [get_xp(V).asarray(state[f"V/{i}"]) for i, V in enumerate(self.V)]

@@ -119,6 +119,7 @@ def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
             print(report.by_tensor(histories["dsr"]))
         _say_what_had_little_time(histories)
         _print_figures(figures.plot(histories, out))
+    _check_budgets(histories)
 
 
 def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOptions],
@@ -172,6 +173,7 @@ def _sum_up(config, history, out):
         print(f"\nextended from {epochs} epochs at step {step:,}: not comparable with a run of "
               f"{config.epochs} epochs from the start")
     print(f"\nrun directory: {out}   figures: minidsr plot {out}")
+    _check_budgets({config.method: history})
 
 
 def _settled(out, given, resume, extend_epochs):
@@ -383,6 +385,16 @@ def _say_what_had_little_time(histories):
     lines = {name: report.little_time(METHODS[name], h) for name, h in histories.items()}
     if any(lines.values()):
         print("\n" + "\n".join(f"{name} {line}" for name, line in lines.items() if line))
+
+
+def _check_budgets(histories):
+    """InvariantError where a run, of {method: History}, did not keep the budget its method has."""
+    for method, history in histories.items():
+        if history.broken:
+            counts = [r["free_parameters"] for r in history.records]
+            raise InvariantError(
+                f"{method} broke its budget, which is {history.setup['budget']}: it began with "
+                f"{counts[0]:,} free parameters, and had {min(counts):,} to {max(counts):,} later")
 
 
 def _count(things, word):

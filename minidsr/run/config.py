@@ -9,7 +9,15 @@ from itertools import pairwise
 from typing import Any
 
 from ..backend import DEVICES
-from ..checks import LARGEST, check_choice, check_range, check_share, shown
+from ..checks import (
+    LARGEST,
+    check_choice,
+    check_range,
+    check_share,
+    check_type,
+    nearest,
+    shown,
+)
 from ..data import DATASETS
 from ..fast.engine import check_engine
 from ..methods import METHODS
@@ -91,6 +99,8 @@ class Config(Options):
     extended_at: tuple[int, ...] = ()
 
     def __post_init__(self):
+        for f in fields(self):
+            check_type(f.name, getattr(self, f.name), f.type)
         for name, choices in (("data", DATASETS), ("method", METHODS), ("device", DEVICES),
                               ("values", VALUES)):
             if getattr(self, name) is not None:
@@ -117,8 +127,7 @@ class Config(Options):
     def resolved(self):
         """{name: value} of everything, with the method's defaults where nothing is given."""
         given, options = self.given_options(), METHODS[self.method].options()
-        common = {f.name: getattr(self, f.name) for f in fields(self)
-                  if f.name not in TYPES and f.name != "options"}
+        common = {name: getattr(self, name) for name in COMMON}
         return common | {name: given.get(name, f.default) for name, f in options.items()}
 
     def build_method(self, steps_per_epoch):
@@ -168,7 +177,8 @@ class Config(Options):
         own, given = METHODS[self.method].options(), self.given_options()
         for name in sorted(given.keys() - own.keys()):
             having = [m for m, kind in METHODS.items() if name in kind.options()]
-            also = f", which is for {', '.join(having)}" if having else ""
+            also = (f", which is for {', '.join(having)}" if having else
+                    f"; {nearest(name, [*COMMON, *own])}".rstrip("; "))
             raise ValueError(f"{self.method} has no option {name}{also}")
         for name in self.options:
             if getattr(self, name, None) is not None:
@@ -183,3 +193,6 @@ class Config(Options):
                 and METHODS[self.method].budget_rule == "conserved"):
             raise ValueError("distribution and structure_from both say where weights are; choose "
                              "one")
+
+
+COMMON = tuple(f.name for f in fields(Config) if f.name not in TYPES and f.name != "options")

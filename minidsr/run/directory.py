@@ -12,6 +12,7 @@ checkpoint counts on is on the disk before it: the folder, and so many records o
 import errno
 import hashlib
 import json
+import math
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
@@ -20,13 +21,16 @@ from pathlib import Path
 import numpy as np
 
 from ..backend import choose_device
-from ..checks import check_folder, shown
+from ..checks import check_choice, check_folder, shown
+from ..methods import METHODS
+from ..reading import parse_json, read_arrays, read_bytes
 from .config import Config
 from .progress import TrainingError
 
 CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, FIGURES, LOCK = (
     "config.json", "env.json", "metrics.jsonl", "checkpoint.npz", "figures", "lock")
 FORMAT = "minidsr-3"
+CONFIG_BYTES = 1 << 20  # that a config.json has at most
 OLDER = "of an older version, which this one does not read; train the run again, in another folder"
 
 # What does not touch the results, except by rounding, and so may differ when a run is resumed.
@@ -63,15 +67,28 @@ def read_config(run):
     if not path.exists():
         raise CheckpointError(f"{run}: not a run directory, it has no {CONFIG}")
     try:
-        values = {key: tuple(value) if isinstance(value, list) else value
-                  for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
+        values = parse_json(read_bytes(path, CONFIG_BYTES, packed=False))
+        if not isinstance(values, dict):
+            raise ValueError("it is no object")
         if values.pop("format", None) == FORMAT:
-            known = {f.name for f in fields(Config)}
-            options = {name: values.pop(name) for name in values.keys() - known}
-            return Config(**values, options=options)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: not the config of a run ({error})") from None
+            return _config(values)
+    except ValueError as error:
+        fault = f"{' '.join(str(error).split()):.400}"
+        raise CheckpointError(f"{path}: not the config of a run ({fault})") from None
     raise CheckpointError(f"{path}: {OLDER}")
+
+
+def _config(values):
+    """The Config with these values, as its resolved() has them: all of them, and no others."""
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    check_choice("method", values.get("method"), METHODS)
+    known = {f.name for f in fields(Config)} - {"options"}
+    options = {name: value for name, value in values.items() if name not in known}
+    config = Config(**{name: values[name] for name in values.keys() & known}, options=options)
+    for name, value in config.resolved().items():
+        if value is not None and values.get(name) is None or name not in values:
+            raise ValueError(f"{name} is missing")
+    return config
 
 
 def has_run(run):
@@ -161,33 +178,46 @@ def save(path, state):
         np.savez(file, header=np.frombuffer(header, np.uint8), **arrays)
 
 
-def load(path):
-    """The state that save() wrote. Raises CheckpointError; the file is left alone."""
+def load(path, limit=math.inf):
+    """The state that save() wrote, in arrays of at most `limit` bytes; what it holds is for
+    schema.py to check. Raises CheckpointError; the file is left alone."""
+    if not Path(path).exists():
+        raise CheckpointError(f"{path}: no checkpoint there")
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as members:
-            arrays = {key: members[key] for key in members.files}
-        rest = json.loads(arrays.pop("header").tobytes())
-        found = rest.pop("format")
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no checkpoint there") from None
-    except Exception as error:  # a damaged archive may raise anything
-        fault = " ".join(f"{type(error).__name__}: {error}".split())
-        raise CheckpointError(f"{path}: not a whole minidsr checkpoint ({fault})") from None
-    if found != FORMAT:
+        arrays = read_arrays(path, limit, packed=False)
+        if "header" not in arrays:
+            raise ValueError("it has no header")
+        rest = parse_json(arrays.pop("header").tobytes())
+        if not isinstance(rest, dict) or rest.keys() & arrays.keys():
+            raise ValueError("its header is no object, or names what is an array")
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not a whole minidsr checkpoint ({error})") from None
+    if rest.pop("format", None) != FORMAT:
         raise CheckpointError(f"{path}: {OLDER}")
     return rest | arrays
 
 
-def load_run(path, config):
+def load_run(path, config, limit):
     """The same, for a run with this config: of it, or of what it was when it was extended.
     CheckpointError where it is of another."""
-    state, steps = load(path), []
+    state, steps = load(path, limit), []
     for stage in config.stages():  # one of an earlier stage is there until the next is saved
         if state.get("run") == identity(stage) and all(state.get("t") == step for step in steps):
             return state
         steps += stage.extended_at[-1:]
-    raise CheckpointError(f"{path}: is of {' '.join(state.get('run') or ['no run'])}, not of "
+    run = state.get("run")
+    found = " ".join(map(str, run)) if isinstance(run, list) else "no run"
+    raise CheckpointError(f"{path}: is of {' '.join(found.split()):.200}, not of "
                           f"{' '.join(identity(config))}")
+
+
+@contextmanager
+def fitting(path):
+    """In this context a ValueError is about the checkpoint at `path`: a CheckpointError."""
+    try:
+        yield
+    except ValueError as error:
+        raise CheckpointError(f"{path}: does not fit its run ({error})") from None
 
 
 # --- files and the lock

@@ -39,7 +39,8 @@ def plot(histories, folder):
     for label, history in histories.items():
         if len({tuple(r["active"]) for r in _moments(history)}) > 1:
             paths.append(_draw(folder / f"sparsity-{label}.png", _sparsity, history))
-        if history.reallocations and history.reallocations[0]["H"] is not None:
+        if history.reallocations and None not in [history.reallocations[0][name]
+                                                  for name in ("H", "N_p")]:
             paths.append(_draw(folder / f"threshold-{label}.png", _threshold, history))
     return paths
 

@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
+from . import schema
 from .directory import replacing
 
 
@@ -27,17 +28,11 @@ class History:
     @classmethod
     def load(cls, path, *, first=None):
         """A run's records, or the `first` of them. The torn last line of a killed run is left out.
+
+        Raises CheckpointError for anything else that a run could not have written.
         """
         history = cls(path)
-        lines = Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []
-        for line in lines[:first]:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                break
-            if not isinstance(record, dict) or "step" not in record:
-                break
-            history.records.append(record)
+        history.records = schema.read_records(Path(path), first)
         return history
 
     def add_setup(self, trainer):
@@ -112,6 +107,13 @@ class History:
     def conserved(self):
         """Was the number of free parameters the same after every reallocation and epoch?"""
         return len({r["free_parameters"] for r in self.records}) == 1
+
+    @property
+    def broken(self):
+        """Did the number of free parameters not behave as the method says it does?"""
+        counts = [r["free_parameters"] for r in self.records]
+        shrinking = self.setup["budget"] == "shrinking"
+        return counts != sorted(counts, reverse=True) if shrinking else not self.conserved
 
     @property
     def sparsity(self):

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..density import free_counts
+from ..density import free_counts, uniform
 from ..methods import METHODS
+from ..methods.dsr_slices import slice_size
 from ..nn import models
-from . import directory
+from ..parameters import Sparse
+from . import directory, schema
 from .directory import CheckpointError
 from .environment import environment
 from .history import History
@@ -44,6 +46,7 @@ def begin(trainer, out, threads):
             raise CheckpointError(f"{metrics}: has {len(history.records)} records, and "
                                   f"{checkpoint.name} counts on {counted}; put all of it back, or "
                                   "train again with another --out")
+        schema.check_history(history, trainer)
         directory.write_config(out, trainer.config)
         directory.write_json(out / directory.ENVIRONMENT, environment(trainer.device) | {
             "threads": threads, "engine": trainer.engine, "seed": trainer.config.seed})
@@ -78,9 +81,10 @@ def start_from(config, model, image, classes):
     """
     run = Path(config.structure_from)
     other = directory.read_config(run)
-    state = directory.part(directory.load(run / directory.CHECKPOINT), "model")
     _check_configs(run, config, other)
-    structure = _structure(run, model, state)
+    path = run / directory.CHECKPOINT
+    state = directory.part(directory.load_run(path, other, schema.most_bytes(model)), "model")
+    structure = _structure(run, initial_model(other, other.model, image, classes), state)
     _check_budget(run, config, model, structure)
     if config.values in (None, "original"):
         source = initial_model(other, other.model, image, classes)
@@ -111,38 +115,60 @@ def _check_configs(run, config, other):
                               f"{other.structure_from}")
 
 
-def _check_budget(run, config, model, structure):
-    """CheckpointError where that run has another number of weights than this one may begin with.
+def check_budget(trainer, state):
+    """Raise ValueError unless a checkpoint's state has as many free parameters as its run.
 
-    A structure of slices may have fewer than a slice for each tensor less.
+    `trainer` has set up its method and loaded nothing yet. A structure from another run may have
+    more or fewer, see _structure_sizes(); what shrinks has lost some, and where the run was
+    extended, it may have lost more.
     """
-    layers = model.sparsifiable_layers().values()
-    shapes = [layer.weight.shape for layer in layers]
+    method, layers = trainer.method, trainer.model.sparsifiable_layers()
+    begun = sum(layer.weight.value.size for layer in layers.values())
+    count = sum(array.size for name, array in state.items()
+                if name.startswith("model/") and name.endswith(".value"))
+    sizes = {begun}
+    if method.budget_rule == "shrinking":
+        left = sum(method.left(state["t"]))
+        sizes = range(sum(method.final) if trainer.config.extended_from else left, left + 1)
+    elif trainer.config.structure_from is not None:
+        sizes = _structure_sizes(trainer.config, layers)
+    others = trainer.model.free_parameters() - begun
+    if count - others not in sizes:
+        raise ValueError(f"has {count:,} free parameters, not {others + max(sizes):,}")
+
+
+def _structure_sizes(config, layers):
+    """How many weights a structure from another run may have: all that the sparsity leaves, in
+    whole slices too, which may be fewer."""
     begins_dense = METHODS[config.method].budget_rule == "shrinking"
-    sparsity = config.resolved()["sparsity"]
-    budget = sum(free_counts(shapes, 0.0 if begins_dense else sparsity, "uniform"))
+    sparsity = 0.0 if begins_dense else config.resolved()["sparsity"]
+    sizes = {sum(free_counts([layer.weight.shape for layer in layers.values()], sparsity,
+                             "uniform"))}
+    if len({math.prod(layer.weight.shape[2:]) for layer in layers.values()}) == 1:
+        k = slice_size(layers)
+        sizes.add(k * sum(uniform([layer.weight.size // k for layer in layers.values()], sparsity)))
+    return sizes
+
+
+def _check_budget(run, config, model, structure):
+    """CheckpointError where that run has another number of weights than this one may begin with."""
+    sizes = _structure_sizes(config, model.sparsifiable_layers())
     count = sum(len(index) for index in structure.values())
-    if not budget - sum(math.prod(shape[2:]) - 1 for shape in shapes) <= count <= budget:
+    if count not in sizes:
         raise CheckpointError(f"{run}: has {count:,} sparsifiable weights, {config.method} with "
-                              f"sparsity {sparsity} begins with {budget:,}")
+                              f"sparsity {config.resolved()['sparsity']} begins with "
+                              f"{max(sizes):,}")
 
 
 def _structure(run, model, state):
-    """{name: flat positions} of all tensors that may be sparse; all positions where it is dense."""
-    structure, params = {}, model.named_params()
-    may_be = model.sparsifiable_layers()
-    others = {key.rpartition(".")[0] for key in state if key.endswith(".value")}
-    if others ^ set(params):
-        raise CheckpointError(f"{run}: tensors differ, such as {min(others ^ set(params))}")
-    for name, p in params.items():
-        layer, _, _ = name.rpartition(".")
-        index, value = state.get(f"{name}.index"), state[f"{name}.value"]
-        if index is None and value.shape == p.shape:
-            index = np.arange(p.size)
-        elif index is None or layer not in may_be:
-            raise CheckpointError(f"{run}: {name} has no structure that fits {p.shape}")
-        if len(index) and not 0 <= index[-1] < p.size:
-            raise CheckpointError(f"{run}: {name} does not fit {p.shape}")
-        if layer in may_be:
-            structure[layer] = index
-    return structure
+    """{tensor: flat positions} of a dense `model` that takes over `state`, sparse where that is."""
+    layers = model.sparsifiable_layers()
+    for name, layer in layers.items():
+        if f"{name}.weight.index" in state:
+            layer.weight = Sparse.of(layer.weight.theta(), [])
+    try:
+        schema.check_like(state, model.state(), schema.of_any_length(model))
+        model.load(state)
+    except ValueError as error:
+        raise CheckpointError(f"{run}: has no structure for this network ({error})") from None
+    return {name: layer.weight.active() for name, layer in layers.items()}

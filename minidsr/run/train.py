@@ -22,7 +22,7 @@ from ..nn.sgd import SGD
 from ..proof.finite import all_finite, first_not_finite
 from ..proof.invariants import InvariantError
 from ..schedules import piecewise
-from . import directory, start
+from . import directory, schema, start
 from .config import Config
 from .history import History
 from .progress import Interrupted, TrainingError, computing, progress_bar, signals
@@ -188,17 +188,17 @@ class Trainer:
 
     def load(self, path):
         """Take over this run's checkpoint, else CheckpointError; returns its number of records."""
-        state = directory.load_run(path, self.config)
-        try:
+        state = directory.load_run(path, self.config, schema.most_bytes(self.model))
+        with directory.fitting(path):
+            schema.check_state(state, self)
+            start.check_budget(self, state)
             self.model.load(directory.part(state, "model"))
             self.model.to(self.device)
             self.finite = all_finite(self.model)
-            self.method.load(directory.part(state, "method"))
+            self.method.load(directory.part(state, "method"), state["t"])
             self.t, self.loss_sum = state["t"], state["loss_sum"]
             self.correct, self.seen = state["correct"], state["seen"]
             return state["records"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise directory.CheckpointError(f"{path}: does not fit its run ({error})") from None
 
     def not_finite(self, what, t, batches=()):
         """The TrainingError of step `t`, which says where a number is first not finite."""

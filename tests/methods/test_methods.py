@@ -177,7 +177,7 @@ def test_what_changes_between_reallocations_is_seen(tiny):
     method.H *= 2
     with pytest.raises(InvariantError, match="threshold_between: H was set to"):
         method.checked_reallocation(1)
-    method.load(state | {"H": 5.0})
+    method.load(state | {"H": 5.0}, 1)
     method.checked_reallocation(1)  # a resumed run knows of no reallocation before
     W = method.tensors[1]
     position = np.setdiff1d(np.arange(W.size), W.index)[0]
@@ -203,12 +203,13 @@ def test_a_changed_dense_tensor_is_seen(tiny, monkeypatch):
 def written(tmp_path):
     """A history in which a weight got lost and the accuracy fell, and a torn last line."""
     history = History(tmp_path / "metrics.jsonl")
-    history.add("setup", 0, free_parameters=100, budget="conserved", explored=0.25,
+    history.add("setup", 0, network="net", free_parameters=100, budget="conserved", explored=0.25,
                 tensors=[{"name": "conv", "size": 200, "active": 50}])
-    history.add("reallocation", 3, H=0.1, N_p=5, K=7, pruned=[7], grown=[6], active=[49],
-                free_parameters=99, explored=0.25)
+    history.add("reallocation", 3, H=0.1, next_H=0.1, N_p=5, delta=0.1, keep_one=True, K=7,
+                pruned=[7], grown=[6], active=[49], free_parameters=99, explored=0.25)
     for epoch, accuracy in ((1, 80.0), (2, 70.0)):
-        history.add("epoch", 5 * epoch, epoch=epoch, test_accuracy=accuracy, free_parameters=99,
+        history.add("epoch", 5 * epoch, epoch=epoch, train_loss=1.0, train_accuracy=75.0,
+                    test_loss=1.0, test_accuracy=accuracy, images_per_s=100.0, free_parameters=99,
                     active=[49], explored=0.28)
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"kind": "epo')

@@ -85,8 +85,8 @@ class Training(RuleBasedStateMachine):
             state = directory.load(path)
         self.model, self.method = network(seed), DSR(**self.arguments)
         self.method.setup(self.model, np.random.default_rng(seed))
-        self.method.load(state)
         self.model.load({name: state[f"model/{name}"] for name in old})
+        self.method.load(state, 1)
         self.device = "cpu"
         for name, array in self.model.state().items():
             assert array.dtype == old[name].dtype

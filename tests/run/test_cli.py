@@ -280,7 +280,8 @@ def test_no_run_there(command, tmp_path, capsys):
 def test_a_broken_config(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"colour": "red"}')
     fails(capsys, ["eval", tmp_path], "of an older version")
-    (tmp_path / "config.json").write_text(f'{{"format": "{directory.FORMAT}", "colour": "red"}}')
+    (tmp_path / "config.json").write_text(
+        f'{{"format": "{directory.FORMAT}", "method": "dsr", "colour": "red"}}')
     fails(capsys, ["eval", tmp_path], "not the config of a run (dsr has no option colour)")
 
 

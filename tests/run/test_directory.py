@@ -15,7 +15,8 @@ from minidsr.run import directory
 from minidsr.run.directory import CheckpointError
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers(-2**127, 2**127) | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
 names = st.text("abc./_", min_size=1).filter(lambda n: n not in ("header", "format", "file"))
 arrays = hnp.arrays(st.sampled_from([np.float32, np.float64, np.int32]),

@@ -248,7 +248,7 @@ def test_threads_are_released_after_a_failure(tiny):
     ({"method": "magic"}, "unknown method 'magic'; choose one of: dense, thin-dense, static"),
     ({"data": "imagenet"},
      "unknown data 'imagenet'; choose one of: synthetic, cifar10, cifar100, mnist"),
-    ({"device": "tpu"}, "unknown device 'tpu'; choose one of: cpu, gpu, auto"),
+    ({"device": "tpu"}, "unknown device 'tpu'; did you mean gpu"),
     ({"epochs": 0}, "epochs"), ({"batch": 0}, "batch"), ({"lr": 0.0}, "lr"),
     ({"momentum": 1.0}, "momentum"), ({"periods": (0,), "period_milestones": ()}, "periods"),
     ({"seed": -1}, "seed"),
