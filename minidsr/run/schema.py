@@ -33,7 +33,7 @@ def check_state(state, trainer):
     """Raise ValueError unless `state` is one that `trainer` could have.
 
     It has the names, types and shapes of the trainer's own state(); but how many free numbers a
-    Sparse tensor has may differ. Their sum is for start.check_budget(); what only the model and the
+    Sparse tensor has may differ. Their sum is for start.check_state(); what only the model and the
     method know, they check where they load it.
     """
     own = trainer.state() | {"records": 0}  # which begin() compares with what is there

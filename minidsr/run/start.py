@@ -115,13 +115,14 @@ def _check_configs(run, config, other):
                               f"{other.structure_from}")
 
 
-def check_budget(trainer, state):
-    """Raise ValueError unless a checkpoint's state has as many free parameters as its run.
+def check_state(trainer, state):
+    """Raise ValueError unless `trainer` could have this state, with so many free parameters.
 
-    `trainer` has set up its method and loaded nothing yet. A structure from another run may have
+    It has set up its method and loaded nothing yet. A structure from another run may have
     more or fewer, see _structure_sizes(); what shrinks has lost some, and where the run was
     extended, it may have lost more.
     """
+    schema.check_state(state, trainer)
     method, layers = trainer.method, trainer.model.sparsifiable_layers()
     begun = sum(layer.weight.value.size for layer in layers.values())
     count = sum(array.size for name, array in state.items()

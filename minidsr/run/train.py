@@ -190,8 +190,7 @@ class Trainer:
         """Take over this run's checkpoint, else CheckpointError; returns its number of records."""
         state = directory.load_run(path, self.config, schema.most_bytes(self.model))
         with directory.fitting(path):
-            schema.check_state(state, self)
-            start.check_budget(self, state)
+            start.check_state(self, state)
             self.model.load(directory.part(state, "model"))
             self.model.to(self.device)
             self.finite = all_finite(self.model)

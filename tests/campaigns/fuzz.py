@@ -16,6 +16,9 @@ drawn from (seed, case): a case does not depend on the count. Exit code 1 if the
 """
 
 import argparse
+import copy
+import json
+import math
 import resource
 import sys
 import traceback
@@ -81,6 +84,62 @@ def damaged(rng, content):
             content[:] = content[j:] + content[i:j] + content[:i]
         done.append(f"{kind} at {i}..{j} of {n}")
     return ", ".join(done), bytes(content)
+
+
+ODD = (None, True, False, 0, 1, -1, 3, 2**31, 2**63, 10**30, 0.0, 0.5, 1.5, -0.5, 1e300, math.nan,
+       math.inf, -math.inf, "", "3", "x\ny", "\0", "\ud800", "\N{GREEK SMALL LETTER DELTA}", [],
+       [1], [0.5, "a"], [[1]], {}, {"a": 1}, {"1": [None]})
+TEXTS = ("[" * 100_000, '{"a":' * 100_000, "9" * 5000, "-" + "1" * 60, "1e999", "NaN", "-Infinity",
+         "'a'", '{"a": 1, "a": 2}', "01", "tru", "\ufeff1", "[1,]", '"\\ud800"', "\x00", "")
+
+
+def altered(rng, value):
+    """(what, value): JSON with one value in it of another type, range, length or name."""
+    value = copy.deepcopy(value)
+    *place, last = _place(rng, value)
+    inner = value
+    for key in place:
+        inner = inner[key]
+    how = rng.choice(["odd", "near", "remove", "add"], p=[0.5, 0.3, 0.1, 0.1])
+    old = inner[last]
+    if how == "remove":
+        del inner[last]
+    elif how == "add" and isinstance(inner, list):
+        inner.insert(last, old)
+    elif how == "add":
+        inner[f"{last}s"] = old
+    elif how == "near" and isinstance(old, int | float) and math.isfinite(old):
+        inner[last] = [old + 1, old - 1, -old, old * 2, old / 2, float(old), int(old), str(old),
+                       [old]][rng.integers(9)]
+    elif how == "near" and isinstance(old, list) and old:
+        inner[last] = [old[:-1], old[::-1], old * 2, old[0]][rng.integers(4)]
+    else:
+        how, inner[last] = "odd", copy.deepcopy(ODD[rng.integers(len(ODD))])
+    return f"{how} at {[*place, last]}, which was {old!r:.60}", value
+
+
+def altered_text(rng, value):
+    """(what, bytes): the JSON text of altered(), or one that is no JSON for one value in it."""
+    if rng.random() < 0.8:
+        what, value = altered(rng, value)
+        return what, json.dumps(value).encode()
+    value = copy.deepcopy(value)
+    *place, last = _place(rng, value)
+    inner = value
+    for key in place:
+        inner = inner[key]
+    inner[last], text = "@", TEXTS[rng.integers(len(TEXTS))]
+    return f"{text:.30} at {[*place, last]}", json.dumps(value).replace('"@"', text, 1).encode()
+
+
+def _place(rng, value):
+    """Keys and indexes to some value inside of `value`, which is a list or a dict, not empty."""
+    place = []
+    while isinstance(value, list | dict) and value and (not place or rng.random() < 0.7):
+        keys = sorted(value) if isinstance(value, dict) else range(len(value))
+        place.append(keys[rng.integers(len(keys))])
+        value = value[place[-1]]
+    return place
 
 
 def main(argv=None):
