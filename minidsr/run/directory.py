@@ -150,7 +150,7 @@ def extended(run, epochs, config=None):
     if epochs == config.epochs:
         return config
     if path.exists():
-        step = load_run(path, config)["t"]
+        step = load_run(path, config).get("t")  # Config checks its type, Trainer.load() the rest
     return config.extended(epochs, step)
 
 
@@ -197,7 +197,7 @@ def load(path, limit=math.inf):
     return rest | arrays
 
 
-def load_run(path, config, limit):
+def load_run(path, config, limit=math.inf):
     """The same, for a run with this config: of it, or of what it was when it was extended.
     CheckpointError where it is of another."""
     state, steps = load(path, limit), []

@@ -178,10 +178,10 @@ def test_a_checkpoint_of_another_config_gives_no_structure(runs, tmp_path):
 # --- config.json
 
 
-KINDS = {str: st.text("ab é"), bool: st.booleans(), int: st.integers(-2**127, 2**127),
-         float: st.floats(allow_nan=False, allow_infinity=False) | st.integers(-2**99, 2**99),
+KINDS = {str: st.text("ab é"), bool: st.booleans(), int: st.integers(),
+         float: st.floats() | st.integers(),
          tuple[int, ...]: st.tuples(st.integers(0, 9)), type(None): st.none()}
-OTHERS = st.one_of(*KINDS.values(), st.just(float("nan")), st.just(10**5000), st.just("a\nb"),
+OTHERS = st.one_of(*KINDS.values(), st.just(10**5000), st.just("a\nb"), st.just((2.5,)),
                    st.just([1]), st.just({}), st.just((True,)), st.just(("a",)))
 
 
@@ -204,12 +204,12 @@ def test_values_of_a_kind_pass_and_no_others(kind, optional, data):
     ({"threads": 1.5}, "threads must be a whole number or None, not 1.5"),
     ({"nesterov": "3"}, "nesterov must be True or False, not '3'"),
     ({"epochs": True}, "epochs must be a whole number, not True"),
-    ({"epochs": 2**128}, "epochs must be a whole number, not 34028"),
-    ({"lr": float("nan")}, "lr must be a finite number, not nan"),
-    ({"lr": "0.1"}, "lr must be a finite number, not '0.1'"),
-    ({"momentum": None}, "momentum must be a finite number, not None"),
+    ({"epochs": 2**128}, "epochs must be in [1, "),
+    ({"lr": float("nan")}, "lr must be in ["),
+    ({"lr": "0.1"}, "lr must be a number, not '0.1'"),
+    ({"momentum": None}, "momentum must be a number, not None"),
     ({"periods": (2, 2.5)}, "periods must be a tuple, each of it a whole number or None, not"),
-    ({"lr_milestones": [0.3]}, "lr_milestones must be a tuple, each of it a finite number, not"),
+    ({"lr_milestones": [0.3]}, "lr_milestones must be a tuple, each of it a number, not"),
     ({"method": ["dsr"]}, "method must be one line of text, not ['dsr']"),
     ({"data_dir": "a\nb"}, "data_dir must be one line of text")])
 def test_a_config_has_values_of_its_types(values, said):
