@@ -201,11 +201,12 @@ def load_run(path, config, limit=math.inf):
     """The same, for a run with this config: of it, or of what it was when it was extended.
     CheckpointError where it is of another."""
     state, steps = load(path, limit), []
+    run, t = (None if isinstance(state.get(name), np.ndarray) else state.get(name)
+              for name in ("run", "t"))
     for stage in config.stages():  # one of an earlier stage is there until the next is saved
-        if state.get("run") == identity(stage) and all(state.get("t") == step for step in steps):
+        if run == identity(stage) and all(t == step for step in steps):
             return state
         steps += stage.extended_at[-1:]
-    run = state.get("run")
     found = " ".join(map(str, run)) if isinstance(run, list) else "no run"
     raise CheckpointError(f"{path}: is of {' '.join(found.split()):.200}, not of "
                           f"{' '.join(identity(config))}")

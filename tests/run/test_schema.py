@@ -129,6 +129,7 @@ WRONG = [
     ("deepr", lambda state: {"method/negative/0": ~state["method/negative/0"]}, "the sign of its"),
     ("deepr", lambda state: {"more": 1}, "names differ: 'more'"),
     ("dsr", lambda state: {"run": [1, {}]}, "is of 1 {}, not of"),
+    ("dsr", lambda state: {"run": np.zeros(4)}, "is of no run, not of"),
     ("dsr", lambda state: {"run": None}, "is of no run, not of")]
 
 
