@@ -87,8 +87,9 @@ class Tied(Hashed):
 
     def _check(self, **state):
         super()._check(**state)
-        balanced = np.sort(np.arange(self.size) % max(1, self.value.size))
-        if (np.sort(state["bucket"]) != balanced).any():
+        xp = get_xp(state["bucket"])
+        balanced = xp.sort(xp.arange(self.size) % max(1, self.value.size))
+        if bool((xp.sort(state["bucket"]) != balanced).any()):
             raise ValueError("bucket does not use all numbers equally often")
 
 
