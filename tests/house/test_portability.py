@@ -292,9 +292,9 @@ def test_every_method_trains_a_residual_network(gpu, method, config, tmp_path):
         assert a["test_loss"] == pytest.approx(b["test_loss"], rel=2e-3)
         assert a["free_parameters"] == b["free_parameters"]
     resumed = Trainer(dataclasses.replace(config, device=gpu))
-    resumed.load(tmp_path / "checkpoint.npz")
+    counted = {"records": resumed.load(tmp_path / "checkpoint.npz")}
     state = directory.load(tmp_path / "checkpoint.npz")
-    close(resumed.state(), state, rtol=0, atol=0)
+    close(resumed.state() | counted, state, rtol=0, atol=0)
     loss, _ = evaluate(resumed.model, resumed.dataset)
     assert loss == pytest.approx(there.epochs[-1]["test_loss"], rel=1e-4)
 
