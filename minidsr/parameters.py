@@ -21,6 +21,7 @@ import math
 import numpy as np
 
 from .backend import get_xp
+from .checks import INDICES, check_array, check_sparse, check_whole, owned, positions
 
 
 class Parameterization:
@@ -29,8 +30,9 @@ class Parameterization:
     stored: tuple[str, ...] = ("value", "velocity")  # what a checkpoint has
 
     def __init__(self, shape, value):
+        check_array("value", value, ("...",))
         self.shape = tuple(shape)
-        self.value = value
+        self.value = value = owned(value)
         self.grad = None
         self.velocity = get_xp(value).zeros_like(value)
 
@@ -64,7 +66,7 @@ class Dense(Parameterization):
     """θ itself: every position is free."""
 
     def __init__(self, value: np.ndarray) -> None:
-        super().__init__(value.shape, value)
+        super().__init__(np.shape(value), value)
 
     def theta(self):
         """θ, of shape `shape`; not a copy."""
@@ -72,6 +74,7 @@ class Dense(Parameterization):
 
     def pull(self, dtheta):
         """Set grad from the gradient of θ."""
+        check_array("dtheta", dtheta, self.shape, (self.value.dtype,), like=self.value)
         self.grad = dtheta
 
 
@@ -89,28 +92,26 @@ class Sparse(Parameterization):
     def __init__(self, shape: tuple[int, ...], index: np.ndarray, value: np.ndarray) -> None:
         """index (m,) int: flat, sorted, unique, in range, else ValueError; value (m,) float."""
         super().__init__(shape, value)
+        check_array("index", index, ("m",), INDICES, like=value)
         self.index = index
         self._check(index, value, self.velocity)
 
     @classmethod
     def random(cls, theta, count, rng):
         """Keep `count` positions of the dense array `theta`, drawn uniformly, with their values."""
+        check_whole("count", count, 0, theta.size)
         index = np.sort(rng.choice(theta.size, count, replace=False, shuffle=False))
         return cls.of(theta, index)
 
     @classmethod
     def of(cls, theta, index):
         """Keep the flat positions `index`, sorted, of the dense `theta`, with their values."""
-        index = get_xp(theta).asarray(index).astype(index_dtype(theta.size))
+        index = positions("index", get_xp(theta).asarray(index), theta.size)
+        index = index.astype(index_dtype(theta.size))
         return cls(theta.shape, index, theta.reshape(-1)[index])
 
     def _check(self, index, value, velocity):
-        if index.ndim != 1 or not index.shape == value.shape == velocity.shape:
-            raise ValueError(f"index {index.shape}, value {value.shape} and velocity "
-                             f"{velocity.shape} must all be (m,)")
-        if len(index) and not (0 <= index[0] and index[-1] < self.size
-                               and bool((index[1:] > index[:-1]).all())):
-            raise ValueError(f"index must be sorted, unique and within [0, {self.size})")
+        check_sparse(self.size, index, value, velocity)
 
     def theta(self):
         """Dense θ of `shape`, built anew at each call."""
@@ -120,6 +121,7 @@ class Sparse(Parameterization):
 
     def pull(self, dtheta):
         """Set grad from the gradient of θ: its entries at the free numbers."""
+        check_array("dtheta", dtheta, self.shape, (self.value.dtype,), like=self.value)
         self.grad = dtheta.reshape(-1)[self.index]
         self.dense_grad = dtheta if self.keep_dense_grad else None
 
@@ -128,8 +130,7 @@ class Sparse(Parameterization):
 
     def prune(self, dead):
         """Remove the free numbers where `dead` (m,) bool is True; returns how many went."""
-        if dead.dtype != bool or dead.shape != self.value.shape:
-            raise ValueError(f"dead must be bool, of shape {self.value.shape}")
+        check_array("dead", dead, self.value.shape, (np.bool,))
         alive = ~dead
         self.index, self.value = self.index[alive], self.value[alive]
         self.velocity, self.grad = self.velocity[alive], None
@@ -141,7 +142,7 @@ class Sparse(Parameterization):
         Raises ValueError where one is out of range, named twice, or free already.
         """
         xp = get_xp(self.value)
-        index = xp.concatenate([self.index, xp.asarray(slots)])
+        index = xp.concatenate([self.index, positions("slots", xp.asarray(slots))])
         order = xp.argsort(index)
         index = index[order]
         zeros = xp.zeros(len(index) - len(self.index), self.value.dtype)

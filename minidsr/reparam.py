@@ -23,12 +23,12 @@ from fractions import Fraction
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
+from . import checks
 from .backend import get_xp
-from .checks import check_choice
+from .checks import LARGEST_H, SMALLEST_H, check_arguments, check_choice
 from .parameters import Sparse
 
 GROWTHS = ("survivors", "pruned", "room")
-SMALLEST_H, LARGEST_H = 2.0 ** -126, 2.0 ** 127  # beyond, a float32 has fewer bits, or none
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def reallocate(tensors: list[Sparse], H: float, N_p: int, delta: float, rng: Gen
     free positions are the C free before and the K just pruned, and K <= C + K;
     apportion() hands out all of K whenever the room is at least K.
     """
-    check_arguments(tensors, H, N_p, delta)
+    check_arguments(tensors, H, N_p, delta, rng)
     check_choice("growth", growth, GROWTHS)
     before = [W.index for W in tensors]
     k = [prune_by_threshold(W, H, keep_one=keep_one) for W in tensors]          # 1
@@ -92,6 +92,7 @@ def prune_by_threshold(W: Sparse, H: float, *, keep_one: bool = True) -> int:
     >>> prune_by_threshold(W, 1.0), W.index.tolist()
     (2, [3, 5])
     """
+    checks.check_threshold(W, H)
     xp = get_xp(W.value)
     magnitude = xp.abs(W.value)
     dead = magnitude < H
@@ -109,6 +110,7 @@ def adjust_pruning_threshold(H: float, K: int, N_p: int, delta: float) -> float:
     >>> [adjust_pruning_threshold(0.5, K, N_p=10, delta=0.1) for K in (8, 9, 11, 12)]
     [1.0, 0.5, 0.5, 0.25]
     """
+    checks.check_numbers(H=H, K=K, N_p=N_p, delta=delta)
     exact = Fraction(str(delta))
     if K < (1 - exact) * N_p:
         return 2 * H if H <= LARGEST_H / 2 else H
@@ -138,8 +140,7 @@ def apportion(K: int, weights: Sequence[float], room: Sequence[int]) -> list[int
     >>> apportion(7, weights=[4, 2, 1], room=[3, 9, 9])
     [3, 3, 1]
     """
-    if not 0 <= K <= sum(room):
-        raise ValueError(f"cannot hand out {K} with room for {sum(room)}")
+    checks.check_shares(K, weights, room)
     whole = [0] * len(room)
     while K:
         open_ = [i for i in range(len(room)) if whole[i] < room[i]]
@@ -170,13 +171,13 @@ def grow_back(W: Sparse, n: int, rng: Generator, avoid: ArrayLike = ()) -> None:
     >>> W.index.tolist(), W.value.tolist()
     ([0, 1, 2, 3], [5.0, 0.0, 7.0, 0.0])
     """
+    checks.check_growth(W, n, rng)
     xp = get_xp(W.index)
-    avoid = xp.asarray(avoid, W.index.dtype)
+    avoid = checks.positions("avoid", xp.asarray(avoid))
     taken = xp.sort(xp.concatenate([W.index, avoid]))
+    checks.check_within("avoid", taken, W.size)
     taken = taken[xp.flatnonzero(xp.diff(taken, prepend=-1))]    # each once; union1d would hash
     free = W.size - len(taken)
-    if n > W.size - len(W.index):
-        raise ValueError(f"cannot grow {n}: only {W.size - len(W.index)} positions are free")
     ranks = xp.sort(xp.asarray(rng.choice(free, min(n, free), replace=False, shuffle=False)))
     before = taken - xp.arange(len(taken))           # how many are free below each taken position
     slots = ranks + xp.searchsorted(before, ranks, side="right")
@@ -185,20 +186,6 @@ def grow_back(W: Sparse, n: int, rng: Generator, avoid: ArrayLike = ()) -> None:
         more = rng.choice(len(spare), n - free, replace=False, shuffle=False)
         slots = xp.concatenate([slots, spare[xp.asarray(more)]])
     W.grow(slots)
-
-
-def check_arguments(tensors, H, N_p, delta):
-    """Raise ValueError, saying what is allowed, where reallocate() could not go on."""
-    budget = sum(W.value.size for W in tensors)
-    if not SMALLEST_H <= H <= LARGEST_H:
-        raise ValueError(f"threshold H must be in [2^-126, 2^127], not {H}")
-    if not 0 < N_p <= budget:
-        raise ValueError(f"N_p must be in 1..{budget}, the number of free weights, not {N_p}")
-    if not 0 <= delta < 1:
-        raise ValueError(f"delta must be in [0, 1), not {delta}")
-    for i, W in enumerate(tensors):
-        if not bool(get_xp(W.value).isfinite(W.value).all()):
-            raise ValueError(f"sparse tensor {i} holds a value that is not finite")
 
 
 def _largest_remainder(K, weights):

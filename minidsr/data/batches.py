@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..backend import fuse, get_xp, to_device
+from ..checks import check_classes, check_whole
 
 PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
 
@@ -26,6 +27,10 @@ class Dataset:
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; an array where training uses it
     std: tuple[float, ...]
     augment: bool  # whether training augments it unless told otherwise
+
+    def __post_init__(self):
+        for labels in (self.train_y, self.test_y):
+            check_classes(labels, len(self.classes))
 
     def to(self, device):
         """The same with its arrays on `device`, 'cpu' or 'gpu'; mean and deviation, too."""
@@ -73,7 +78,8 @@ def batches(dataset, batch, rng, *, start=0, augmented):
     of the arguments alone, with `rng` as it then was: a resumed run needs no saved state, and
     neither `batch` nor `augmented` nor `start` changes a draw.
     """
-    assert batch > 0 and start >= 0, f"batch {batch} must be positive, start {start} not negative"
+    check_whole("batch", batch, 1)
+    check_whole("start", start)
     n = len(dataset.train_y)
     asarray = get_xp(dataset.train_x).asarray  # on the images' device, once an epoch
     order = asarray(rng.permutation(n))

@@ -12,9 +12,10 @@ import functools
 import operator
 import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 
 import numpy as np
 
@@ -24,25 +25,46 @@ CHUNKS = 8  # enough to keep eight cores busy; a partial weight gradient is held
 CHUNK_IMAGES = 12  # at least: smaller chunks cost more calls than they bring work
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
-_pool = None  # the executor of the current threads() context; only this module touches it
+_pool = ContextVar("_pool", default=None)  # the executor of threads(), in the thread that is in it
+_free = threading.Lock()  # held by the one threads() context of this process
 
 
 @contextmanager
 def threads(count=None):
     """In this context map_chunks() works on `count` threads (default: all cores), with one BLAS
-    thread each. Outside of it, it works on the caller's thread. Not to be nested."""
+    thread each. Outside of it, it works on the caller's thread, as in other threads of the process.
+
+    There is one such context at a time, since the number of BLAS threads is the process's: another
+    raises ValueError. A process that is forked inside of it is outside of it.
+    """
     from threadpoolctl import threadpool_limits  # imported here: layers alone do not need it
 
-    global _pool
-    assert _pool is None, "threads() contexts do not nest"
-    count = available_cores() if count is None else count
-    _keep_freed_memory()
-    with threadpool_limits(1), ThreadPoolExecutor(count) as executor:
-        _pool = executor
-        try:
-            yield count
-        finally:
-            _pool = None
+    free = _free
+    if not free.acquire(blocking=False):
+        raise ValueError("a training is under way in this process; begin another after it, or in "
+                         "a process of its own")
+    try:
+        count = available_cores() if count is None else count
+        _keep_freed_memory()
+        with threadpool_limits(1), ThreadPoolExecutor(count) as executor:
+            _pool.set(executor)
+            try:
+                yield count
+            finally:
+                _pool.set(None)
+    finally:
+        free.release()
+
+
+def _after_fork():
+    """The child has none of its parent's threads: who hands them work waits for ever."""
+    global _free
+    _free = threading.Lock()
+    _pool.set(None)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _keep_freed_memory():
@@ -69,11 +91,11 @@ def chunks(n, xp=np):
 
 def map_chunks(work, n, xp=np):
     """[work(s) for s in chunks(n)], in that order, on the threads of the current context."""
-    pieces = chunks(n, xp)
-    if _pool is None or len(pieces) == 1:
+    pieces, pool = chunks(n, xp), _pool.get()
+    if pool is None or len(pieces) == 1:
         return [work(piece) for piece in pieces]
     contexts = [copy_context() for _ in pieces]  # np.errstate holds on the threads, too
-    return list(_pool.map(lambda context, piece: context.run(work, piece), contexts, pieces))
+    return list(pool.map(lambda context, piece: context.run(work, piece), contexts, pieces))
 
 
 def total(parts):

@@ -89,7 +89,8 @@ class SparseConv:
         self.x_planes = len(g.phases) * C                                   # how many
         self.layout = Layout(images, pitch, margin, np.array([(*ab, g.s) for ab in g.phases]))
         self.length = length = 2 * margin + images * PH * PW                # of a plane in memory
-        assert max(self.x_planes, F) * length < 2 ** 31, "planes too large for int32 offsets"
+        if max(self.x_planes, F) * length >= 2 ** 31:  # Taps.start is int32
+            raise ValueError("images this large, with so many channels, need engine blocked")
         phase, shift = np.empty((2, k, k), np.int64)                        # of each tap (ky, kx)
         for i, (a, b) in enumerate(g.phases):
             for ky, rows in g.reads[a].items():

@@ -71,7 +71,7 @@ class DSR(Dynamic):
         if self.target_pruned is None:
             self.target_pruned = max(1, round(PAPER_FRACTION * budget))
         self.H = float(self.threshold)
-        check_arguments(self.tensors, self.H, self.target_pruned, self.tolerance)
+        check_arguments(self.tensors, self.H, self.target_pruned, self.tolerance, self.rng)
 
     def reallocate(self, t):
         move = reallocate if self.slice == 1 else partial(reallocate_slices, size=self.slice)

@@ -1,6 +1,7 @@
 """Networks as trees of layers: what all layers share, and the two layers that hold others."""
 
 from ..backend import move, to_device, to_host_together
+from ..checks import checked
 
 
 class Layer:
@@ -9,7 +10,14 @@ class Layer:
     parameters: tuple[str, ...] = ()  # names of the attributes that hold parameterizations
     statistics: tuple[str, ...] = ()  # and of those that hold arrays which are not trained
     sparsifiable = False  # may a method make `weight` sparse?
+    shapes: str | None = None  # of what forward takes and gives, as "N C -> N F", where known
     cache = None        # what backward needs, after a forward with train=True
+    awaits = None       # the shape and dtype of the dy that backward takes then
+    inside = False      # is forward or backward at work?
+
+    def __init_subclass__(cls, shapes=None):
+        cls.shapes = shapes or cls.shapes
+        checked(cls)  # forward and backward refuse what they cannot take
 
     def outputs(self, x, name="", train=True):
         """Yields (name, output) of each layer inside, in order, as in forward(x, train)."""
@@ -121,7 +129,8 @@ class Residual(Layer):
     def __init__(self, *, before, body, shortcut=None):
         self.before, self.body, self.shortcut = before, body, shortcut
         names = [*before.layers, *body.layers, "shortcut"]
-        assert len(names) == len(set(names)), f"names must differ: {names}"
+        if len(names) != len(set(names)):
+            raise ValueError(f"names must differ: {', '.join(names)}")
 
     def children(self):
         shortcut = {} if self.shortcut is None else {"shortcut": self.shortcut}

@@ -13,6 +13,7 @@ This is the engine `plain`, and the specification of those in fast/.
 """
 
 from ..backend import get_xp
+from ..checks import out_size
 
 
 def forward(x, w, s, p):
@@ -62,13 +63,3 @@ def images(cols, shape, k, s, p):
             tap = padded[:, :, ky:ky + s * OH:s, kx:kx + s * OW:s]
             tap += cols[:, ky, kx].transpose(1, 0, 2, 3)                # a view: adds to padded
     return padded[:, :, p:p + H, p:p + W]
-
-
-def out_size(size, k, s, p):
-    """How many windows of k pixels, every s pixels, fit into `size` pixels padded by p.
-
-    Raises ValueError where none does.
-    """
-    if k > size + 2 * p:
-        raise ValueError(f"a window of {k} does not fit {size} pixels padded by {p}")
-    return (size + 2 * p - k) // s + 1

@@ -15,12 +15,13 @@ import math
 import numpy as np
 
 from ..backend import get_xp
+from ..checks import check_labels, check_sizes, check_window, plain
 from ..parameters import Dense
 from . import im2col
 from .base import Layer, Residual, Sequential  # noqa: F401  part of this module's names
 
 
-class Conv2d(Layer):
+class Conv2d(Layer, shapes="N C H W -> N F OH OW"):
     """y[n, f, i, j] = Σ weight[f, c, ky, kx] x[n, c, s i + ky - p, s j + kx - p]. No bias."""
 
     parameters = ("weight",)
@@ -28,6 +29,7 @@ class Conv2d(Layer):
     def __init__(self, c_in, c_out, kernel, *, stride=1, pad=0, rng, dtype=np.float32,
                  sparsifiable=True):
         """Initial values N(0, 2 / (kernel² c_out)), as in the paper's code."""
+        check_sizes(c_in=c_in, c_out=c_out, kernel=kernel, stride=stride, pad=pad, rng=rng)
         self.kernel, self.stride, self.pad, self.sparsifiable = kernel, stride, pad, sparsifiable
         std = (2 / (kernel * kernel * c_out)) ** 0.5
         self.weight = Dense(rng.normal(0, std, (c_out, c_in, kernel, kernel)).astype(dtype))
@@ -43,11 +45,12 @@ class Conv2d(Layer):
         return dx
 
 
-class Linear(Layer):
+class Linear(Layer, shapes="N C -> N F"):
     """y = x weight^T + bias, for x (N, C) and weight (F, C)."""
 
     def __init__(self, c_in, c_out, *, bias=True, rng, dtype=np.float32, sparsifiable=True):
         """Initial weights uniform within 1/sqrt(c_in), bias 0, as in the paper's code."""
+        check_sizes(c_in=c_in, c_out=c_out, rng=rng)
         self.sparsifiable = sparsifiable
         self.parameters = ("weight", "bias") if bias else ("weight",)
         bound = c_in ** -0.5
@@ -67,7 +70,7 @@ class Linear(Layer):
         return dy @ self.weight.theta()
 
 
-class BatchNorm(Layer):
+class BatchNorm(Layer, shapes="N C ... -> N C ..."):
     """y = weight x̂ + bias, x̂ = (x - mean) / sqrt(var + eps), per channel of x (N, C, ...).
 
     In training, mean and variance are the batch's, and the running ones move a tenth of the way to
@@ -83,6 +86,7 @@ class BatchNorm(Layer):
     momentum = 0.1
 
     def __init__(self, channels, *, dtype=np.float32):
+        check_sizes(channels=channels)
         self.weight = Dense(np.ones(channels, dtype))
         self.bias = Dense(np.zeros(channels, dtype))
         self.running_mean = np.zeros(channels, dtype)
@@ -114,7 +118,7 @@ class BatchNorm(Layer):
                        - x_hat * _beside(_mean(dx_hat * x_hat), dy))
 
 
-class ReLU(Layer):
+class ReLU(Layer, shapes="N ... -> N ..."):
     """y = max(x, 0)."""
 
     def forward(self, x, train=False):
@@ -127,11 +131,12 @@ class ReLU(Layer):
         return dy * (y > 0)
 
 
-class MaxPool2d(Layer):
+class MaxPool2d(Layer, shapes="N C H W -> N C OH OW"):
     """The largest of each k x k window; windows start every s pixels, in an image padded by p."""
 
     def __init__(self, kernel, *, stride=None, pad=0):
-        self.kernel, self.stride, self.pad = kernel, stride or kernel, pad
+        self.kernel, self.stride, self.pad = kernel, kernel if stride is None else stride, pad
+        check_window(kernel, self.stride, pad)
 
     def forward(self, x, train=False):
         xp, p = get_xp(x), self.pad
@@ -162,7 +167,7 @@ class MaxPool2d(Layer):
         return x[:, :, ky:ky + s * OH:s, kx:kx + s * OW:s]
 
 
-class GlobalAvgPool(Layer):
+class GlobalAvgPool(Layer, shapes="N C H W -> N C"):
     """The mean of each channel of each image: (N, C, H, W) -> (N, C)."""
 
     def forward(self, x, train=False):
@@ -174,7 +179,7 @@ class GlobalAvgPool(Layer):
         return get_xp(dy).zeros(shape, dy.dtype) + (dy / (shape[2] * shape[3]))[:, :, None, None]
 
 
-class Flatten(Layer):
+class Flatten(Layer, shapes="N ... -> N P"):
     """(N, ...) -> (N, everything else)."""
 
     def forward(self, x, train=False):
@@ -191,7 +196,8 @@ def softmax_cross_entropy(logits, labels):
 
     Returns (loss, dlogits): loss a 0-d float64 array, dlogits (N, classes).
     """
-    xp, rows = get_xp(logits), get_xp(logits).arange(len(labels))
+    check_labels(labels, logits)
+    xp, rows, logits = get_xp(logits), get_xp(logits).arange(len(labels)), plain(logits)
     shifted = logits - logits.max(1, keepdims=True)
     log_p = shifted - xp.log(xp.exp(shifted).sum(1, keepdims=True))
     loss = -log_p[rows, labels].mean(dtype=np.float64)

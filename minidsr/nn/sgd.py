@@ -1,6 +1,7 @@
 """Stochastic gradient descent with momentum, weight decay and L1, on the free numbers only."""
 
 from ..backend import fuse, get_xp
+from ..checks import check_rates, check_update
 
 
 class SGD:
@@ -18,6 +19,7 @@ class SGD:
 
     def __init__(self, params, *, momentum=0.9, nesterov=True, weight_decay=0.0, l1=0.0,
                  l1_on=None):
+        check_rates(momentum=momentum, weight_decay=weight_decay, l1=l1)
         self.params, self.momentum, self.nesterov = list(params), momentum, nesterov
         self.weight_decay, self.l1 = weight_decay, l1
         self.lr = None
@@ -26,6 +28,7 @@ class SGD:
         self._update = [_update(momentum, nesterov, weight_decay, l1) for l1 in (0.0, l1)]
 
     def step(self):
+        check_update(self.params, self.lr)
         for p, with_l1 in zip(self.params, self._with_l1, strict=True):
             p.velocity = self._update[with_l1](p.value, p.velocity, p.grad, self.lr)
 

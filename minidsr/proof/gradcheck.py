@@ -16,6 +16,10 @@ RTOL = 1e-6
 ATOL = 1e-8
 
 
+class GradientError(ArithmeticError):
+    """A gradient is wrong, or cannot be judged."""
+
+
 def check_layer(layer, x, rng, samples=6):
     """Check the gradients of sum(c * layer.forward(x)), c random: by x and by all parameters."""
     x = np.array(x, np.float64)
@@ -40,8 +44,8 @@ def check_model(model, x, labels, rng, samples=3):
 def _check_all(f, layer, x, dx, rng, samples):
     grads = {name: (p.value, p.grad) for name, p in layer.named_params().items()}
     for name, (array, grad) in {"input": (x, dx), **grads}.items():
-        assert grad.shape == array.shape, f"{name}: gradient {grad.shape} of {array.shape}"
-        assert grad.dtype == np.float64, f"{name}: {grad.dtype}"
+        if grad.shape != array.shape or grad.dtype != np.float64:
+            raise GradientError(f"{name}: {grad.dtype} gradient {grad.shape} of {array.shape}")
         check_gradient(f, array, grad, rng, samples, name)
 
 
@@ -60,9 +64,11 @@ def check_gradient(f, array, grad, rng, samples, name):
             continue
         found = (grad * direction).sum()
         bound = RTOL * max(abs(expected), scale) + ATOL
-        assert abs(found - expected) <= bound, (
-            f"{name}, {i}: backward says {found:.10g}, differences say {expected:.10g}")
-    assert kinks <= len(directions) // 2, f"{name}: {kinks} of {len(directions)} at a kink"
+        if not abs(found - expected) <= bound:
+            raise GradientError(f"{name}, {i}: backward says {found:.10g}, differences say "
+                                f"{expected:.10g}")
+    if kinks > len(directions) // 2:
+        raise GradientError(f"{name}: {kinks} of {len(directions)} at a kink")
 
 
 def _unit(array, i):

@@ -39,17 +39,18 @@ def train(config: Config | None = None, *, out: str | Path | None = None, resume
     Raises ValueError (CheckpointError, DataError, DeviceError) for what the user can mend;
     TrainingError where a number is not finite or a file cannot be written, InvariantError where a
     reallocation is wrong: the last checkpoint stays; Interrupted after Ctrl-C or SIGTERM, when all
-    is saved.
+    is saved. One training at a time in a process: in a second thread it is a ValueError, and the
+    first goes on; a process that is forked meanwhile may train.
     """
     with ExitStack() as stack:
         run = None
         if out is not None:
             run = stack.enter_context(directory.claimed(out, resume=resume))
         config = directory.settled(run, config)
+        count = stack.enter_context(threads(config.threads))
         stack.enter_context(np.errstate(all="ignore"))  # Trainer.step looks for what is not finite
         begun = run is not None and (run / directory.CHECKPOINT).exists()
         trainer = Trainer(config, fresh=not begun)
-        count = stack.enter_context(threads(config.threads))
         stack.enter_context(directory.writing_to(run))
         history = start.begin(trainer, run, count)
         stack.enter_context(computing())

@@ -74,7 +74,8 @@ class Tally:
             name = invariant.__name__
             wrong, n = self.violated[name], self.checked[name]
             verdict = f"VIOLATED {wrong:,} x" if wrong else "held" if n else "not checkable"
-            words = getdoc(invariant).splitlines()[0] if n else f"({self.unchecked[name]})"
+            rule = getdoc(invariant) or name.replace("_", " ")  # python -OO has no docstrings
+            words = rule.splitlines()[0] if n else f"({self.unchecked[name]})"
             rows.append([name, verdict, f"{n:,}", words])
         text = table(rows, ["invariant", "verdict", "cases", "what must hold"], left=(0, 1, 3))
         for _, example, v in self.examples.values():

@@ -1,7 +1,10 @@
 """minidsr.fast.parallel: batches are cut without loss, threaded, put together in order."""
 
+import os
+import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
+from minidsr import data
 from minidsr.fast import parallel
+from minidsr.nn.layers import ReLU, Sequential
+from minidsr.run.config import Config
+from minidsr.run.train import Trainer, train
 
 DEVICE = object()  # an array module that is not NumPy
 
@@ -127,7 +134,7 @@ def test_exceptions_come_out(bad):
 
 def test_contexts_do_not_nest():
     with parallel.threads(2):
-        with pytest.raises(AssertionError, match="nest"), parallel.threads(1):
+        with pytest.raises(ValueError, match="under way"), parallel.threads(1):
             pass
         names = set(parallel.map_chunks(lambda piece: threading.get_ident(), 8))
         assert threading.get_ident() not in names  # the outer one goes on
@@ -151,3 +158,93 @@ def test_a_count_below_one_raises_and_leaves_nothing_behind(count):
     assert blas_threads() == before
     with parallel.threads(1):
         pass
+
+
+def test_another_thread_is_outside_of_the_context():
+    """It computes by itself, and need not know when the context ends."""
+    found = []
+    with parallel.threads(2):
+        other = threading.Thread(target=lambda: found.append(
+            set(parallel.map_chunks(lambda piece: threading.get_ident(), 8))))
+        other.start()
+        other.join(60)
+        assert found == [{other.ident}]
+
+
+# --- one process, one training
+
+SHORT = Config(epochs=1, batch=50, sparsity=0.9, engine="blocked", threads=2)
+
+
+@pytest.fixture
+def in_the_middle(few_shapes, monkeypatch):
+    """A function: trains, with act() before the third step; returns what came out."""
+    step, few = Trainer.step, data.load("synthetic", "data")
+    few = replace(few, **{name: getattr(few, name)[:200]
+                          for name in ("train_x", "train_y", "test_x", "test_y")})
+    monkeypatch.setattr("minidsr.data.load", lambda name, folder: few)
+
+    def run(act):
+        monkeypatch.setattr(Trainer, "step", lambda self, x, y: (
+            act() if self.t == 2 and threading.current_thread() is threading.main_thread()
+            else None, step(self, x, y))[1])
+        done = train(SHORT)
+        monkeypatch.setattr(Trainer, "step", step)
+        return [{key: value for key, value in record.items() if "per_s" not in key}
+                for record in done.epochs]
+
+    return run
+
+
+def test_a_second_training_is_refused_and_the_first_goes_on(in_the_middle, tmp_path):
+    said = []
+
+    def second():
+        try:
+            train(replace(SHORT, seed=1))
+        except BaseException as error:
+            said.append(error)
+
+    def act():
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(60)
+
+    alone = in_the_middle(lambda: None)
+    assert in_the_middle(act) == alone
+    error, = said
+    assert type(error) is ValueError
+    assert str(error).startswith("a training is under way in this process")
+    assert "\n" not in str(error)
+    assert in_the_middle(lambda: None) == alone  # a third one
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_computes_and_trains(in_the_middle):
+    """Its parent's threads are not there to wait for; the parent goes on as if alone."""
+    codes = []
+
+    def child():
+        x = np.ones((96, 2, 3, 3), np.float32)
+        model = Sequential(relu=ReLU())
+        assert parallel.map_chunks(lambda piece: os.getpid(), 96) == [os.getpid()] * 8
+        assert (model.forward(x) == x).all()
+        with parallel.threads(2):
+            assert len(parallel.map_chunks(lambda piece: piece, 96)) == 8
+        assert len(train(replace(SHORT, batch=100)).epochs) == 1
+
+    def act():
+        pid = os.fork()
+        if not pid:
+            signal.alarm(60)  # ends it where it waits for ever
+            try:
+                child()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    alone = in_the_middle(lambda: None)
+    assert in_the_middle(act) == alone
+    assert codes == [0]

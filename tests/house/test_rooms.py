@@ -110,7 +110,8 @@ def test_an_offender_is_named(rule, name, other):
 
 
 def test_the_walk_finds_imports():
-    assert IMPORTS["nn.layers"] == {"backend", "nn.base", "nn.im2col", "parameters"}
+    assert IMPORTS["nn.layers"] == {
+        "backend", "checks", "nn.base", "nn.im2col", "parameters"}
     assert IMPORTS["methods.set"] == {"backend", "checks", "reparam", "methods.base"}
     assert "run.commands" in IMPORTS["__main__"]  # also inside of functions
 
