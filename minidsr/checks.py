@@ -8,6 +8,8 @@ import functools
 import math
 import os
 import sys
+import threading
+from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
@@ -237,12 +239,14 @@ def check_classes(labels, classes):
 
 def plain(x):
     """`x`, of NumPy a copy where its memory is in another order: sums are taken in this order."""
-    return np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x
+    ready = not isinstance(x, np.ndarray) or x.flags.c_contiguous
+    return x if ready else x.copy()
 
 
 def owned(x):
     """`x`, of NumPy a copy where its memory is in another order, or cannot be written to."""
-    return np.require(x, requirements="CW") if isinstance(x, np.ndarray) else x
+    ready = not isinstance(x, np.ndarray) or x.flags.carray  # in order, aligned, can be written to
+    return x if ready else x.copy()
 
 
 def _is_array(x):
@@ -269,12 +273,27 @@ def _said(x):
 # --- layers
 
 
+class _Within(threading.local):
+    """Is this thread within a layer that was given what it can take? So are the layers inside."""
+
+    checked = False
+
+
+_within = _Within()
+
+
+@contextmanager
+def _checked_within(checked):
+    before, _within.checked = _within.checked, checked
+    try:
+        yield
+    finally:
+        _within.checked = before
+
+
 def checked(cls):
     """Have forward() and backward() of a class of layers refuse what they cannot take, before
-    anything has changed. After forward(x, train=True), `awaits` is the Kind of the gradient.
-
-    A forward() that calls that of a superclass is checked once.
-    """
+    anything has changed. After forward(x, train=True), `awaits` is the shape and dtype of dy."""
     if "forward" in vars(cls):
         cls.forward = _checked_forward(cls.forward)
     if "backward" in vars(cls):
@@ -284,21 +303,13 @@ def checked(cls):
 def _checked_forward(forward):
     @functools.wraps(forward)
     def checked_forward(self, x, train=False):
-        if self.inside:
-            return forward(self, x, train)
-        weight = next((getattr(layer, name).value for _, layer in self.walk()
-                       for name in layer.parameters), None)
-        if _is_array(x):
-            kind_after(self, Kind(x.shape, x.dtype))  # the layer's own words, and those inside
-        check_array("x", x, ("N", "..."), like=weight)
-        if train:
-            check_whole("the number of images", len(x), 1)
-        self.inside = True
-        try:
-            y = forward(self, plain(x), train)
-        finally:
-            self.inside = False
-        self.awaits = Kind(y.shape, y.dtype) if train else None
+        if _within.checked:
+            y = forward(self, x, train)
+        else:
+            known = _check_input(self, x, train)
+            with _checked_within(known):
+                y = forward(self, plain(x), train)
+        self.awaits = (y.shape, y.dtype) if train else None
         return y
 
     return checked_forward
@@ -307,18 +318,32 @@ def _checked_forward(forward):
 def _checked_backward(backward):
     @functools.wraps(backward)
     def checked_backward(self, dy):
-        if self.inside:
+        awaits, within = self.awaits, _within.checked
+        if not within:
+            if awaits is None:
+                raise ValueError("backward comes once after each forward(x, train=True)")
+            check_array("dy", dy, awaits[0], (awaits[1],))
+            dy = plain(dy)
+        self.awaits = None
+        if within:
             return backward(self, dy)
-        if self.awaits is None:
-            raise ValueError("backward comes once after each forward(x, train=True)")
-        check_array("dy", dy, self.awaits.shape, (self.awaits.dtype,))
-        self.awaits, self.inside = None, True
-        try:
-            return backward(self, plain(dy))
-        finally:
-            self.inside = False
+        with _checked_within(True):
+            return backward(self, dy)
 
     return checked_backward
+
+
+def _check_input(layer, x, train):
+    """Is it known of all layers inside that they can take what comes to them from x?"""
+    weight = next((getattr(inner, name).value for _, inner in layer.walk()
+                   for name in inner.parameters), None)
+    after = None
+    if _is_array(x):
+        after = kind_after(layer, Kind(x.shape, x.dtype))  # the layer's own words
+    check_array("x", x, ("N", "..."), like=weight)
+    if train:
+        check_whole("the number of images", len(x), 1)
+    return after is not None
 
 
 def kind_after(layer, x):

@@ -89,5 +89,5 @@ class DSR(Dynamic):
     def load(self, state, t):
         super().load(state, t)
         check_whole(self.tensors, self.slice)
-        check_arguments(self.tensors, state["H"], state["N_p"], self.tolerance)
+        check_arguments(self.tensors, state["H"], state["N_p"], self.tolerance, self.rng)
         self.H, self.target_pruned = state["H"], state["N_p"]

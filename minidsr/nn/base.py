@@ -13,7 +13,6 @@ class Layer:
     shapes: str | None = None  # of what forward takes and gives, as "N C -> N F", where known
     cache = None        # what backward needs, after a forward with train=True
     awaits = None       # the shape and dtype of the dy that backward takes then
-    inside = False      # is forward or backward at work?
 
     def __init_subclass__(cls, shapes=None):
         cls.shapes = shapes or cls.shapes
