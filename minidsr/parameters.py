@@ -21,7 +21,8 @@ import math
 import numpy as np
 
 from .backend import get_xp
-from .checks import INDICES, check_array, check_sparse, check_whole, owned, positions
+from .checks import check_whole
+from .shapes import INDICES, check_array, check_sparse, owned, positions
 
 
 class Parameterization:

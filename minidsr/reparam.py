@@ -23,7 +23,7 @@ from fractions import Fraction
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from . import checks
+from . import checks, shapes
 from .backend import get_xp
 from .checks import LARGEST_H, SMALLEST_H, check_arguments, check_choice
 from .parameters import Sparse
@@ -173,9 +173,9 @@ def grow_back(W: Sparse, n: int, rng: Generator, avoid: ArrayLike = ()) -> None:
     """
     checks.check_growth(W, n, rng)
     xp = get_xp(W.index)
-    avoid = checks.positions("avoid", xp.asarray(avoid))
+    avoid = shapes.positions("avoid", xp.asarray(avoid))
     taken = xp.sort(xp.concatenate([W.index, avoid]))
-    checks.check_within("avoid", taken, W.size)
+    shapes.check_within("avoid", taken, W.size)
     taken = taken[xp.flatnonzero(xp.diff(taken, prepend=-1))]    # each once; union1d would hash
     free = W.size - len(taken)
     ranks = xp.sort(xp.asarray(rng.choice(free, min(n, free), replace=False, shuffle=False)))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..backend import fuse, get_xp, to_device
-from ..checks import check_classes, check_whole
+from ..checks import check_whole
+from ..shapes import check_classes
 
 PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
 

@@ -1,7 +1,7 @@
 """Networks as trees of layers: what all layers share, and the two layers that hold others."""
 
 from ..backend import move, to_device, to_host_together
-from ..checks import checked
+from ..shapes import checked
 
 
 class Layer:

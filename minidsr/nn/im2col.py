@@ -13,7 +13,7 @@ This is the engine `plain`, and the specification of those in fast/.
 """
 
 from ..backend import get_xp
-from ..checks import out_size
+from ..shapes import out_size
 
 
 def forward(x, w, s, p):

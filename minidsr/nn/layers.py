@@ -15,8 +15,9 @@ import math
 import numpy as np
 
 from ..backend import get_xp
-from ..checks import check_labels, check_sizes, check_window, plain
+from ..checks import check_sizes, check_window
 from ..parameters import Dense
+from ..shapes import check_labels, plain
 from . import im2col
 from .base import Layer, Residual, Sequential  # noqa: F401  part of this module's names
 

@@ -1,7 +1,8 @@
 """Stochastic gradient descent with momentum, weight decay and L1, on the free numbers only."""
 
 from ..backend import fuse, get_xp
-from ..checks import check_rates, check_update
+from ..checks import check_rates
+from ..shapes import check_update
 
 
 class SGD:

@@ -7,7 +7,7 @@ import sys
 import pytest
 from rooms import MODULES, imported, outside
 
-CORE = ("checks", "reading", "backend", "schedules", "parameters", "reparam", "density")
+CORE = ("checks", "shapes", "reading", "backend", "schedules", "parameters", "reparam", "density")
 IMPORTS = {name: set(imported(name)) for name in MODULES}
 
 # What a room may import, beside its own modules; a module's own row comes before its room's.
@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "proof.gradcheck": (*CORE, "nn"),
     "fast": (*CORE, "nn"),
     "methods": (*CORE, "proof", "nn.models"),
-    "data": ("checks", "reading", "backend"),
+    "data": ("checks", "shapes", "reading", "backend"),
     "run": (*CORE, "nn", "proof", "fast", "methods", "data"),
     "face": (*CORE, "nn", "proof", "methods", "run"),  # minidsr/__init__.py
     "__main__": ("face", "run"),
@@ -111,7 +111,7 @@ def test_an_offender_is_named(rule, name, other):
 
 def test_the_walk_finds_imports():
     assert IMPORTS["nn.layers"] == {
-        "backend", "checks", "nn.base", "nn.im2col", "parameters"}
+        "backend", "checks", "shapes", "nn.base", "nn.im2col", "parameters"}
     assert IMPORTS["methods.set"] == {"backend", "checks", "reparam", "methods.base"}
     assert "run.commands" in IMPORTS["__main__"]  # also inside of functions
 
