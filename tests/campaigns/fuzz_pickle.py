@@ -11,6 +11,7 @@ import pickletools
 import struct
 import subprocess
 import sys
+import warnings
 import weakref
 from pathlib import Path
 
@@ -253,7 +254,9 @@ def read(name, layout):
 
 def plain(path):
     """What Python's own pickle makes of a file; keys as str."""
-    fields = pickle.loads(path.read_bytes(), encoding="bytes")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, about names of its modules
+        fields = pickle.loads(path.read_bytes(), encoding="bytes")
     return {key if isinstance(key, str) else key.decode("latin1"): v for key, v in fields.items()}
 
 
