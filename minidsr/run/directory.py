@@ -47,8 +47,6 @@ class CheckpointError(ValueError):
 def identity(config):
     """What a checkpoint must agree in: in words, and a digest of all that determines results."""
     values = {name: value for name, value in config.resolved().items() if name not in MAY_DIFFER}
-    if not config.extended_from:  # as in runs from before a run could be extended
-        del values["extended_from"], values["extended_at"]
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return [config.model, config.method, config.data, digest[:16]]
 
