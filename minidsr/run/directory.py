@@ -259,10 +259,13 @@ def sync_folder(path):
 
 @contextmanager
 def writing_to(out):
-    """In this context a failure to write, such as a full disk, is a TrainingError."""
+    """In this context a failure to write to the run directory `out`, such as a full disk, is a
+    TrainingError; without one, None, it stays what it is."""
     try:
         yield
     except OSError as error:
+        if out is None:
+            raise
         raise TrainingError(f"cannot write to {out} ({error.strerror or error}); "
                             "the last checkpoint stays, go on with --resume") from error
 
