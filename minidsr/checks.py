@@ -22,7 +22,7 @@ WORDS = {str: "one line of text", bool: "True or False", int: "a whole number",
 
 def check_choice(name, value, choices, error=ValueError):
     """Raise `error`, with the choices, and the nearest of them, where `value` is none of them."""
-    if value not in tuple(choices):
+    if not isinstance(value, str) or value not in tuple(choices):
         raise error(f"unknown {name} {shown(value)}; {nearest(value, choices)}choose one of: "
                     f"{', '.join(map(str, choices))}")
 
@@ -77,7 +77,7 @@ def check_generator(state):
 
 def nearest(word, choices):
     """A question after the one of `choices` that is most like `word`; empty where none is."""
-    near = get_close_matches(str(word), map(str, choices), n=1)
+    near = get_close_matches(word, choices, n=1) if isinstance(word, str) else []
     return f"did you mean {near[0]}? " if near else ""
 
 

@@ -19,14 +19,13 @@ def free_counts(shapes, sparsity, distribution):
     All three have the same sum, exactly. A tensor whose density would exceed 1 is full, and the
     others share the rest by the same rule; ε follows.
     """
+    check_density(sparsity, distribution)
     sizes = [math.prod(shape) for shape in shapes]
     counts = uniform(sizes, sparsity)
     if distribution == "uniform":
         return counts
-    if distribution == "er":  # density times size
-        weights = [sum(shape[:2]) * math.prod(shape[2:]) for shape in shapes]
-    else:
-        weights = [sum(shape) for shape in shapes]
+    weights = [sum(shape[:2]) * math.prod(shape[2:]) if distribution == "er" else sum(shape)
+               for shape in shapes]  # density times size
     return apportion(sum(counts), weights, sizes)
 
 

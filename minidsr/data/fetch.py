@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ..checks import nearest, shown
 from ..reading import CHUNK, one_line
 from . import DATASETS, DataError, load
 from .files import LAYOUTS, copies, locate
@@ -44,7 +45,8 @@ def fetch(name, data_dir="data", *, url=None):
     """
     if name not in SOURCES:
         fault = "needs no download" if name in DATASETS else "is not a known data set"
-        raise DataError(f"{name!r} {fault}; data sets to fetch: {', '.join(SOURCES)}")
+        raise DataError(f"{shown(name)} {fault}; {nearest(name, SOURCES)}data sets to fetch: "
+                        f"{', '.join(SOURCES)}")
     with suppress(DataError):
         load(name, data_dir)
         return locate(name, data_dir)[0]

@@ -14,6 +14,7 @@ from pickle import UnpicklingError
 import numpy as np
 
 MOST_OPCODES = 1_000_000  # CIFAR-100 takes half of it, where protocol 2 pickles it anew
+LONGEST_KEY = 100  # in letters; CIFAR's have 16 at most
 LATIN = bytes(range(0xC4))  # what letters up to 0xFF are made of in UTF-8
 
 # Opcode -> bytes that follow: those of a number, or of the size of what follows then.
@@ -57,6 +58,7 @@ class _Machine:
         self.raw, self.at = raw, 0
         self.stack, self.below = [], []  # below: the stacks as they were at each MARK
         self.memo = {}
+        self.encoded = 0  # bytes that texts were encoded to
 
     def take(self, size):
         """The next `size` bytes."""
@@ -104,7 +106,11 @@ class _Machine:
         elif code == op.REDUCE:
             name, values = self.pop(2)
             _check(type(name) is _Name and type(values) is tuple, "a call of no function")
-            push(name.function(*values))
+            made = name.function(*values)
+            if type(made) is bytes:  # of a text in the file, which may be encoded once
+                self.encoded += len(made)
+                _check(self.encoded <= len(self.raw), "encodes a text again and again")
+            push(made)
         elif code in CONSTANTS:
             push(CONSTANTS[code])
         elif code == op.MARK:
@@ -158,6 +164,7 @@ def _set_items(target, values):
     _check(type(target) is dict, "sets items of no dict")
     for key, value in zip(values[::2], values[1::2], strict=True):
         key = text(key)  # nothing else is hashed: that of nested tuples recurses
+        _check(len(key) <= LONGEST_KEY, "a key too long")  # the str of bytes is a copy, each time
         _check(key not in target, "a key is there twice")
         target[key] = value
 

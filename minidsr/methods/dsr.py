@@ -18,7 +18,7 @@ from ..checks import check_choice, check_range, check_share
 from ..proof.invariants import OF_ANY_METHOD, OF_ONE_REALLOCATION
 from ..reparam import GROWTHS, LARGEST_H, SMALLEST_H, check_arguments, reallocate
 from .base import Dynamic, option
-from .dsr_slices import check_whole, random_slices, reallocate_slices, slice_size
+from .dsr_slices import check_slices, random_slices, reallocate_slices, slice_size
 
 PAPER_FRACTION = 20_000 / 145_139  # N_p for WRN-28-2 at sparsity 0.9, of its sparse weights
 
@@ -64,7 +64,7 @@ class DSR(Dynamic):
                 name: random_slices(layer.weight.size, self.slice, self.sparsity, rng)
                 for name, layer in layers.items()}
         super().setup(model, rng)
-        check_whole(self.tensors, self.slice)
+        check_slices(self.tensors, self.slice)
         budget = sum(W.value.size for W in self.tensors)
         if not budget:
             raise ValueError(f"sparsity {self.sparsity} leaves dsr no weight to move")
@@ -88,6 +88,6 @@ class DSR(Dynamic):
 
     def load(self, state, t):
         super().load(state, t)
-        check_whole(self.tensors, self.slice)
+        check_slices(self.tensors, self.slice)
         check_arguments(self.tensors, state["H"], state["N_p"], self.tolerance, self.rng)
         self.H, self.target_pruned = state["H"], state["N_p"]

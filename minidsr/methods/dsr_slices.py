@@ -44,7 +44,7 @@ def slice_size(layers):
     return sizes.pop()
 
 
-def check_whole(tensors, size):
+def check_slices(tensors, size):
     """Raise ValueError unless the free numbers fill whole slices."""
     for i, W in enumerate(tensors):
         first = W.index[::size]

@@ -112,6 +112,7 @@ class Config(Options):
                 check_range(name, getattr(self, name), most, least)
         check_share("momentum", self.momentum)
         check_milestones("lr_milestones", self.lr_milestones)
+        check_range("lr after all milestones", self.lr * self.lr_factor ** len(self.lr_milestones))
         for name in ("data_dir", "structure_from"):
             if getattr(self, name) == "":
                 raise ValueError(f"{name} must not be empty")
@@ -137,6 +138,7 @@ class Config(Options):
 
     def extended(self, epochs, step):
         """The same config for a run that is at `step`, and shall go on to `epochs`."""
+        check_type("extend_epochs", epochs, int)
         if epochs <= self.epochs:
             raise ValueError(f"extend_epochs must be more than {self.epochs}, the epochs that the "
                              f"run has, not {shown(epochs)}")

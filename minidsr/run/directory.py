@@ -47,8 +47,6 @@ class CheckpointError(ValueError):
 def identity(config):
     """What a checkpoint must agree in: in words, and a digest of all that determines results."""
     values = {name: value for name, value in config.resolved().items() if name not in MAY_DIFFER}
-    if not config.extended_from:  # as in runs from before a run could be extended
-        del values["extended_from"], values["extended_at"]
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return [config.model, config.method, config.data, digest[:16]]
 
@@ -261,10 +259,13 @@ def sync_folder(path):
 
 @contextmanager
 def writing_to(out):
-    """In this context a failure to write, such as a full disk, is a TrainingError."""
+    """In this context a failure to write to the run directory `out`, such as a full disk, is a
+    TrainingError; without one, None, it stays what it is."""
     try:
         yield
     except OSError as error:
+        if out is None:
+            raise
         raise TrainingError(f"cannot write to {out} ({error.strerror or error}); "
                             "the last checkpoint stays, go on with --resume") from error
 

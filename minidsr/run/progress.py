@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class TrainingError(RuntimeError):
@@ -80,10 +80,11 @@ class ProgressBar:
     def epoch(self, record, epochs):
         """A line about the epoch's record in the History."""
         if self.shown:
-            self.bar.write(
-                f"epoch {record['epoch']}/{epochs}: "
-                f"train loss {record['train_loss']:.3f}, "
-                f"accuracy {record['train_accuracy']:.2f} %; "
-                f"test loss {record['test_loss']:.3f}, "
-                f"accuracy {record['test_accuracy']:.2f} %; "
-                f"{record['images_per_s']:.0f} images/s")
+            with suppress(OSError):  # standard output that is broken ends no training
+                self.bar.write(
+                    f"epoch {record['epoch']}/{epochs}: "
+                    f"train loss {record['train_loss']:.3f}, "
+                    f"accuracy {record['train_accuracy']:.2f} %; "
+                    f"test loss {record['test_loss']:.3f}, "
+                    f"accuracy {record['test_accuracy']:.2f} %; "
+                    f"{record['images_per_s']:.0f} images/s")

@@ -39,7 +39,7 @@ def begin(trainer, out, threads):
         checkpoint, metrics = out / directory.CHECKPOINT, out / directory.METRICS
         if not checkpoint.exists() and History.load(metrics).epochs:
             raise CheckpointError(f"{out}: has metrics but no {checkpoint.name}; move it "
-                                            "there, or choose another --out")
+                                  "there, or choose another --out")
         counted = trainer.load(checkpoint) if checkpoint.exists() else 0
         history = History.load(metrics, first=counted)
         if len(history.records) < counted:

@@ -291,7 +291,7 @@ def test_fetch_without_pooch(tmp_path, monkeypatch):
 
 
 def test_fetch_unknown_name():
-    with pytest.raises(DataError, match="'cifar'.*cifar10, cifar100, mnist"):
+    with pytest.raises(DataError, match="'cifar' .*did you mean cifar10.*cifar10, cifar100, mnist"):
         fetch.fetch("cifar")
 
 

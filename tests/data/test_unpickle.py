@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from published import SMALL, fields_of, python2_pickle, write_python
 
 from minidsr.data import files
-from minidsr.data.unpickle import MOST_OPCODES, unpickle
+from minidsr.data.unpickle import LONGEST_KEY, MOST_OPCODES, unpickle
 
-TEXTS = st.text(st.characters(max_codepoint=255), max_size=300)
+LETTERS = st.characters(max_codepoint=255)
+TEXTS, KEYS = st.text(LETTERS, max_size=300), st.text(LETTERS, max_size=LONGEST_KEY)
 SIDES = st.integers(1, 30)
 SHAPES = st.one_of(st.tuples(st.integers(1, 400)), st.tuples(SIDES, SIDES))
 
@@ -31,7 +32,7 @@ def arrays(draw):
     return np.asfortranarray(array) if draw(st.booleans()) else array
 
 
-FIELDS = st.dictionaries(TEXTS, st.one_of(
+FIELDS = st.dictionaries(KEYS, st.one_of(
     TEXTS, TEXTS.filter(len).map(lambda t: t.encode("latin1")), st.integers(-2**31, 2**31 - 1),
     st.lists(st.integers(0, 99), max_size=5), st.lists(TEXTS, max_size=5), arrays()), max_size=4)
 
@@ -103,6 +104,13 @@ BOMBS = {  # before, on 64-bit Linux
     "letters of four bytes": b"\x80\x02X" + struct.pack("<i", 10**7) + (10**7 - 4) * b"a"
     + "\N{FULL MOON SYMBOL}".encode() + b".",
     "digits": b"I" + 10**7 * b"9" + b"\n.",
+    "a text encoded again and again":  # 2 GB, each in a list of them
+    b"\x80\x02}U\x01ac_codecs\nencode\nq\x00sU\x01bX\x06\0\0\0latin1q\x01sU\x01cX"
+    + struct.pack("<i", 10**6) + 10**6 * b"a" + b"q\x02sU\x01d]("
+    + 2_000 * b"h\x00h\x02h\x01\x86R" + b"es.",
+    "a key decoded again and again":  # 2 GB, each in a dict of its own
+    b"\x80\x02}U\x01aT" + struct.pack("<i", 10**6) + 10**6 * b"a" + b"q\x00sU\x01b]("
+    + 2_000 * b"}h\x00Ns" + b"es.",
 }
 
 CHILD = """

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from minidsr.checks import LARGEST
 from minidsr.methods import METHODS
 from minidsr.nn import models
 from minidsr.run import directory
@@ -80,6 +81,7 @@ def trained(config):
     method = config.build_method(steps_per_epoch=500)
     total = 500 * config.epochs
     rates = [config.lr * config.lr_factor ** i for i in range(len(config.lr_milestones) + 1)]
+    assert max(rates) <= LARGEST
     for t in (0, total // 2, total - 1):
         assert piecewise(t, total, config.lr_milestones, rates) >= 0
         method.due(t)
@@ -120,7 +122,7 @@ def test_the_number_of_weights_in_a_name_is_that_of_the_network(rng):
 @given(st.integers(1, 200), st.lists(st.integers(1, 100), min_size=1, max_size=4, unique=True),
        st.integers(0, 10**6))
 def test_extended_and_its_stages(epochs, longer, step):
-    """Each stage leads to the next; all have another identity, but for the first, as before."""
+    """Each stage leads to the next; all have another identity."""
     config = first = Config(epochs=epochs)
     stages = [first]
     for more in sorted(longer):
@@ -133,5 +135,7 @@ def test_extended_and_its_stages(epochs, longer, step):
     assert config.epochs == epochs + max(longer)
     with pytest.raises(ValueError, match="extend_epochs must be more than"):
         config.extended(config.epochs, step)
+    with pytest.raises(ValueError, match="extend_epochs must be a whole number"):
+        config.extended("12", step)
     with pytest.raises(ValueError, match="extended_from and extended_at"):
         replace(config, epochs=1)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidsr.data.batches import Dataset, batches
+from minidsr.density import free_counts
 from minidsr.parameters import Dense, Sparse
 from minidsr.reparam import (
     adjust_pruning_threshold,
@@ -156,6 +157,12 @@ def test_wrong_steps_of_the_algorithm(rng):
             (lambda: apportion(1.5, [1, 1], [2, 2]), "K must be a whole"),
             (lambda: apportion(3, [1, 1], [2, 2.5]), "room must be a whole")):
         refused(act, W, match=match)
+
+
+def test_what_is_no_choice():
+    for choice in (10**5000, np.array(["er", "erk"]), None, ["er"], "ek"):
+        refused(lambda choice=choice: free_counts([(3, 3)], 0.5, choice),
+                match="unknown distribution .*uniform, er, erk")
 
 
 def test_classes_of_a_data_set_are_there():

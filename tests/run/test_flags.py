@@ -64,6 +64,8 @@ def refused(capsys, argv, *said):
     ("train --method rgil", "did you mean rigl?"),
     ("train --periods 100 200", "--periods has 2, so --period-milestones needs 1, "),
     ("train --period-milestones 0.5", "--periods has 4, so --period-milestones needs 3, "),
+    ("train --lr-factor 1000 --lr-milestones 0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.81 0.82 0.83 0.84 "
+     "0.85", "lr after all milestones must be in [0, 1e+38]"),
     ("train --out=", "--out: the value is empty"),
     ("train --extend-epochs 9 --out a", "--extend-epochs needs --resume"),
     ("train --extend-epochs 9 --resume --out a", "a: no run there that --extend-epochs could"),

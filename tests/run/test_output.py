@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rooms import MODULES
 from tiny import write_cifar10
 
+from minidsr import Config, train
 from minidsr.__main__ import main
 from minidsr.run.commands import COMMANDS
 from minidsr.run.directory import load
@@ -92,6 +93,14 @@ def test_training_goes_on_to_its_end(name, error, code, tmp_path, data_dir, monk
     full = f"minidsr: cannot write to standard output ({error.strerror})\n"
     assert err == (full if code else "")
     assert name == "stdout" or "conserved" in out
+
+
+def test_train_from_python_goes_on_too(data_dir, monkeypatch):
+    """Without a run directory, and without the command line's outputs."""
+    monkeypatch.setattr(sys, "stdout", Broken(10, PIPE))
+    config = Config(data="cifar10", data_dir=str(data_dir), model="lenet-300-100-0.1", epochs=2,
+                    batch=50, device="cpu", method="dense", lr=0.01)
+    assert len(train(config, progress=True).epochs) == 2
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
