@@ -19,6 +19,7 @@ from typing import ClassVar
 from ..backend import get_xp
 from ..checks import check_range
 from ..parameters import Parameterization
+from ..shapes import check_array
 from .base import Method, option
 
 
@@ -90,6 +91,7 @@ class Thresholded(Parameterization):
 
         dW = dθ (1[|W| > t] + |W| S(|W| - t)),  dt = -Σ over the row of dθ W S(|W| - t)
         """
+        check_array("dtheta", dtheta, self.shape, (self.value.dtype,), like=self.value)
         xp, (W, _) = get_xp(self.value), self.rows(self.value)
         dtheta, q = dtheta.reshape(W.shape), self.excess()
         slope = surrogate(q)

@@ -17,6 +17,7 @@ from ..backend import get_xp
 from ..checks import check_choice
 from ..density import check_density, free_counts
 from ..parameters import Parameterization, Sparse, index_dtype
+from ..shapes import check_array
 from .base import DISTRIBUTION, SPARSITY, Method, option
 
 
@@ -61,6 +62,7 @@ class Hashed(Parameterization):
 
         Added up in float64; on a GPU in no fixed order.
         """
+        check_array("dtheta", dtheta, self.shape, (self.value.dtype,), like=self.value)
         xp = get_xp(dtheta)
         sums = xp.zeros(self.value.size, np.float64)
         if len(sums):  # bincount would be as short; CuPy's waits for the GPU

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from minidsr.data.batches import Dataset, batches
 from minidsr.density import free_counts
+from minidsr.methods.dst import Thresholded
+from minidsr.methods.hashed import Hashed
 from minidsr.parameters import Dense, Sparse
 from minidsr.reparam import (
     adjust_pruning_threshold,
@@ -107,7 +109,8 @@ def test_slots_of_any_whole_type(dtype):
 @pytest.mark.parametrize("dtheta", [np.ones((3, 2)), np.ones(9), np.ones((3, 3), np.float32),
                                     np.ones((3, 3), int), [[1.0] * 3] * 3, None], ids=str)
 def test_a_wrong_gradient(dtheta):
-    for W in (tensor(np.float64), Dense(np.ones((3, 3)))):
+    for W in (tensor(np.float64), Dense(np.ones((3, 3))), Thresholded(np.ones((3, 3))),
+              Hashed((3, 3), np.ones(4), np.zeros(2, np.uint32))):
         refused(lambda W=W: W.pull(dtheta), W, match="dtheta must be")
 
 
