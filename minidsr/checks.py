@@ -27,7 +27,7 @@ def check_choice(name, value, choices, error=ValueError):
                     f"{', '.join(map(str, choices))}")
 
 
-def check_range(name, number, most=LARGEST, least=0):
+def check_range(name, number, least=0, most=LARGEST):
     """Raise ValueError unless `number` is within [least, most]."""
     if not _is_real(number):
         raise ValueError(f"{name} must be a number, not {shown(number)}")

@@ -46,11 +46,12 @@ def check_periods(periods, milestones):
     if not 1 <= len(periods) <= MOST_PHASES:
         raise ValueError(f"periods must be 1 to {MOST_PHASES}, not {len(periods)}")
     for period in periods:
-        check_range("each of periods", period, LONGEST, 1)
+        check_range("each of periods", period, 1, LONGEST)
+    none = "; for none write it without a number" if len(periods) == 1 else ""
     if len(milestones) != len(periods) - 1:
         raise ValueError(f"--periods has {len(periods)}, so --period-milestones needs "
                          f"{len(periods) - 1}, where each next period begins, not "
-                         f"{len(milestones)}")
+                         f"{len(milestones)}{none}")
     check_milestones("period_milestones", milestones)
 
 

@@ -139,7 +139,7 @@ class Dynamic(Method):
         check_periods(self.periods, self.period_milestones)
         self.total_steps, self.stop = self.epochs * self.steps_per_epoch, self.default_stop
         if self.stop_epoch is not None:
-            check_range("stop_epoch", self.stop_epoch, self.epochs)
+            check_range("stop_epoch", self.stop_epoch, 0, self.epochs)
             self.stop = Fraction(self.stop_epoch, self.epochs)
 
     def setup(self, model, rng):

@@ -123,6 +123,6 @@ class DeepR(Dynamic):
             raise ValueError("a weight has not the sign of its position")
         for name in ("pruned", "grown"):
             for n, W in zip(state[name], self.tensors, strict=True):
-                check_range(name, n, t * W.size)
+                check_range(name, n, 0, t * W.size)
         if sum(self.pruned) != sum(self.grown):
             raise ValueError(f"pruned are {sum(self.pruned)}, grown {sum(self.grown)}")

@@ -14,9 +14,9 @@ The algorithm itself is reparam.reallocate(). Static sparse training is the same
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..checks import check_choice, check_range, check_share
+from ..checks import check_arguments, check_choice, check_range, check_share
 from ..proof.invariants import OF_ANY_METHOD, OF_ONE_REALLOCATION
-from ..reparam import GROWTHS, LARGEST_H, SMALLEST_H, check_arguments, reallocate
+from ..reparam import GROWTHS, LARGEST_H, SMALLEST_H, reallocate
 from .base import Dynamic, option
 from .dsr_slices import check_slices, random_slices, reallocate_slices, slice_size
 
@@ -44,9 +44,9 @@ class DSR(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range("threshold", self.threshold, LARGEST_H, SMALLEST_H)
+        check_range("threshold", self.threshold, SMALLEST_H, LARGEST_H)
         if self.target_pruned is not None:
-            check_range("target_pruned", self.target_pruned, 2**31, 1)
+            check_range("target_pruned", self.target_pruned, 1, 2**31)
         check_share("tolerance", self.tolerance)
         check_choice("growth", self.growth, GROWTHS)
         check_choice("granularity", self.granularity, ("weight", "slice"))

@@ -43,12 +43,12 @@ class ITOP(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range("fraction", self.fraction, 1)
-        check_range("last_fraction", self.last_fraction, 1)
+        check_range("fraction", self.fraction, 0, 1)
+        check_range("last_fraction", self.last_fraction, 0, 1)
         check_choice("variant of itop", self.variant, ("set", "rigl"))
         if self.interval is None:
             self.interval = max(self.total_steps // 65, min(100, self.total_steps // 5), 1)
-        check_range("interval", self.interval, LONGEST, 1)
+        check_range("interval", self.interval, 1, LONGEST)
 
     def needs_dense_grad(self, t):
         return self.variant == "rigl" and self.due(t)

@@ -26,7 +26,7 @@ class RigL(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range("fraction", self.fraction, 1)
+        check_range("fraction", self.fraction, 0, 1)
 
     def needs_dense_grad(self, t):
         return self.due(t)

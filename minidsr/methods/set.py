@@ -33,7 +33,7 @@ class SET(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range("fraction", self.fraction, 1)
+        check_range("fraction", self.fraction, 0, 1)
         check_choice("variant of set", self.variant, ("sign", "magnitude"))
 
     def reallocate(self, t):

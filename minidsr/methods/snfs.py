@@ -33,8 +33,8 @@ class SNFS(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range("fraction", self.fraction, 1)
-        check_range("last_fraction", self.last_fraction, 1)
+        check_range("fraction", self.fraction, 0, 1)
+        check_range("last_fraction", self.last_fraction, 0, 1)
 
     def setup(self, model, rng):
         super().setup(model, rng)

@@ -37,7 +37,7 @@ def check_name(name):
     if depth and not (10 <= int(depth) <= 2000 and int(depth) % 6 == 4):
         raise ValueError(f"wrn depth must be 6n + 4 (10, 16, 22, 28, ..., 1996), not {depth}")
     weights = WEIGHTS[kind or "wrn"] * (int(depth) - 4 if depth else 1) * width ** 2
-    check_range(f"the number of weights of {name}, roughly,", weights, 2**31)
+    check_range(f"the number of weights of {name}, roughly,", weights, 0, 2**31)
     _scaled(CHANNELS[kind or "wrn"], width)
 
 

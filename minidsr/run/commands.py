@@ -22,7 +22,7 @@ from ..methods import METHODS
 from ..proof import trace
 from ..proof.invariants import InvariantError
 from . import bench as benchmark
-from . import directory, figures, report
+from . import directory, figures, report, schema
 from . import verify as verification
 from .config import TYPES, Config
 from .environment import environment
@@ -77,7 +77,7 @@ def _metavar(kind):
 
 Flags: Any = _flags()
 MethodOptions: Any = _options()
-Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 Trace = Positional[Annotated[Path | None, tyro.conf.arg(
     metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
@@ -124,7 +124,8 @@ def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
 
 def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOptions],
           out: Out = None, resume: bool = False,
-          extend_epochs: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None) -> None:
+          extend_epochs: Annotated[int | None, tyro.conf.arg(
+              metavar="INT", help_behavior_hint="")] = None) -> None:
     """Train one network by one method; for example on CIFAR-10:
 
     minidsr train --data cifar10 --model wrn-16-1 --sparsity 0.9 --epochs 8 --out runs/a
@@ -145,14 +146,14 @@ def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOption
         c = Config(**{name: given[name] for name in names if name in given})
         out = Path("runs") / f"{c.data}-{c.model}-{c.method}-{c.seed}"
     directory.check_usable(out, resume=resume)
-    config, before = _settled(out, given, resume, extend_epochs), None
-    if resume and directory.has_run(out):
-        before = History.load(out / directory.METRICS).records
-    elif resume:
-        print(f"{out}: no run there yet, begins one", file=sys.stderr)
+    config = _settled(out, given, resume, extend_epochs)
+    if resume and not directory.has_run(out):
+        print(f"{out}: no run there yet, begins one: {config.model} by {config.method} on "
+              f"{config.data}, {config.epochs} epochs", file=sys.stderr)
+    step, _ = directory.reached(out)
     _say_what_computes(config)
     history = run_training(config, out=out, resume=resume, progress=True)
-    if history.records == before:
+    if history.records[-1]["step"] == step:
         epochs = config.epochs
         print(f"{out}: complete, {epochs} of {epochs} epochs; nothing to train", file=sys.stderr)
     with computing():
@@ -213,6 +214,7 @@ def plot(run: Run) -> None:
     """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time."""
     config = directory.read_config(run)
     history = History.load(run / directory.METRICS)
+    schema.check_count(history, directory.reached(run)[1])
     check_folder(run / directory.FIGURES)
     if not history.epochs:
         raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
@@ -238,7 +240,7 @@ def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: st
         threads: Threads on the CPU (default: all cores).
         json_: Print one JSON object.
     """
-    check_range("steps", steps, 10**5, 1)
+    check_range("steps", steps, 1, 10**5)
     config = Config(model=model, batch=batch, sparsity=sparsity, engine=engine, device=device,
                     tf32=tf32, threads=threads).for_method(method)
     _say_what_computes(config)
@@ -268,7 +270,7 @@ def info(data_dir: str = "data", device: str = "auto") -> None:
             found = data.load(name, data_dir)
             state = f"{len(found.train_y):,} training images, {len(found.test_y):,} test images"
         except data.DataError as error:
-            state = str(error)
+            state = str(error).removeprefix(f"{name}: ")
         print(f"{name:>12}  {state}")
 
 
@@ -295,7 +297,7 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
     Args:
         cases: How many random networks to try, without TRACE; 40,410 small ones are always tried.
     """
-    check_range("cases", cases, 10**7, 1)
+    check_range("cases", cases, 1, 10**7)
     if path is None:
         from tqdm import tqdm
 

@@ -109,7 +109,7 @@ class Config(Options):
         models.check_name(self.model)
         for name, (least, most) in BOUNDS.items():
             if getattr(self, name) is not None:
-                check_range(name, getattr(self, name), most, least)
+                check_range(name, getattr(self, name), least, most)
         check_share("momentum", self.momentum)
         check_milestones("lr_milestones", self.lr_milestones)
         check_range("lr after all milestones", self.lr * self.lr_factor ** len(self.lr_milestones))

@@ -152,6 +152,18 @@ def extended(run, epochs, config=None):
     return config.extended(epochs, step)
 
 
+def reached(run):
+    """(step, records) of the checkpoint in the folder `run`: how far training has come, and on how
+    many records of metrics.jsonl it counts. (None, 0) where there is none."""
+    path = Path(run) / CHECKPOINT
+    if not os.path.exists(path):  # Path's raises where a name is too long
+        return None, 0
+    state = load(path)
+    if type(state.get("records")) is not int:
+        raise CheckpointError(f"{path}: does not say on how many records it counts")
+    return state.get("t"), state["records"]
+
+
 # --- checkpoint.npz
 
 
@@ -207,7 +219,8 @@ def load_run(path, config, limit=math.inf):
         steps += stage.extended_at[-1:]
     found = " ".join(map(str, run)) if isinstance(run, list) else "no run"
     raise CheckpointError(f"{path}: is of {' '.join(found.split()):.200}, not of "
-                          f"{' '.join(identity(config))}")
+                          f"{' '.join(identity(config))}, as {CONFIG} says; one of the two has "
+                          "been changed, or is of another run")
 
 
 @contextmanager

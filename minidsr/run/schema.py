@@ -181,6 +181,15 @@ class Records:
             for name, rule in threshold.items()}
 
 
+def check_count(history, counted):
+    """Raise CheckpointError unless these are at least the `counted` records that the checkpoint
+    beside them counts on."""
+    if len(history.records) < counted:
+        raise CheckpointError(f"{history.path}: has {len(history.records)} records, and the "
+                              f"checkpoint counts on {counted}; put all of it back, or train again "
+                              "with another --out")
+
+
 def check_history(history, trainer):
     """Raise CheckpointError unless these records are of the run of `trainer`, up to its step."""
     path, epochs = history.path, trainer.t // trainer.steps_per_epoch

@@ -42,10 +42,7 @@ def begin(trainer, out, threads):
                                   "there, or choose another --out")
         counted = trainer.load(checkpoint) if checkpoint.exists() else 0
         history = History.load(metrics, first=counted)
-        if len(history.records) < counted:
-            raise CheckpointError(f"{metrics}: has {len(history.records)} records, and "
-                                  f"{checkpoint.name} counts on {counted}; put all of it back, or "
-                                  "train again with another --out")
+        schema.check_count(history, counted)
         schema.check_history(history, trainer)
         directory.write_config(out, trainer.config)
         directory.write_json(out / directory.ENVIRONMENT, environment(trainer.device) | {

@@ -65,7 +65,7 @@ def refused(capsys, argv, *said):
     ("train --periods 100 200", "--periods has 2, so --period-milestones needs 1, "),
     ("train --period-milestones 0.5", "--periods has 4, so --period-milestones needs 3, "),
     ("train --lr-factor 1000 --lr-milestones 0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.81 0.82 0.83 0.84 "
-     "0.85", "lr after all milestones must be in [0, 1e+38]"),
+     "0.85 0.86", "lr after all milestones must be in [0, 1e+38]"),
     ("train --out=", "--out: the value is empty"),
     ("train --extend-epochs 9 --out a", "--extend-epochs needs --resume"),
     ("train --extend-epochs 9 --resume --out a", "a: no run there that --extend-epochs could"),
@@ -169,7 +169,8 @@ def test_demo_looks_at_its_folder_first(argv, elsewhere, capsys, monkeypatch):
 def test_resume_says_what_it_does(begin, elsewhere, capsys):
     """It begins, then there is nothing to do; what is given must be as the run has it."""
     assert main([*begin, "a", "--resume"]) == 0
-    assert capsys.readouterr().err.startswith("a: no run there yet, begins one\n")
+    assert capsys.readouterr().err.startswith(
+        "a: no run there yet, begins one: wrn-10-0.25 by dsr on cifar10, 2 epochs\n")
     before = (elsewhere / "a" / "checkpoint.npz").read_bytes()
     assert main(["train", "--resume", "--out", "a"]) == 0
     out, err = capsys.readouterr()
@@ -233,3 +234,27 @@ def test_a_checkpoint_of_an_earlier_stage_is_taken_where_it_was_extended_only(be
     for other in (own.extended(3, 5), own.extended(3, 10).extended(4, 15)):
         with pytest.raises(directory.CheckpointError, match="is of .*, not of"):
             directory.load_run(path, other)
+
+
+def test_a_figure_of_records_that_lack_some_is_not_drawn(begin, tmp_path, capsys):
+    """The checkpoint says how many there were."""
+    out = tmp_path / "run"
+    assert main([*begin, str(out)]) == 0
+    lines = (out / "metrics.jsonl").read_text().splitlines(keepends=True)
+    for kept in ([*lines[:1], *lines[2:]], lines[:-1], []):
+        (out / "metrics.jsonl").write_text("".join(kept))
+        capsys.readouterr()
+        assert main(["plot", str(out)]) == 2
+        assert "records, and the checkpoint counts on" in capsys.readouterr().err
+
+
+def test_what_a_crash_leaves_behind_does_not_matter_to_a_complete_run(begin, tmp_path, capsys):
+    """Lines after those that the checkpoint counts on may be anything; they are dropped."""
+    out = tmp_path / "run"
+    assert main([*begin, str(out)]) == 0
+    content = (out / "metrics.jsonl").read_bytes()
+    (out / "metrics.jsonl").write_bytes(content + bytes(64) + b"\n\0\0\n")
+    capsys.readouterr()
+    assert main(["train", "--resume", "--out", str(out)]) == 0
+    assert "complete" in capsys.readouterr().err
+    assert (out / "metrics.jsonl").read_bytes() == content
