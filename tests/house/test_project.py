@@ -84,7 +84,7 @@ def test_what_is_packed(tmp_path):
     if int(version("setuptools").split(".")[0]) < 77:
         pytest.skip("needs setuptools 77: pip install -U setuptools")
     folders = {name: [path for path in sorted((ROOT / name).rglob("*"))
-                      if path.is_file() and path.suffix != ".pyc"]
+                      if path.is_file() and "__pycache__" not in path.parts]
                for name in ("minidsr", "lessons", "tests", ".ci", ".github")}
     alone = (".editorconfig", ".gitignore", ".pre-commit-config.yaml", "CITATION.cff", "LICENSE",
              "MANIFEST.in", "README.md", "pyproject.toml", "requirements.txt")

@@ -38,10 +38,11 @@ def runs(draw):
     """Reallocations in a row, values of any float, a dense tensor among them or not."""
     case, dtype = draw(cases()), draw(st.sampled_from([np.float16, np.float32, np.float64]))
     largest = np.finfo(dtype).max / 4
-    tensors = [Sparse(W.shape, W.index, W.value.clip(-largest, largest).astype(dtype))
+    ours = np.promote_types(dtype, np.float32)  # other programs may compute in float16
+    tensors = [Sparse(W.shape, W.index, W.value.clip(-largest, largest).astype(dtype).astype(ours))
                for W in case.tensors]
     for W, old in zip(tensors, case.tensors, strict=True):
-        W.velocity = old.velocity.astype(dtype)
+        W.velocity = old.velocity.astype(dtype).astype(ours)
     H, found = min(case.H, float(largest)), []
     for step in range(draw(st.integers(1, 3))):
         r = replace(case, tensors=tensors, H=H, seed=case.seed ^ step).run()
@@ -58,7 +59,9 @@ def runs(draw):
     dense *= draw(st.booleans())
 
     def named(tensors):
-        return [replace(t, name=name) for t, name in zip(tensors, names, strict=False)] + dense
+        return [replace(t, name=name, value=t.value.astype(dtype),
+                        velocity=t.velocity.astype(dtype))
+                for t, name in zip(tensors, names, strict=False)] + dense
 
     return [Reallocation(named(r.before), named(r.after), r.report) for r in found]
 

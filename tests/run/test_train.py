@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import signal
 
 import numpy as np
@@ -154,7 +153,13 @@ def test_records_name_what_happened(tiny, tmp_path):
 def test_a_weight_that_is_not_finite_is_named_with_its_step(tiny, monkeypatch):
     """At the next step, where the host waits anyway; not as the loss that comes of it."""
     trainer = Trainer(tiny.for_method("dense"))
-    monkeypatch.setattr(trainer, "lr", lambda: math.inf)
+    step = trainer.sgd.step
+
+    def breaks():
+        step()
+        trainer.sgd.params[0].value[...] = np.inf
+
+    monkeypatch.setattr(trainer.sgd, "step", breaks)
     first, second, *_ = trainer.batches()
     with np.errstate(all="ignore"):
         trainer.step(*first)
@@ -232,7 +237,8 @@ def test_a_full_disk_stops_the_run_and_keeps_the_checkpoint(tiny, tmp_path, monk
 def test_threads_are_released_after_a_failure(tiny):
     with pytest.raises(TrainingError):
         train(dataclasses.replace(tiny, lr=1e30))
-    assert parallel._pool is None
+    assert parallel._pool.get() is None
+    assert not parallel._free.locked()
 
 
 @pytest.mark.parametrize(("wrong", "said"), [
