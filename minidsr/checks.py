@@ -62,7 +62,7 @@ def check_type(name, value, kind):
         raise ValueError(f"{name} must be {_in_words(kind)}, not {shown(value)}")
 
 
-def check_generator(state):
+def check_rng_state(state):
     """`state`; ValueError unless it is that of a generator of numpy.random.default_rng()."""
     fresh = np.random.default_rng(0).bit_generator
     try:
@@ -75,74 +75,11 @@ def check_generator(state):
     return state
 
 
-def nearest(word, choices):
-    """A question after the one of `choices` that is most like `word`; empty where none is."""
-    near = get_close_matches(word, choices, n=1) if isinstance(word, str) else []
-    return f"did you mean {near[0]}? " if near else ""
-
-
-class _Short(Repr):
-    """Python's repr(), of long things the beginning and the end."""
-
-    def repr_int(self, x, level):
-        many = x.bit_length() > 10_000  # Python writes no number of more than 4,300 digits
-        return f"a number of {x.bit_length():,} bits" if many else super().repr_int(x, level)
-
-
-_short = _Short()
-_short.maxstring = _short.maxlong = 40
-
-
-def shown(value):
-    """`value` as an error shows it, in one line: of an array its type and shape."""
-    if hasattr(value, "dtype") and hasattr(value, "shape") and not isinstance(value, np.generic):
-        return f"{value.dtype} {shown_shape(value.shape)}"
-    text = " ".join(_short.repr(value).split())
-    return text if len(text) <= 60 else f"{type(value).__name__} {text[:50]} ..."
-
-
-def shown_shape(shape):
-    """(3,) or (N, C): sizes and names of sizes as an error shows them."""
-    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1 and shape != ('...',))})"
-
-
-def _is_real(number):
-    return type(number) in (int, float) or (
-        isinstance(number, Real) and not isinstance(number, bool))
-
-
-def _is(value, kind):
-    if get_origin(kind) is UnionType:
-        return any(_is(value, one) for one in get_args(kind))
-    if get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(_is(one, get_args(kind)[0]) for one in value)
-    if isinstance(value, bool):
-        return kind is bool
-    if isinstance(value, int):
-        return kind in (int, float)
-    if kind is str:
-        return isinstance(value, str) and value.splitlines() in ([], [value]) and "\0" not in value
-    return isinstance(value, kind)
-
-
-def _in_words(kind):
-    if get_origin(kind) is UnionType:
-        return " or ".join(map(_in_words, get_args(kind)))
-    if get_origin(kind) is tuple:
-        return f"a tuple, each of it {_in_words(get_args(kind)[0])}"
-    return WORDS[kind]
-
-
-def check_number(name, number):
-    """Raise ValueError unless `number` is a real number, and not NaN."""
-    if not _is_real(number) or number != number:
-        raise ValueError(f"{name} must be a number, not {shown(number)}")
-
-
 def check_numbers(**numbers):
-    """The same of each of these."""
+    """Raise ValueError unless each of these is a real number, and not NaN."""
     for name, number in numbers.items():
-        check_number(name, number)
+        if not _is_real(number) or number != number:
+            raise ValueError(f"{name} must be a number, not {shown(number)}")
 
 
 def check_whole(name, number, least=0, most=None):
@@ -154,13 +91,9 @@ def check_whole(name, number, least=0, most=None):
 
 
 def check_sizes(**sizes):
-    """Raise ValueError unless these are whole numbers, 1 or more; a pad may be 0; and rng, if it is
-    among them, a Generator."""
+    """Raise ValueError unless these are whole numbers, 1 or more; a pad may be 0."""
     for name, size in sizes.items():
-        if name == "rng":
-            check_rng(size)
-        else:
-            check_whole(name, size, 0 if name == "pad" else 1)
+        check_whole(name, size, 0 if name == "pad" else 1)
 
 
 def check_rates(**rates):
@@ -222,7 +155,7 @@ def check_arguments(tensors, H, N_p, delta, rng):
 def check_threshold(W, H):
     """Raise ValueError unless W is Sparse and H a number."""
     check_is_sparse("W", W)
-    check_number("H", H)
+    check_numbers(H=H)
 
 
 def check_growth(W, n, rng):
@@ -244,3 +177,64 @@ def check_shares(K, weights, room):
     check_whole("K", K)
     if K > sum(room):
         raise ValueError(f"cannot hand out {K} with room for {sum(room)}")
+
+
+# --- what errors say
+
+
+def nearest(word, choices):
+    """A question after the one of `choices` that is most like `word`; empty where none is."""
+    near = get_close_matches(word, choices, n=1) if isinstance(word, str) else []
+    return f"did you mean {near[0]}? " if near else ""
+
+
+class _Short(Repr):
+    """Python's repr(), of long things the beginning and the end."""
+
+    def repr_int(self, x, level):
+        many = x.bit_length() > 10_000  # Python writes no number of more than 4,300 digits
+        return f"a number of {x.bit_length():,} bits" if many else super().repr_int(x, level)
+
+
+_short = _Short()
+_short.maxstring = _short.maxlong = 40
+
+
+def shown(value):
+    """`value` as an error shows it, in one line: of an array its type and shape."""
+    if hasattr(value, "dtype") and hasattr(value, "shape") and not isinstance(value, np.generic):
+        return f"{value.dtype} {shown_shape(value.shape)}"
+    text = " ".join(_short.repr(value).split())
+    return text if len(text) <= 60 else f"{type(value).__name__} {text[:50]} ..."
+
+
+def shown_shape(shape):
+    """(3,) or (N, C): sizes and names of sizes as an error shows them."""
+    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1 and shape != ('...',))})"
+
+
+def _is_real(number):
+    return type(number) in (int, float) or (
+        isinstance(number, Real) and not isinstance(number, bool))
+
+
+def _is(value, kind):
+    if get_origin(kind) is UnionType:
+        return any(_is(value, one) for one in get_args(kind))
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_is(one, get_args(kind)[0]) for one in value)
+    if isinstance(value, bool):
+        return kind is bool
+    if isinstance(value, int):
+        return kind in (int, float)
+    if kind is str:
+        return isinstance(value, str) and value.splitlines() in ([], [value]) and "\0" not in value
+    return isinstance(value, kind)
+
+
+def _in_words(kind):
+    if get_origin(kind) is UnionType:
+        return " or ".join(map(_in_words, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return f"a tuple, each of it {_in_words(get_args(kind)[0])}"
+    return WORDS[kind]

@@ -19,7 +19,8 @@ CONTENTS = 1 << 23  # bytes of an archive's table of contents; in memory they ar
 DIGITS = 39  # of whole numbers in JSON, at most: 2^128, as the state of a random generator has them
 
 # The header of an array, as NumPy's numpy.lib.format describes it: a length, and a Python dict. It
-# is matched, not evaluated.
+# is matched, not evaluated. NumPy's own readers evaluate it, warn of the L that Python 2 wrote, and
+# are public for versions 1 and 2 only.
 MAGIC = re.compile(rb"\x93NUMPY(?:\x01\x00(..)|[\x02\x03]\x00(....))", re.DOTALL)
 SAYS = re.compile(rb"\{'descr': (.+), 'fortran_order': (True|False), "
                   rb"'shape': \(([\dL, ]*)\),? *\} *\n?")

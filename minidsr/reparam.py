@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from . import checks, shapes
 from .backend import get_xp
-from .checks import LARGEST_H, SMALLEST_H, check_arguments, check_choice
+from .checks import LARGEST_H, SMALLEST_H
 from .parameters import Sparse
 
 GROWTHS = ("survivors", "pruned", "room")
@@ -67,8 +67,8 @@ def reallocate(tensors: list[Sparse], H: float, N_p: int, delta: float, rng: Gen
     free positions are the C free before and the K just pruned, and K <= C + K;
     apportion() hands out all of K whenever the room is at least K.
     """
-    check_arguments(tensors, H, N_p, delta, rng)
-    check_choice("growth", growth, GROWTHS)
+    checks.check_arguments(tensors, H, N_p, delta, rng)
+    checks.check_choice("growth", growth, GROWTHS)
     before = [W.index for W in tensors]
     k = [prune_by_threshold(W, H, keep_one=keep_one) for W in tensors]          # 1
     l = [W.value.size for W in tensors]
@@ -173,9 +173,8 @@ def grow_back(W: Sparse, n: int, rng: Generator, avoid: ArrayLike = ()) -> None:
     """
     checks.check_growth(W, n, rng)
     xp = get_xp(W.index)
-    avoid = shapes.positions("avoid", xp.asarray(avoid))
+    avoid = shapes.positions("avoid", xp.asarray(avoid), W.size)
     taken = xp.sort(xp.concatenate([W.index, avoid]))
-    shapes.check_within("avoid", taken, W.size)
     taken = taken[xp.flatnonzero(xp.diff(taken, prepend=-1))]    # each once; union1d would hash
     free = W.size - len(taken)
     ranks = xp.sort(xp.asarray(rng.choice(free, min(n, free), replace=False, shuffle=False)))

@@ -242,12 +242,6 @@ def check_sparse(size, index, value, velocity):
         raise ValueError(f"index must be sorted, unique and within [0, {size})")
 
 
-def check_within(name, ordered, size):
-    """Raise ValueError unless these sorted positions are within [0, size)."""
-    if len(ordered) and (ordered[0] < 0 or ordered[-1] >= size):
-        raise ValueError(f"{name} must be within [0, {size})")
-
-
 def positions(name, array, size=None):
     """The array (n,) of whole numbers, as int32 or int64. ValueError where it is none, or one is
     not within [0, size), if that is given. An empty array may be of any type, as [] has none."""

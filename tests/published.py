@@ -88,27 +88,32 @@ META = {
 
 
 def write_python(root, dump=python2_pickle):
-    folder = root / "cifar-10-batches-py"
-    folder.mkdir(parents=True)
-    for name in BATCHES:
-        (folder / name).write_bytes(dump(fields_of(name)))
-    (folder / "batches.meta").write_bytes(dump(META))
-    return folder
+    return _written(root / "cifar-10-batches-py", {
+        **{name: dump(fields_of(name)) for name in BATCHES}, "batches.meta": dump(META)})
 
 
 def write_binary(root):
-    folder = root / "cifar-10-batches-bin"
+    return _written(root / "cifar-10-batches-bin", {
+        **{f"{name}.bin": _records(*fake_batch(name)) for name in BATCHES},
+        "batches.meta.txt": ("\n".join(NAMES) + "\n\n").encode()})
+
+
+def _records(images, *labels):
+    """The bytes of a batch in the binary layout: of each image its labels, then its pixels."""
+    return np.concatenate([np.stack(labels, 1), images], 1).tobytes()
+
+
+def _written(folder, files):
+    """A new folder with these files, {name: content}."""
     folder.mkdir(parents=True)
-    for name in BATCHES:
-        images, labels = fake_batch(name)
-        np.concatenate([labels[:, None], images], 1).tofile(folder / f"{name}.bin")
-    (folder / "batches.meta.txt").write_text("\n".join(NAMES) + "\n\n")
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     return folder
 
 
 # CIFAR-100
 
-NAMES100 = [f"class {i}".replace(" ", "_") for i in range(100)]
+NAMES100 = [f"class_{i}" for i in range(100)]
 META100 = {
     b"fine_label_names": [name.encode() for name in NAMES100],
     b"coarse_label_names": [f"group_{i}".encode() for i in range(20)],
@@ -133,23 +138,16 @@ def fields100(name):
 
 
 def write_python100(root, dump=python2_pickle):
-    folder = root / "cifar-100-python"
-    folder.mkdir(parents=True)
-    for name in ("train", "test"):
-        (folder / name).write_bytes(dump(fields100(name)))
-    (folder / "meta").write_bytes(dump(META100))
-    return folder
+    return _written(root / "cifar-100-python", {
+        "train": dump(fields100("train")), "test": dump(fields100("test")), "meta": dump(META100)})
 
 
 def write_binary100(root):
-    folder = root / "cifar-100-binary"
-    folder.mkdir(parents=True)
+    files = {"fine_label_names.txt": ("\n".join(NAMES100) + "\n").encode()}
     for name in ("train", "test"):
         images, labels = fake_batch100(name)
-        labels = np.stack([labels // 5, labels], 1)  # coarse, then fine
-        np.concatenate([labels, images], 1).tofile(folder / f"{name}.bin")
-    (folder / "fine_label_names.txt").write_text("\n".join(NAMES100) + "\n")
-    return folder
+        files[f"{name}.bin"] = _records(images, labels // 5, labels)  # coarse, then fine
+    return _written(root / "cifar-100-binary", files)
 
 
 # MNIST

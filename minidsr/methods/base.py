@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from ..backend import get_xp, on_the_host, to_host_together
-from ..checks import check_generator, check_range
+from ..checks import check_range, check_rng_state
 from ..density import check_density, free_counts
 from ..parameters import Sparse
 from ..proof.invariants import OF_ANY_METHOD, InvariantError, violations
@@ -109,8 +109,8 @@ class Method:
         return {"rng": self.rng.bit_generator.state, **seen}
 
     def load(self, state, t):
-        """Take over a state() from before step t, after the model's; ValueError where it lies."""
-        self.last, self.rng.bit_generator.state = None, check_generator(state["rng"])
+        """Take over a state() from before step t, after the model's; ValueError for a wrong one."""
+        self.last, self.rng.bit_generator.state = None, check_rng_state(state["rng"])
         self.explored.load({name: state[f"explored/{name}"] for name in self.explored.seen})
 
 

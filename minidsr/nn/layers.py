@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from ..backend import get_xp
-from ..checks import check_sizes, check_window
+from ..checks import check_rng, check_sizes, check_window
 from ..parameters import Dense
 from ..shapes import check_labels, plain
 from . import im2col
@@ -30,7 +30,8 @@ class Conv2d(Layer, shapes="N C H W -> N F OH OW"):
     def __init__(self, c_in, c_out, kernel, *, stride=1, pad=0, rng, dtype=np.float32,
                  sparsifiable=True):
         """Initial values N(0, 2 / (kernel² c_out)), as in the paper's code."""
-        check_sizes(c_in=c_in, c_out=c_out, kernel=kernel, stride=stride, pad=pad, rng=rng)
+        check_sizes(c_in=c_in, c_out=c_out, kernel=kernel, stride=stride, pad=pad)
+        check_rng(rng)
         self.kernel, self.stride, self.pad, self.sparsifiable = kernel, stride, pad, sparsifiable
         std = (2 / (kernel * kernel * c_out)) ** 0.5
         self.weight = Dense(rng.normal(0, std, (c_out, c_in, kernel, kernel)).astype(dtype))
@@ -51,7 +52,8 @@ class Linear(Layer, shapes="N C -> N F"):
 
     def __init__(self, c_in, c_out, *, bias=True, rng, dtype=np.float32, sparsifiable=True):
         """Initial weights uniform within 1/sqrt(c_in), bias 0, as in the paper's code."""
-        check_sizes(c_in=c_in, c_out=c_out, rng=rng)
+        check_sizes(c_in=c_in, c_out=c_out)
+        check_rng(rng)
         self.sparsifiable = sparsifiable
         self.parameters = ("weight", "bias") if bias else ("weight",)
         bound = c_in ** -0.5

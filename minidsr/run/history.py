@@ -39,10 +39,10 @@ class History:
         """Record what a Trainer begins with."""
         layers = trainer.model.sparsifiable_layers()
         return self.add("setup", trainer.t, network=trainer.model_name,
-                         budget=trainer.method.budget_rule, tensors=[
-                             {"name": name, "size": layer.weight.size, "active": active}
-                             for (name, layer), active in zip(layers.items(), _active(trainer),
-                                                              strict=True)], **_counts(trainer))
+                        budget=trainer.method.budget_rule, tensors=[
+                            {"name": name, "size": layer.weight.size, "active": active}
+                            for (name, layer), active in zip(layers.items(), _active(trainer),
+                                                             strict=True)], **_counts(trainer))
 
     def add_reallocation(self, trainer, report):
         """Record the Report of a reallocation."""

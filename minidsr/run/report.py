@@ -37,8 +37,8 @@ def budget(history):
 def little_time(method, history):
     """What to say after the name of `method`, a class, if its run was too short for it; or None.
 
-    Too short is a run with fewer than ten reallocations; and one at whose end H was still doubling,
-    as in each of the last three, or of all, K < (1-δ) N_p. DSR is then DSR in name only.
+    Too short is a run with fewer reallocations than `method.few`, ten for most; and one at whose
+    end H was still doubling, as in each of the last three, or of all, K < (1-δ) N_p.
     """
     if not issubclass(method, Dynamic):
         return None

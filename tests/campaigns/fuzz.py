@@ -23,6 +23,7 @@ import resource
 import sys
 import traceback
 from collections import Counter
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,6 +57,30 @@ def campaign(kind, count, seed, *, only=None):
         if peak() - before > LIMIT:
             faults.append((None, "all cases", f"memory grew by {peak() - before:,} bytes"))
     return outcomes, faults
+
+
+@contextmanager
+def left_alone(path):
+    """In this context the file at `path`, or all that is in the folder, must stay as it is."""
+    before = contents(path)
+    try:
+        yield before
+    finally:
+        if contents(path) != before:
+            raise AssertionError("a file is changed")
+
+
+def contents(path):
+    """{path: bytes} of the file at `path`, or of all in the folder."""
+    files = [path] if path.is_file() else path.rglob("*")
+    return {file: file.read_bytes() for file in files if file.is_file()}
+
+
+def refusal(error):
+    """The outcome where an error of the program's own was raised."""
+    line = str(error)
+    fine = len(line.splitlines()) == 1 and line.isprintable()
+    return "refused" if fine else f"no line for people: {line!r}"
 
 
 def peak():

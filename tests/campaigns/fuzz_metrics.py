@@ -33,12 +33,10 @@ def attempt(rng, sound):
     path = folder / "metrics.jsonl"
     path.write_bytes(content)
     try:
-        history = History.load(path)
+        with fuzz.left_alone(path):
+            history = History.load(path)
     except CheckpointError as error:
-        return what, "refused" if "\n" not in str(error) else f"two lines: {error}"
-    finally:
-        if path.read_bytes() != content:
-            raise AssertionError("the file is changed")
+        return what, fuzz.refusal(error)
     lines = content.split(b"\n")
     while lines and not lines[-1]:
         lines.pop()

@@ -236,7 +236,7 @@ def read(name, layout):
     try:
         found = data.load(name, layout)
     except data.DataError as error:
-        return "refused" if len(str(error).splitlines()) == 1 else f"two lines: {error}"
+        return fuzz.refusal(error)
     meta, *batches = (plain(layout / file) for file in NAMES[name][-1:] + NAMES[name][:-1])
     names, labels = (("label_names", "labels") if name == "cifar10"
                      else ("fine_label_names", "fine_labels"))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import everything, refused
 
 from minidsr.fast.engine import use
 from minidsr.nn.base import Layer
@@ -68,30 +69,6 @@ def make(case):
         use(layer, engine)
     x = rng.standard_normal(shape).astype(np.float32)
     return layer, x, layer.forward(x, train=True)
-
-
-def everything(thing):
-    """All that layers and their parameters hold, as something to compare."""
-    if isinstance(thing, np.ndarray):
-        return thing.dtype, thing.shape, thing.tobytes()
-    if isinstance(thing, (list, tuple)):
-        return [everything(inner) for inner in thing]
-    if isinstance(thing, dict):
-        return {key: everything(inner) for key, inner in thing.items()}
-    if hasattr(thing, "__dict__") and not callable(thing):
-        return everything(vars(thing))
-    return repr(thing)
-
-
-def refused(act, *things, match="must be"):
-    """act() is a ValueError of one line, and leaves all as it was; returns the line."""
-    before = everything(things)
-    with pytest.raises(ValueError, match=match) as caught:
-        act()
-    assert everything(things) == before
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 200
-    return str(caught.value)
 
 
 # each makes of a right array a wrong one, of whatever number of axes
