@@ -62,6 +62,16 @@ def check_type(name, value, kind):
         raise ValueError(f"{name} must be {_in_words(kind)}, not {shown(value)}")
 
 
+def check_class_names(names):
+    """Raise ValueError unless these are names of classes: two at least, each a line of text."""
+    if not isinstance(names, (list, tuple)) or len(names) < 2:
+        raise ValueError(f"classes must be names, two at least, not {shown(names)}")
+    for name in names:
+        if not isinstance(name, str) or not 1 <= len(name) <= 100 or not name.isprintable():
+            raise ValueError("the name of a class must be one line of 1 to 100 characters, not "
+                             f"{shown(name)}")
+
+
 def check_rng_state(state):
     """`state`; ValueError unless it is that of a generator of numpy.random.default_rng()."""
     fresh = np.random.default_rng(0).bit_generator

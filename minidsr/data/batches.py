@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..backend import fuse, get_xp, to_device
-from ..checks import check_whole
+from ..checks import check_class_names, check_whole
 from ..shapes import check_classes
 
 PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
@@ -30,6 +30,7 @@ class Dataset:
     augment: bool  # whether training augments it unless told otherwise
 
     def __post_init__(self):
+        check_class_names(self.classes)
         for labels in (self.train_y, self.test_y):
             check_classes(labels, len(self.classes))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import check_class_names
 from ..reading import ReadingError, one_line, read_bytes
 from .batches import Dataset
 from .unpickle import text, unpickle
@@ -229,6 +230,10 @@ def _classes(path, kind, names):
     names = tuple(map(text, names))
     if len(set(names)) != kind.classes or len(names) != kind.classes:
         raise _broken(path, f"must name {kind.classes} classes, names {len(names)}")
+    try:
+        check_class_names(names)
+    except ValueError as error:
+        raise _broken(path, error) from None
     return names
 
 

@@ -29,7 +29,7 @@ from .progress import TrainingError
 
 CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, FIGURES, LOCK = (
     "config.json", "env.json", "metrics.jsonl", "checkpoint.npz", "figures", "lock")
-FORMAT = "minidsr-3"
+FORMAT = "minidsr-4"
 CONFIG_BYTES = 1 << 20  # that a config.json has at most
 OLDER = "of an older version, which this one does not read; train the run again, in another folder"
 

@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
+from ..backend import to_host
 from . import schema
 from .directory import replacing
 
@@ -12,8 +13,8 @@ from .directory import replacing
 class History:
     """The records of a run in order, kept in `path` as JSON lines if there is one.
 
-    setup         one record: the network, the tensors that may be sparse, their sizes and how many
-                  positions are active, and what the method does with its budget
+    setup         one record: the network, the data it is for, the tensors that may be sparse, their
+                  sizes and how many positions are active, and what the method does with its budget
     epochs        one record an epoch: losses, accuracies in percent, images per second, and how
                   many positions are active
     reallocations one record a reallocation: the fields of reparam.Report
@@ -38,7 +39,7 @@ class History:
     def add_setup(self, trainer):
         """Record what a Trainer begins with."""
         layers = trainer.model.sparsifiable_layers()
-        return self.add("setup", trainer.t, network=trainer.model_name,
+        return self.add("setup", trainer.t, network=trainer.model_name, data=_data(trainer.dataset),
                         budget=trainer.method.budget_rule, tensors=[
                             {"name": name, "size": layer.weight.size, "active": active}
                             for (name, layer), active in zip(layers.items(), _active(trainer),
@@ -120,6 +121,13 @@ class History:
         """Share of the positions, of tensors that may be sparse, not active at the end."""
         size = sum(t["size"] for t in self.setup["tensors"])
         return 1 - sum(self.epochs[-1]["active"]) / size
+
+
+def _data(dataset):
+    """What a network needs to know of its data set: how images are, how they are normalised."""
+    return {"image": list(dataset.train_x.shape[1:]), "classes": list(dataset.classes),
+            "mean": to_host(dataset.mean).tolist(), "std": to_host(dataset.std).tolist(),
+            "train": len(dataset.train_y), "validation": 0, "test": len(dataset.test_y)}
 
 
 def _active(trainer):

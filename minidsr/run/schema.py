@@ -4,11 +4,13 @@ A file is believed when it says what training could have written. Each is checke
 read, and refused in one line; config.json has its own check, which is Config's.
 """
 
+import math
 import re
 from sys import float_info
 
 import numpy as np
 
+from ..checks import LARGEST, check_class_names
 from ..methods import METHODS
 from ..parameters import Sparse
 from ..reading import ReadingError, parse_json, read_bytes
@@ -17,6 +19,7 @@ from .directory import CheckpointError
 
 METRICS_BYTES, LINE_BYTES = 1 << 28, 1 << 20  # of metrics.jsonl: all, and a line of it
 MOST = 2 ** 63 - 1                            # no count is larger
+SIDE, PIXELS, IMAGES = 2 ** 12, 2 ** 24, 10 ** 9  # most: of a side, an image, a data set
 NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)  # of a network or tensor
 
 
@@ -158,6 +161,8 @@ class Records:
     def _setup(self, record):
         rules = sorted({method.budget_rule for method in METHODS.values()})
         return {"network": (_is_name, "a name"),
+                "data": (_is_data, "what a data set is like: image, classes, mean, std, and how "
+                                   "many images there are"),
                 "budget": (lambda v: v in rules, f"one of {', '.join(rules)}"),
                 "tensors": (lambda v: type(v) is list and all(map(_is_tensor, v)),
                             "a list of tensors, each with name, size and active")}
@@ -199,9 +204,12 @@ def check_history(history, trainer):
     if not history.records:
         return
     layers = trainer.model.sparsifiable_layers()
+    image, classes = trainer.dataset.train_x.shape[1:], trainer.dataset.classes
     own = {"network": trainer.model_name, "budget": trainer.method.budget_rule,
+           "image": list(image), "classes": list(classes),
            "tensors": {name: layer.weight.size for name, layer in layers.items()}}
-    setup = history.setup | {"tensors": {t["name"]: t["size"] for t in history.setup["tensors"]}}
+    setup = history.setup | history.setup["data"] | {
+        "tensors": {t["name"]: t["size"] for t in history.setup["tensors"]}}
     for name, value in own.items():
         if setup[name] != value:
             raise CheckpointError(f"{path}: the {name} of its setup is not that of this run")
@@ -234,3 +242,22 @@ def _is_tensor(value):
     return (type(value) is dict and value.keys() == {"name", "size", "active"}
             and _is_name(value["name"]) and _whole(1)[0](value["size"])
             and _whole(0, value["size"])[0](value["active"]))
+
+
+def _is_data(value):
+    counts = {"train": 1, "validation": 0, "test": 0}
+    if type(value) is not dict or value.keys() != {"image", "classes", "mean", "std", *counts}:
+        return False
+    image, mean, std = (value[name] for name in ("image", "mean", "std"))
+    try:
+        check_class_names(value["classes"])
+    except ValueError:
+        return False
+    return (all(_whole(least, IMAGES)[0](value[name]) for name, least in counts.items())
+            and _is_list(image, 3, _whole(1, SIDE)[0]) and math.prod(image) <= PIXELS
+            and _is_list(mean, image[0], _number(-LARGEST, LARGEST)[0])
+            and _is_list(std, image[0], _number(SMALLEST_H, LARGEST)[0]))
+
+
+def _is_list(value, length, fine):
+    return type(value) is list and len(value) == length and all(map(fine, value))

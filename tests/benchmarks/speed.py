@@ -247,7 +247,7 @@ def loading(options, results):
     rng, batch = np.random.default_rng(0), 4 if options.small else 100
     n = 1000 if options.small else 50_000
     images = Dataset(
-        name="random", classes=("0",), train_x=rng.integers(0, 256, (n, 3, 32, 32), np.uint8),
+        name="random", classes=("0", "1"), train_x=rng.integers(0, 256, (n, 3, 32, 32), np.uint8),
         train_y=np.zeros(n, np.uint8), test_x=None, test_y=None, mean=(0.5,) * 3, std=(0.25,) * 3,
         augment=True)
     epoch = batches(images, batch, rng, augmented=True)

@@ -67,7 +67,7 @@ def tiny(n, side=6):
     """A Dataset of n images; the first pixel and the label of image i tell i."""
     x = np.random.default_rng(n).integers(0, 256, (n, 3, side, side), dtype=np.uint8)
     y = np.arange(n, dtype=np.uint8)
-    return Dataset("tiny", ("?",) * n, x, y, x, y, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), True)
+    return Dataset("tiny", ("?",) * max(2, n), x, y, x, y, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), True)
 
 
 def epoch_of(dataset, batch, seed=0, *, augmented=False, start=0):
@@ -140,7 +140,7 @@ def test_shifts_and_flips_are_uniform():
     row, column = np.indices((16, 16), np.uint8)
     x = np.broadcast_to(np.stack([row, column, column]), (n, 3, 16, 16))
     y = np.zeros(n, np.uint8)
-    dataset = Dataset("ramp", ("?",), x, y, x, y, (0.0,) * 3, (1 / 255,) * 3, True)
+    dataset = Dataset("ramp", ("?",) * 2, x, y, x, y, (0.0,) * 3, (1 / 255,) * 3, True)
     moved = epoch_of(dataset, n, augmented=True)[0][0].round().astype(int)
     flipped = moved[:, 1, 8, 8] < moved[:, 1, 8, 7]
     assert 0.45 < flipped.mean() < 0.55

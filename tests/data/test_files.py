@@ -301,6 +301,7 @@ UNEQUAL = fields100("train")[b"fine_labels"][:-1] + [0]
     ("train", fields_of("data_batch_1"), "'fine_labels' is missing"),
     ("meta", META, "'fine_label_names' is missing"),
     ("meta", META100 | {b"fine_label_names": [b"cat"] * 100}, "must name 100 classes"),
+    ("meta", META100 | {b"fine_label_names": [b"a\n%d" % i for i in range(100)]}, "one line of 1"),
 ])
 def test_cifar100_bad_python_files(tmp_path, file, fields, said):
     folder = write_python100(tmp_path)

@@ -164,6 +164,11 @@ def test_classes_of_a_data_set_are_there():
     for part in ("train_y", "test_y"):
         refused(lambda part=part: Dataset(**common, classes=("a", "b"), **{
             "train_y": y[:2], "test_y": y[:2], part: y}), match=r"labels must be in 0\.\.1, not 2")
+    for classes, match in ((("a",), "two at least"), ("abc", "two at least"),
+                           (("a", ""), "1 to 100"), (("a", "b\nc"), "one line"),
+                           (("a", "b" * 101), "1 to 100")):
+        refused(lambda classes=classes: Dataset(**common, classes=classes, train_y=y[:2],
+                                                test_y=y[:2]), match=match)
     for wrong, match in (({"batch": 0}, "batch must"), ({"batch": 2.0}, "batch must"),
                          ({"batch": 1, "start": -1}, "start must")):
         refused(lambda wrong=wrong: next(batches(

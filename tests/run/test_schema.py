@@ -321,6 +321,34 @@ def test_a_value_out_of_range_is_named(runs, tmp_path, kind, values, said):
     refused(path, lambda: History.load(path), f"line {last + 1}: {said}")
 
 
+@pytest.mark.parametrize("change", [
+    {"image": [3, 32]}, {"image": [3, 32, 0]}, {"image": [3, 32, 3.0]}, {"image": [3, 4096, 4096]},
+    {"classes": ["one"]}, {"classes": ["a", "b\nc"]}, {"classes": ["a", ""]}, {"classes": "ab"},
+    {"classes": ["a", "b" * 101]}, {"classes": ["a", 2]}, {"mean": [0.5]}, {"mean": [0.5, 0, "1"]},
+    {"std": [1, 1, 0]}, {"std": [1, 1, -1]}, {"std": [1, 1, 1e39]}, {"train": 0}, {"train": 2**60},
+    {"test": -1}, {"validation": None}, {"size": 1}])
+def test_a_data_set_that_could_not_be_is_refused(runs, tmp_path, change):
+    path = copied(runs, "dsr", tmp_path) / "metrics.jsonl"
+    setup, *rest = path.read_text().splitlines(keepends=True)
+    setup = json.loads(setup)
+    assert setup["data"]["classes"] == [f"class {i}" for i in range(10)]
+    assert np.float32(setup["data"]["std"]).tolist() == setup["data"]["std"]
+    path.write_text("".join([json.dumps(setup | {"data": setup["data"] | change}) + "\n", *rest]))
+    refused(path, lambda: History.load(path), "line 1: data must be what a data set is like")
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("image", [3, 32, 16]), ("classes", [f"class {i}" for i in range(11)])])
+def test_records_are_of_this_data_set(runs, tmp_path, name, value):
+    run = copied(runs, "dsr", tmp_path)
+    path, config = run / "metrics.jsonl", directory.read_config(run)
+    setup, *rest = path.read_text().splitlines(keepends=True)
+    setup = json.loads(setup)
+    setup["data"][name] = value
+    path.write_text("".join([json.dumps(setup) + "\n", *rest]))
+    refused(path, lambda: train(config, out=run, resume=True), f"the {name} of its setup is not")
+
+
 def test_records_and_checkpoint_are_of_one_run(runs, tmp_path):
     """Those of another method, or too few: nothing is trained on, nothing written."""
     run = copied(runs, "dsr", tmp_path)
