@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
     from .reparam import prune_by_threshold as prune_by_threshold
     from .reparam import reallocate as reallocate
     from .run.config import Config as Config
-    from .run.train import evaluate as evaluate
+    from .run.evaluate import evaluate as evaluate
     from .run.train import train as train
 
 __version__ = "0.1.0"
@@ -57,7 +57,8 @@ _FACE = {
     "nn.sgd": ("SGD",),
     "proof.invariants": ("check",),
     "run.config": ("Config",),
-    "run.train": ("train", "evaluate"),
+    "run.evaluate": ("evaluate",),
+    "run.train": ("train",),
 }
 _ROOM = {name: room for room, names in _FACE.items() for name in names}
 __all__ = sorted(_ROOM)

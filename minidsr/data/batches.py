@@ -12,6 +12,7 @@ from ..backend import fuse, get_xp, to_device
 from ..checks import check_class_names, check_whole
 from ..shapes import check_classes
 
+PARTS = ("train", "validation", "test")
 PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
 
 
@@ -28,17 +29,51 @@ class Dataset:
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; an array where training uses it
     std: tuple[float, ...]
     augment: bool  # whether training augments it unless told otherwise
+    validation_x: np.ndarray | None = None  # what split() has set apart of the training images
+    validation_y: np.ndarray | None = None
 
     def __post_init__(self):
         check_class_names(self.classes)
         for labels in (self.train_y, self.test_y):
             check_classes(labels, len(self.classes))
 
+    def part(self, name):
+        """(images, labels) of one of PARTS; (None, None) where there is none."""
+        return getattr(self, f"{name}_x"), getattr(self, f"{name}_y")
+
+    def sizes(self):
+        """{part: how many images it has}"""
+        labels = {name: self.part(name)[1] for name in PARTS}
+        return {name: 0 if y is None else len(y) for name, y in labels.items()}
+
     def to(self, device):
         """The same with its arrays on `device`, 'cpu' or 'gpu'; mean and deviation, too."""
-        arrays = {name: getattr(self, name) for name in ("train_x", "train_y", "test_x", "test_y")}
+        arrays = {f"{name}_{axis}": getattr(self, f"{name}_{axis}") for axis in "xy"
+                  for name in PARTS}
         arrays |= {name: np.float32(getattr(self, name)) for name in ("mean", "std")}
-        return replace(self, **{name: to_device(a, device) for name, a in arrays.items()})
+        return replace(self, **{name: to_device(a, device) for name, a in arrays.items()
+                                if a is not None})
+
+
+def split(dataset, rng, *, validation=0, train_images=None):
+    """The same with `validation` of its training images set apart, and `train_images` of the others
+    to train on, or all of them; both drawn by `rng`, in the order they had.
+
+    The images set apart do not depend on `train_images`, and fewer of these are among more. Raises
+    ValueError where there are not so many.
+    """
+    n = len(dataset.train_y)
+    check_whole("validation", validation, 0, n - 1)
+    left = n - validation
+    check_whole("train_images", left if train_images is None else train_images, 1, left)
+    order = rng.permutation(n)
+    x, y = dataset.part("train")
+    apart, kept = np.sort(order[:validation]), np.sort(order[validation:][:train_images])
+    if len(kept) < n:
+        dataset = replace(dataset, train_x=x[kept], train_y=y[kept])
+    if validation:
+        dataset = replace(dataset, validation_x=x[apart], validation_y=y[apart])
+    return dataset
 
 
 def normalise(x, dataset, dtype=np.float32):

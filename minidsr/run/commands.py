@@ -26,9 +26,10 @@ from . import directory, figures, report, schema
 from . import verify as verification
 from .config import TYPES, Config
 from .environment import environment
+from .evaluate import evaluate
 from .history import History
 from .progress import Interrupted, computing
-from .train import Trainer, TrainingError, evaluate
+from .train import Trainer, TrainingError
 from .train import train as run_training
 
 

@@ -29,7 +29,8 @@ VALUES = ("original", "random", "final")
 BOUNDS = {  # generous: what lies beyond is a slip, and would take memory or time without end
     "epochs": (1, 10**6), "batch": (1, 10**5), "lr": (1e-38, LARGEST), "lr_factor": (1e-38, 1000),
     "weight_decay": (0, LARGEST), "l1": (0, LARGEST), "seed": (0, 2**64 - 1),
-    "threads": (1, 1024), "checkpoint_seconds": (0, 10**9)}
+    "validation": (0, 10**9), "train_images": (1, 10**9), "threads": (1, 1024),
+    "checkpoint_seconds": (0, 10**9), "log_every": (0, 10**9)}
 
 TYPES = {name: f.type for method in METHODS.values() for name, f in method.options().items()}
 
@@ -50,6 +51,11 @@ class Config(Options):
         "Data set: synthetic (drawn shapes, no download), cifar10, cifar100 or mnist."))
     data_dir: str = option("data", (
         "Folder with the data set's files; `minidsr data fetch` fills it."))
+    validation: int = option(0, (
+        "So many training images, drawn by the seed, are set apart. Accuracy on them is reported "
+        "each epoch, and that on test images once, at the end: tune by the first."))
+    train_images: int | None = option(None, (
+        "Train on so many images, drawn by the seed, of those that are left (default: all)."))
     model: str = option("small-cnn", (
         "Network: small-cnn, lenet-300-100, resnet50 (for images of 224x224), or wrn-D-W such as "
         "wrn-28-2 (the paper's)."))
@@ -92,6 +98,8 @@ class Config(Options):
         "Check the invariants at each reallocation; results do not depend on it."))
     checkpoint_seconds: float = option(60.0, (
         "Save at least this often; also after each epoch and when interrupted."))
+    log_every: int = option(0, (
+        "Print a line every so many steps, for a log file; there is one an epoch anyway."))
     options: dict = field(default_factory=dict)
     # How long the run was before each time that it was extended, in epochs, and at which step that
     # happened. They come from extended() alone.

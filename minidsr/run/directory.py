@@ -34,7 +34,8 @@ CONFIG_BYTES = 1 << 20  # that a config.json has at most
 OLDER = "of an older version, which this one does not read; train the run again, in another folder"
 
 # What does not touch the results, except by rounding, and so may differ when a run is resumed.
-MAY_DIFFER = {"data_dir", "device", "tf32", "engine", "threads", "check", "checkpoint_seconds"}
+MAY_DIFFER = {"data_dir", "device", "tf32", "engine", "threads", "check", "checkpoint_seconds",
+              "log_every"}
 
 
 class CheckpointError(ValueError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..backend import to_host
 from . import schema
 from .directory import replacing
+from .evaluate import evaluations
 
 
 class History:
@@ -16,7 +17,8 @@ class History:
     setup         one record: the network, the data it is for, the tensors that may be sparse, their
                   sizes and how many positions are active, and what the method does with its budget
     epochs        one record an epoch: losses, accuracies in percent, images per second, and how
-                  many positions are active
+                  many positions are active. With images set apart for validation there are losses
+                  and accuracies of these, and of test images at the end only
     reallocations one record a reallocation: the fields of reparam.Report
 
     Every record has its kind, its step (batches trained on), the free_parameters then, and the
@@ -49,12 +51,12 @@ class History:
         """Record the Report of a reallocation."""
         return self.add("reallocation", trainer.t, **asdict(report), **_counts(trainer))
 
-    def add_epoch(self, trainer, test_loss, test_accuracy, images_per_s):
+    def add_epoch(self, trainer, images_per_s):
         """Record the epoch that a Trainer has just ended."""
-        train_loss, train_accuracy = trainer.so_far()
-        return self.add("epoch", trainer.t, epoch=trainer.t // trainer.steps_per_epoch,
-                        train_loss=train_loss, train_accuracy=train_accuracy,
-                        test_loss=test_loss, test_accuracy=test_accuracy,
+        measured = {}
+        for part, (loss, accuracy) in {"train": trainer.so_far(), **evaluations(trainer)}.items():
+            measured |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
+        return self.add("epoch", trainer.t, epoch=trainer.t // trainer.steps_per_epoch, **measured,
                         images_per_s=images_per_s, active=_active(trainer), **_counts(trainer))
 
     def add(self, kind, step, **fields):
@@ -101,8 +103,13 @@ class History:
 
     @property
     def test_accuracy(self):
-        """Of the last epoch, in percent."""
-        return self.epochs[-1]["test_accuracy"]
+        """Of the last epoch, in percent; None where test images are kept for the end."""
+        return self.epochs[-1].get("test_accuracy")
+
+    @property
+    def validation_accuracy(self):
+        """The same of the images set apart; None where there are none."""
+        return self.epochs[-1].get("validation_accuracy")
 
     @property
     def conserved(self):
@@ -127,7 +134,7 @@ def _data(dataset):
     """What a network needs to know of its data set: how images are, how they are normalised."""
     return {"image": list(dataset.train_x.shape[1:]), "classes": list(dataset.classes),
             "mean": to_host(dataset.mean).tolist(), "std": to_host(dataset.std).tolist(),
-            "train": len(dataset.train_y), "validation": 0, "test": len(dataset.test_y)}
+            **dataset.sizes()}
 
 
 def _active(trainer):

@@ -1,8 +1,11 @@
 """What a person sees of a training, and what may end it early: faults, Ctrl-C and SIGTERM."""
 
 import signal
+import sys
 import threading
 from contextlib import contextmanager, suppress
+
+from ..data.batches import PARTS
 
 
 class TrainingError(RuntimeError):
@@ -55,8 +58,9 @@ def progress_bar(total, done, *, shown):
     """A ProgressBar of `total` steps, of which some are done."""
     from tqdm import tqdm
 
+    watched = None if "ipykernel" not in sys.modules else False  # None: no bar without a terminal
     with tqdm(total=total, initial=done, unit="step", mininterval=0.5,
-              disable=None if shown else True) as bar:  # None: no bar where nobody watches
+              disable=watched if shown else True) as bar:
         yield ProgressBar(bar, shown)
 
 
@@ -67,24 +71,30 @@ class ProgressBar:
         self.bar, self.shown = bar, shown
 
     def step(self, trainer, history, pace):
-        """One step more of a Trainer, at a pace in images a second. Costs nothing without a bar."""
-        if self.bar.disable:
+        """One step more of a Trainer, at a pace in images a second, and a line about it every
+        config.log_every steps. Costs nothing where neither is shown."""
+        every = trainer.config.log_every
+        logged = self.shown and every and trainer.t % every == 0
+        if self.bar.disable and not logged:
             return
         loss, accuracy = trainer.so_far()
         H = "" if history.H is None else f", H {history.H:.2g}"
-        self.bar.set_postfix_str(
-            f"loss {loss:.3f}, accuracy {accuracy:.1f} %, {pace:.0f} images/s, "
-            f"{trainer.model.free_parameters():,} free parameters{H}", refresh=False)
+        state = (f"loss {loss:.3f}, accuracy {accuracy:.1f} %, {pace:.0f} images/s, "
+                 f"{trainer.model.free_parameters():,} free parameters{H}")
+        self.bar.set_postfix_str(state, refresh=False)
         self.bar.update()
+        if logged:
+            self._write(f"step {trainer.t:,}/{trainer.total_steps:,}: {state}")
 
     def epoch(self, record, epochs):
         """A line about the epoch's record in the History."""
         if self.shown:
-            with suppress(OSError):  # standard output that is broken ends no training
-                self.bar.write(
-                    f"epoch {record['epoch']}/{epochs}: "
-                    f"train loss {record['train_loss']:.3f}, "
-                    f"accuracy {record['train_accuracy']:.2f} %; "
-                    f"test loss {record['test_loss']:.3f}, "
-                    f"accuracy {record['test_accuracy']:.2f} %; "
-                    f"{record['images_per_s']:.0f} images/s")
+            parts = [f"{part} loss {record[f'{part}_loss']:.3f}, "
+                     f"accuracy {record[f'{part}_accuracy']:.2f} %"
+                     for part in PARTS if f"{part}_loss" in record]
+            self._write(f"epoch {record['epoch']}/{epochs}: {'; '.join(parts)}; "
+                        f"{record['images_per_s']:.0f} images/s")
+
+    def _write(self, line):
+        with suppress(OSError):  # standard output that is broken ends no training
+            self.bar.write(line)

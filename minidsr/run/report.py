@@ -18,15 +18,18 @@ def table(rows, header, left=(0,)):
 
 def compare(histories):
     """A table of {label: History}: what each run trained with, and what came out."""
-    rows = []
+    rows, parts = [], [part for part in ("validation", "test")
+                       if any(f"{part}_accuracy" in h.epochs[-1] for h in histories.values())]
     for label, history in histories.items():
         moved, last = [r["K"] for r in history.reallocations], history.epochs[-1]
         average = f"{sum(moved) / len(moved):,.0f}" if moved else "0"
+        accuracies = [last.get(f"{part}_accuracy") for part in parts]
         rows.append([label, f"{last['free_parameters']:,}", f"{100 * history.sparsity:.1f} %",
-                     f"{history.test_accuracy:.2f} %", average, f"{len(moved)}",
-                     f"{last['explored']:.3f}", budget(history)])
-    return table(rows, ["method", "free parameters", "sparsity", "test accuracy",
-                        "pruned each time", "reallocations", "R_s", "budget"])
+                     *("" if a is None else f"{a:.2f} %" for a in accuracies), average,
+                     f"{len(moved)}", f"{last['explored']:.3f}", budget(history)])
+    return table(rows, ["method", "free parameters", "sparsity",
+                        *(f"{part} accuracy" for part in parts), "pruned each time",
+                        "reallocations", "R_s", "budget"])
 
 
 def budget(history):

@@ -169,9 +169,13 @@ class Records:
 
     def _epoch(self, record):
         epoch = self.epochs + 1
+        parts = ["train", "test"]
+        if self.records[0]["data"]["validation"]:  # then test images are for the end
+            parts = ["train", "validation", *["test"] * ("test_loss" in record)]
         return {"epoch": _whole(epoch, epoch), "active": _each(self.sizes),
-                **dict.fromkeys(("train_loss", "test_loss", "images_per_s"), _number(0)),
-                **dict.fromkeys(("train_accuracy", "test_accuracy"), _number(0, 100))}
+                "images_per_s": _number(0)} | {
+                    f"{part}_{name}": rule for part in parts
+                    for name, rule in (("loss", _number(0)), ("accuracy", _number(0, 100)))}
 
     def _reallocation(self, record):
         moved = _each([MOST] * len(self.sizes))
@@ -206,7 +210,7 @@ def check_history(history, trainer):
     layers = trainer.model.sparsifiable_layers()
     image, classes = trainer.dataset.train_x.shape[1:], trainer.dataset.classes
     own = {"network": trainer.model_name, "budget": trainer.method.budget_rule,
-           "image": list(image), "classes": list(classes),
+           "image": list(image), "classes": list(classes), **trainer.dataset.sizes(),
            "tensors": {name: layer.weight.size for name, layer in layers.items()}}
     setup = history.setup | history.setup["data"] | {
         "tensors": {t["name"]: t["size"] for t in history.setup["tensors"]}}

@@ -15,9 +15,9 @@ from .directory import CheckpointError
 from .environment import environment
 from .history import History
 
-# The streams of a seed: initial values; structure, at the start and later; data, one an epoch.
-# They are separate, so methods compare on equal initial values and equal batches.
-INITIAL_VALUES, STRUCTURE, DATA = range(3)
+# The streams of a seed: initial values; structure, at the start and later; data, one an epoch; the
+# images trained on. They are separate, so methods compare on equal initial values and batches.
+INITIAL_VALUES, STRUCTURE, DATA, SPLIT = range(4)
 
 
 def generator(seed, stream, *which):

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import data
 from ..backend import choose_device, to_host_together, use_tf32
-from ..data.batches import batches, normalise
+from ..data.batches import batches, split
 from ..fast.engine import choose_engine, use
 from ..fast.parallel import threads
 from ..nn.layers import softmax_cross_entropy
@@ -71,31 +71,13 @@ def train(config: Config | None = None, *, out: str | Path | None = None, resume
                     if not trainer.finite:
                         raise trainer.not_finite("a weight or statistic", trainer.t - 1)
                     if ended:
-                        test = evaluate(trainer.model, trainer.dataset)
-                        bar.epoch(history.add_epoch(trainer, *test, pace), config.epochs)
+                        bar.epoch(history.add_epoch(trainer, pace), config.epochs)
                         trainer.begin_epoch()
                     start.save(trainer, history, run)
                     saved = time.monotonic()
                 if caught:
                     raise Interrupted(caught[0], run)
         return history
-
-
-@np.errstate(all="ignore")  # it looks for what is not finite
-def evaluate(model, dataset, *, batch: int = 500) -> tuple[float, float]:
-    """(mean cross entropy, accuracy in percent) of `model` on the test images of `dataset`.
-    Raises TrainingError where a number is not finite, and says which."""
-    loss_sum, correct, n = 0.0, 0, len(dataset.test_y)
-    parts = [slice(i, i + batch) for i in range(0, n, batch)]
-    for part in parts:
-        logits, y = model.forward(normalise(dataset.test_x[part], dataset)), dataset.test_y[part]
-        loss_sum += softmax_cross_entropy(logits, y)[0] * len(y)
-        correct += (logits.argmax(1) == y).sum()
-    loss_sum, correct, finite = to_host_together([loss_sum, correct, all_finite(model)])
-    if not (finite and math.isfinite(loss_sum)):
-        at = first_not_finite(model, (normalise(dataset.test_x[p], dataset) for p in parts))
-        raise TrainingError(f"evaluation is not finite: first {at}; try a lower learning rate")
-    return float(loss_sum) / n, 100 * int(correct) / n
 
 
 class Trainer:
@@ -108,7 +90,10 @@ class Trainer:
         """
         self.config, self.device = config, choose_device(config.device)
         use_tf32(config.tf32, self.device)
-        self.dataset = data.load(config.data, config.data_dir).to(self.device)
+        self.dataset = split(data.load(config.data, config.data_dir),
+                             start.generator(config.seed, start.SPLIT),
+                             validation=config.validation, train_images=config.train_images
+                             ).to(self.device)
         self.steps_per_epoch = -(-len(self.dataset.train_x) // config.batch)
         self.total_steps = config.epochs * self.steps_per_epoch
         image, classes = self.dataset.train_x.shape[1:], len(self.dataset.classes)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minidsr.data.batches import Dataset, augment, batches, normalise
+from minidsr.data.batches import Dataset, augment, batches, normalise, split
 
 
 def naive_augment(x, shift, flip):
@@ -73,6 +73,45 @@ def tiny(n, side=6):
 def epoch_of(dataset, batch, seed=0, *, augmented=False, start=0):
     rng = np.random.default_rng(seed)
     return list(batches(dataset, batch, rng, augmented=augmented, start=start))
+
+
+@given(data=st.data(), n=st.integers(1, 40), seed=st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_a_split_takes_each_image_once_at_most(data, n, seed):
+    """What is set apart depends on the seed alone, and fewer images to train on are among more."""
+    whole = tiny(n)
+    validation = data.draw(st.integers(0, n - 1))
+    most = n - validation
+    sizes = sorted(data.draw(st.tuples(*[st.integers(1, most)] * 2)))
+    apart, kept = [], []
+    for size in (*sizes, None):
+        part = split(whole, np.random.default_rng(seed), validation=validation, train_images=size)
+        for name in ("train", "validation") if validation else ("train",):
+            x, y = part.part(name)
+            assert (x == whole.train_x[y]).all()  # the label is the image's number
+            assert (np.diff(y.astype(int)) > 0).all()
+        apart.append(part.validation_y.tolist() if validation else [])
+        kept.append(set(part.train_y.tolist()))
+        assert len(kept[-1]) == (most if size is None else size)
+        assert part.test_y is whole.test_y
+    assert apart[0] == apart[1] == apart[2] and len(apart[0]) == validation
+    assert kept[0] <= kept[1] <= kept[2] == set(range(n)) - set(apart[0])
+
+
+def test_a_split_is_another_for_another_seed():
+    apart = {tuple(split(tiny(40), np.random.default_rng(seed), validation=20).validation_y)
+             for seed in range(10)}
+    assert len(apart) == 10
+
+
+@pytest.mark.parametrize(("sizes", "match"), [
+    ({"validation": 10}, r"validation must be a whole number, in 0\.\.9, not 10"),
+    ({"validation": 4, "train_images": 7}, r"train_images must be .* in 1\.\.6, not 7"),
+    ({"train_images": 0}, "train_images must be"),
+])
+def test_a_split_of_more_than_there_are(sizes, match):
+    with pytest.raises(ValueError, match=match):
+        split(tiny(10), np.random.default_rng(0), **sizes)
 
 
 @given(

@@ -88,6 +88,12 @@ def test_a_key_that_is_there_twice_is_refused():
         unpickle(pickle.dumps({"a": 1, b"a": 2}, 4))
 
 
+def test_a_text_has_letters_of_one_byte():
+    assert unpickle(pickle.dumps({"a": "\xe9"}, 4)) == {"a": "\xe9"}
+    with pytest.raises(pickle.UnpicklingError, match="letters beyond Latin-1"):
+        unpickle(pickle.dumps({"a": "\u0151"}, 4))
+
+
 # What takes memory, time or the whole process.
 
 OBJECTS = (b"cnumpy\nndarray\nK\x01cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R(K\x03U\x01|NNN"

@@ -37,7 +37,8 @@ from minidsr.parameters import Sparse  # noqa: E402
 from minidsr.reparam import reallocate  # noqa: E402
 from minidsr.run import directory  # noqa: E402
 from minidsr.run.config import Config  # noqa: E402
-from minidsr.run.train import Trainer, evaluate, train  # noqa: E402
+from minidsr.run.evaluate import evaluate  # noqa: E402
+from minidsr.run.train import Trainer, train  # noqa: E402
 
 # Modules whose arrays may be on a GPU; of data/batches.py, three functions. What moves weights, and
 # what R_s looks at, is on the host, but for what methods do at every step.

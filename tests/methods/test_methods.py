@@ -17,8 +17,9 @@ from minidsr.proof.invariants import InvariantError
 from minidsr.reparam import adjust_pruning_threshold, reallocate
 from minidsr.run import report
 from minidsr.run.config import Config
+from minidsr.run.evaluate import evaluate
 from minidsr.run.history import History
-from minidsr.run.train import Trainer, evaluate, train
+from minidsr.run.train import Trainer, train
 from minidsr.schedules import piecewise, reallocates
 
 pytestmark = pytest.mark.slow  # nearly each trains a network

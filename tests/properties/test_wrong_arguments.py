@@ -142,6 +142,7 @@ def test_wrong_steps_of_the_algorithm(rng):
             (lambda: grow_back(W, 1, 0), "rng must be"),
             (lambda: grow_back(W, 1, rng, avoid=[1.5]), "avoid must be whole"),
             (lambda: grow_back(W, 1, rng, avoid=[9]), r"avoid must be within \[0, 9\)"),
+            (lambda: grow_back(W, 1, rng, avoid=[-1]), r"avoid must be within \[0, 9\)"),
             (lambda: apportion(3, [1], [2, 2]), "1 weights and 2 rooms"),
             (lambda: apportion(3, [1, -1], [2, 2]), "a weight must be"),
             (lambda: apportion(1.5, [1, 1], [2, 2]), "K must be a whole"),

@@ -21,7 +21,8 @@ from minidsr.nn.layers import BatchNorm
 from minidsr.nn.models import wide_resnet
 from minidsr.run import history
 from minidsr.run.directory import load, write_json
-from minidsr.run.train import TrainingError, evaluate
+from minidsr.run.evaluate import evaluate
+from minidsr.run.train import TrainingError
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_no_file_has_a_number_that_is_not_finite(bad, tmp_path):
 
 # --- faults of the program
 
-PLANTED = ["minidsr.run.train.Trainer.step", "minidsr.run.train.evaluate",
+PLANTED = ["minidsr.run.train.Trainer.step", "minidsr.run.evaluate.evaluate",
            "minidsr.run.commands.report.compare", "minidsr.run.commands.report.by_tensor"]
 
 
@@ -210,7 +211,7 @@ def test_an_interrupt_is_one_line(tmp_path, data_dir, monkeypatch, capsys):
     capsys.readouterr()
     for name, argv in (("minidsr.run.commands.evaluate", ["eval", str(tmp_path / "run")]),
                        ("matplotlib.figure.Figure.savefig", ["plot", str(tmp_path / "run")]),
-                       ("minidsr.run.train.evaluate", training(tmp_path / "b", data_dir))):
+                       ("minidsr.run.evaluate.evaluate", training(tmp_path / "b", data_dir))):
         with monkeypatch.context() as patch:
             patch.setattr(name, lambda *args, **options: [interrupt(), interrupt()])
             assert main(argv) == 130
@@ -219,7 +220,8 @@ def test_an_interrupt_is_one_line(tmp_path, data_dir, monkeypatch, capsys):
 
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_evaluating_saves_the_epoch(tmp_path, data_dir, monkeypatch, capsys):
-    monkeypatch.setattr("minidsr.run.train.evaluate", lambda *args: [interrupt(), (1.0, 50.0)][1])
+    monkeypatch.setattr("minidsr.run.evaluate.evaluate",
+                        lambda *args: [interrupt(), (1.0, 50.0)][1])
     assert main(training(tmp_path / "run", data_dir)) == 130
     assert "saved in" in capsys.readouterr().err
     assert len(history.History.load(tmp_path / "run" / "metrics.jsonl").epochs) == 1

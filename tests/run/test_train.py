@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from minidsr.methods import METHODS
 from minidsr.methods.base import Dynamic
 from minidsr.run import directory, report
 from minidsr.run.config import Config
+from minidsr.run.evaluate import evaluate
 from minidsr.run.history import History
 from minidsr.run.train import Interrupted, Trainer, TrainingError, train
 
@@ -68,6 +70,30 @@ def test_dsr_that_stops_at_once_is_static(tiny, tmp_path):
     train(dataclasses.replace(tiny, stop_epoch=0), out=tmp_path / "dsr")
     a, b = (directory.load(tmp_path / m / "checkpoint.npz") for m in ("static", "dsr"))
     assert all((a[key] == b[key]).all() for key in a if key.startswith("model/"))
+
+
+def test_images_set_apart_are_reported_each_epoch_and_test_images_at_the_end(tiny, tmp_path):
+    config = dataclasses.replace(tiny, validation=20, train_images=50)
+    history = train(config, out=tmp_path)
+    assert [("validation_loss" in e, "test_loss" in e) for e in history.epochs] == [
+        (True, False), (True, True)]
+    trainer = Trainer(config)
+    assert (trainer.steps_per_epoch, len(trainer.dataset.validation_y)) == (5, 20)
+    trainer.load(tmp_path / "checkpoint.npz")
+    for part in ("validation", "test"):
+        loss, accuracy = evaluate(trainer.model, trainer.dataset, part)
+        assert history.epochs[-1][f"{part}_loss"] == pytest.approx(loss)
+        assert history.epochs[-1][f"{part}_accuracy"] == pytest.approx(accuracy)
+    assert history.validation_accuracy == history.epochs[-1]["validation_accuracy"]
+    assert History.load(tmp_path / "metrics.jsonl").records == history.records
+
+
+def test_all_methods_of_a_seed_train_on_the_same_images(tiny):
+    config = dataclasses.replace(tiny, validation=30, train_images=40)
+    parts = [Trainer(c).dataset for c in (config, config.for_method("dense"),
+                                          dataclasses.replace(config, seed=1))]
+    a, b, c = ((d.train_x.tobytes(), d.validation_x.tobytes()) for d in parts)
+    assert a == b != c
 
 
 def test_a_sparse_checkpoint_is_stored_sparse(tiny, tmp_path):
@@ -269,3 +295,22 @@ def test_settings_out_of_range(wrong, said):
 def test_a_target_above_the_budget_is_refused(tiny):
     with pytest.raises(ValueError, match="N_p must be in 1"):
         Trainer(dataclasses.replace(tiny, target_pruned=10**6))
+
+
+def test_a_line_every_so_many_steps(tiny, capsys):
+    """Also where no bar is shown, as in a log file."""
+    train(dataclasses.replace(tiny, epochs=1, log_every=4), progress=True)
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["step 4/10", "step 8/10", "epoch 1/1"]
+    assert "loss " in lines[0] and "free parameters" in lines[0]
+    assert not err
+    train(dataclasses.replace(tiny, epochs=1, log_every=4))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_notebook_has_a_bar(tiny, capsys, monkeypatch):
+    """Its outputs are no terminal, but somebody watches."""
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    train(dataclasses.replace(tiny, epochs=1), progress=True)
+    assert "10/10" in capsys.readouterr().err
