@@ -204,7 +204,7 @@ def written(tmp_path):
     """A history in which a weight got lost and the accuracy fell, and a torn last line."""
     history = History(tmp_path / "metrics.jsonl")
     history.add("setup", 0, network="net", free_parameters=100, budget="conserved", explored=0.25,
-                tensors=[{"name": "conv", "size": 200, "active": 50}])
+                tensors=[{"name": "conv", "shape": [20, 10], "size": 200, "active": 50}])
     history.add("reallocation", 3, H=0.1, next_H=0.1, N_p=5, delta=0.1, keep_one=True, K=7,
                 pruned=[7], grown=[6], active=[49], free_parameters=99, explored=0.25)
     for epoch, accuracy in ((1, 80.0), (2, 70.0)):
