@@ -96,6 +96,9 @@ class Config(Options):
         "Threads on the CPU; results do not depend on it (default: all cores)."))
     check: bool = option(True, (
         "Check the invariants at each reallocation; results do not depend on it."))
+    record: bool = option(False, (
+        "Record births and deaths of every weight, for plot --html; of methods whose weights are "
+        "sparse, and for a whole run. Results do not depend on it."))
     checkpoint_seconds: float = option(60.0, (
         "Save at least this often; also after each epoch and when interrupted."))
     log_every: int = option(0, (

@@ -3,23 +3,26 @@
 import json
 import os
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 
-from ..backend import to_host
-from . import schema
+from ..backend import to_host, to_host_together
+from . import moves, schema
 from .directory import replacing
 from .evaluate import evaluations
+from .progress import TrainingError
 
 
 class History:
     """The records of a run in order, kept in `path` as JSON lines if there is one.
 
     setup         one record: the network, the data it is for, the tensors that may be sparse, their
-                  sizes and how many positions are active, and what the method does with its budget
+                  shapes and how many positions are active, and what the method does with its budget
     epochs        one record an epoch: losses, accuracies in percent, images per second, and how
                   many positions are active. With images set apart for validation there are losses
                   and accuracies of these, and of test images at the end only
     reallocations one record a reallocation: the fields of reparam.Report
+    moves         births and deaths of weights, where the run was to record them
 
     Every record has its kind, its step (batches trained on), the free_parameters then, and the
     share of positions explored by then (R_s).
@@ -27,6 +30,7 @@ class History:
 
     def __init__(self, path=None):
         self.records, self.path = [], path
+        self._positions = None  # of each tensor, at the last reallocation, once it is asked for
 
     @classmethod
     def load(cls, path, *, first=None):
@@ -40,16 +44,35 @@ class History:
 
     def add_setup(self, trainer):
         """Record what a Trainer begins with."""
-        layers = trainer.model.sparsifiable_layers()
+        layers, positions = trainer.model.sparsifiable_layers(), _positions(trainer)
+        tensors = [{"name": name, "shape": list(layer.weight.shape), "size": layer.weight.size,
+                    "active": len(active)}
+                   for (name, layer), active in zip(layers.items(), positions, strict=True)]
+        start = {"start": [moves.pack(p) for p in positions]} if moves.recorded_by(trainer) else {}
         return self.add("setup", trainer.t, network=trainer.model_name, data=_data(trainer.dataset),
-                        budget=trainer.method.budget_rule, tensors=[
-                            {"name": name, "size": layer.weight.size, "active": active}
-                            for (name, layer), active in zip(layers.items(), _active(trainer),
-                                                             strict=True)], **_counts(trainer))
+                        budget=trainer.method.budget_rule, tensors=tensors, **start,
+                        **_counts(trainer))
 
     def add_reallocation(self, trainer, report):
         """Record the Report of a reallocation."""
-        return self.add("reallocation", trainer.t, **asdict(report), **_counts(trainer))
+        found = self._moved(_positions(trainer)) if self.recorded else {}
+        return self.add("reallocation", trainer.t, **asdict(report), **found, **_counts(trainer))
+
+    def _moved(self, now):
+        """What a record says of births and deaths since the one before, where positions are `now`.
+        """
+        if self._positions is None:  # at the first one, and where a run is resumed
+            self._positions = self._replayed()
+        moved = moves.between(self._positions, now)
+        self._positions = now
+        return {"died": [moves.pack(died) for died, _ in moved],
+                "born": [moves.pack(born) for _, born in moved]}
+
+    def _replayed(self):
+        """The positions of each tensor after all records."""
+        sizes = [t["size"] for t in self.setup["tensors"]]
+        return reduce(lambda positions, record: moves.after(positions, record, sizes),
+                      self.reallocations, moves.at_start(self.setup))
 
     def add_epoch(self, trainer, images_per_s):
         """Record the epoch that a Trainer has just ended."""
@@ -57,15 +80,23 @@ class History:
         for part, (loss, accuracy) in {"train": trainer.so_far(), **evaluations(trainer)}.items():
             measured |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
         return self.add("epoch", trainer.t, epoch=trainer.t // trainer.steps_per_epoch, **measured,
-                        images_per_s=images_per_s, active=_active(trainer), **_counts(trainer))
+                        images_per_s=images_per_s,
+                        active=[len(p) for p in _positions(trainer)], **_counts(trainer))
 
     def add(self, kind, step, **fields):
-        """Keep and return the record {kind, step, **fields}."""
+        """Keep and return the record {kind, step, **fields}. TrainingError where the file would be
+        too large to be read again."""
         record = {"kind": kind, "step": step, **fields}
         self.records.append(record)
         if self.path:
+            line = json.dumps(record, allow_nan=False) + "\n"
             with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record, allow_nan=False) + "\n")
+                if (len(line) > schema.LINE_BYTES
+                        or file.tell() + len(line) > schema.METRICS_BYTES):
+                    raise TrainingError(f"{self.path} would have a record of more than "
+                                        f"{schema.LINE_BYTES:,} bytes, or more than "
+                                        f"{schema.METRICS_BYTES:,} in all; train without record")
+                file.write(line)
         return record
 
     def sync(self):
@@ -95,6 +126,24 @@ class History:
     @property
     def reallocations(self):
         return self._of("reallocation")
+
+    @property
+    def recorded(self):
+        """Are births and deaths of weights recorded?"""
+        return "start" in self.setup
+
+    @property
+    def moves(self):
+        """Births and deaths: for each reallocation, for each tensor, (died, born), the flat
+        positions (int64, sorted) that lost or got their weight since the record before.
+
+        Raises ValueError where the run did not record them.
+        """
+        if not self.recorded:
+            raise ValueError("births and deaths were not recorded; that needs record=True, and a "
+                             "method whose weights are sparse")
+        sizes = [t["size"] for t in self.setup["tensors"]]
+        return [moves.moved(record, sizes) for record in self.reallocations]
 
     @property
     def H(self):
@@ -137,9 +186,10 @@ def _data(dataset):
             **dataset.sizes()}
 
 
-def _active(trainer):
-    """How many positions of each tensor that may be sparse are active."""
-    return [len(layer.weight.active()) for layer in trainer.model.sparsifiable_layers().values()]
+def _positions(trainer):
+    """The active positions of each tensor that may be sparse, on the host."""
+    return to_host_together([layer.weight.active()
+                             for layer in trainer.model.sparsifiable_layers().values()])
 
 
 def _counts(trainer):

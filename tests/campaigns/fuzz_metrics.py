@@ -4,7 +4,9 @@ Lines are damaged, removed, swapped, repeated, and values in them altered. What 
 what the file says, but for a last line that a kill has torn.
 """
 
+import copy
 import json
+from dataclasses import replace
 
 import fuzz
 from tiny import with_moves, write_cifar10
@@ -14,6 +16,7 @@ from minidsr.run import figures, report
 from minidsr.run.config import Config
 from minidsr.run.directory import CheckpointError
 from minidsr.run.history import History
+from minidsr.run.moves import newborns
 from minidsr.run.train import train
 
 
@@ -22,13 +25,14 @@ def prepare(folder):
     write_cifar10(folder)
     config = Config(data="cifar10", data_dir=str(folder), model="small-cnn-0.1", batch=20, epochs=3,
                     lr=0.02, periods=(2, 3, 4, 5), device="cpu", threads=1, engine="blocked")
-    return folder, [train(with_moves(config, method)).records for method in METHODS]
+    return folder, [train(replace(with_moves(config, method), record=record)).records
+                    for record in (False, True) for method in METHODS]
 
 
 def attempt(rng, sound):
     folder, runs = sound
     records = runs[rng.integers(len(runs))]
-    how = rng.choice([_bytes, _value, _line], p=[0.2, 0.6, 0.2])
+    how = rng.choice([_bytes, _value, _line, _text], p=[0.2, 0.5, 0.2, 0.1])
     what, content = how(rng, [json.dumps(record).encode() for record in records], records)
     path = folder / "metrics.jsonl"
     path.write_bytes(content)
@@ -45,6 +49,8 @@ def attempt(rng, sound):
     said = [json.loads(line) for line in lines[:len(history.records)]]
     if said != history.records:
         return what, "other records"
+    if history.records and history.recorded:
+        newborns(history.moves)
     if history.epochs:
         report.compare({"run": history}), report.by_tensor(history)
         if rng.random() < 0.01:
@@ -60,6 +66,23 @@ def _value(rng, lines, records):
     i = int(rng.integers(len(lines)))
     what, lines[i] = fuzz.altered_text(rng, records[i])
     return f"line {i + 1} of {len(lines)}: {what}", b"\n".join(lines) + b"\n"
+
+
+def _text(rng, lines, records):
+    """One tensor's positions are those of another text, or with a letter changed, or fewer."""
+    texts = [(i, name, j) for i, record in enumerate(records) for name in ("start", "died", "born")
+             for j in range(len(record.get(name, ())))]
+    if not texts:
+        return _value(rng, lines, records)
+    i, name, j = texts[rng.integers(len(texts))]
+    k, other, m = texts[rng.integers(len(texts))]
+    record = copy.deepcopy(records[i])
+    old, at = record[name][j], int(rng.integers(1 + len(record[name][j])))
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+    record[name][j] = [records[k][other][m], old[:at] + rng.choice([*letters]) + old[at + 1:],
+                       old[:at // 4 * 4], old + old][rng.integers(4)]
+    lines[i] = json.dumps(record).encode()
+    return f"line {i + 1}: {name} of tensor {j}, {old!r:.60}", b"\n".join(lines) + b"\n"
 
 
 def _line(rng, lines, records):
