@@ -211,6 +211,7 @@ def check_history(history, trainer):
     image, classes = trainer.dataset.train_x.shape[1:], trainer.dataset.classes
     own = {"network": trainer.model_name, "budget": trainer.method.budget_rule,
            "image": list(image), "classes": list(classes), **trainer.dataset.sizes(),
+           "validation": trainer.config.validation,
            "tensors": {name: layer.weight.size for name, layer in layers.items()}}
     setup = history.setup | history.setup["data"] | {
         "tensors": {t["name"]: t["size"] for t in history.setup["tensors"]}}
