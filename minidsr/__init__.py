@@ -40,6 +40,8 @@ if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
     from .reparam import reallocate as reallocate
     from .run.config import Config as Config
     from .run.evaluate import evaluate as evaluate
+    from .run.load import Run as Run
+    from .run.load import load as load
     from .run.train import train as train
 
 __version__ = "0.1.0"
@@ -58,6 +60,7 @@ _FACE = {
     "proof.invariants": ("check",),
     "run.config": ("Config",),
     "run.evaluate": ("evaluate",),
+    "run.load": ("load", "Run"),
     "run.train": ("train",),
 }
 _ROOM = {name: room for room, names in _FACE.items() for name in names}

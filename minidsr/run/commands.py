@@ -22,12 +22,13 @@ from ..methods import METHODS
 from ..proof import trace
 from ..proof.invariants import InvariantError
 from . import bench as benchmark
-from . import directory, figures, report, schema
+from . import directory, figures, report, schema, weights
 from . import verify as verification
 from .config import TYPES, Config
 from .environment import environment
 from .evaluate import evaluate
 from .history import History
+from .load import load
 from .progress import Interrupted, computing
 from .train import Trainer, TrainingError
 from .train import train as run_training
@@ -211,6 +212,19 @@ def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
           f"{trainer.model.free_parameters():,} free parameters")
 
 
+def export(run: Run, out: Annotated[Path | None, tyro.conf.arg(
+        metavar="FILE", help_behavior_hint="")] = None) -> None:
+    """Write the trained network of a run for other programs: every tensor dense, under PyTorch's
+    names, with classes, mean and standard deviation.
+
+    Args:
+        out: A new file, .npz or .safetensors (default: weights.npz in the run's directory).
+    """
+    out = run / "weights.npz" if out is None else out
+    weights.export(load(run, engine="plain"), out)
+    print(f"{run}: written to {out}")
+
+
 def plot(run: Run) -> None:
     """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time."""
     config = directory.read_config(run)
@@ -319,8 +333,8 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
         raise InvariantError(f"violated: {', '.join(tally.examples)}")
 
 
-COMMANDS = {"demo": demo, "train": train, "eval": eval, "plot": plot, "bench": bench, "info": info,
-            "data": data_, "verify": verify}
+COMMANDS = {"demo": demo, "train": train, "eval": eval, "export": export, "plot": plot,
+            "bench": bench, "info": info, "data": data_, "verify": verify}
 
 
 def run(argv):

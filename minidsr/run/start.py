@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import data
+from ..data.batches import split
 from ..density import free_counts, uniform
 from ..methods import METHODS
 from ..methods.dsr_slices import slice_size
@@ -23,6 +25,12 @@ INITIAL_VALUES, STRUCTURE, DATA, SPLIT = range(4)
 def generator(seed, stream, *which):
     """The numpy.random.Generator of a stream of this seed."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, *which)))
+
+
+def images(config):
+    """The Dataset of the config, with the images to train on and those that it sets apart."""
+    return split(data.load(config.data, config.data_dir), generator(config.seed, SPLIT),
+                 validation=config.validation, train_images=config.train_images)
 
 
 def initial_model(config, name, image, classes):

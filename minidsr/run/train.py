@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import data
 from ..backend import choose_device, to_host_together, use_tf32
-from ..data.batches import batches, split
+from ..data.batches import batches
 from ..fast.engine import choose_engine, use
 from ..fast.parallel import threads
 from ..nn.layers import softmax_cross_entropy
@@ -83,17 +82,15 @@ def train(config: Config | None = None, *, out: str | Path | None = None, resume
 class Trainer:
     """A model, its method and its data, at some step t of a training."""
 
-    def __init__(self, config, *, fresh=True):
+    def __init__(self, config, *, fresh=True, dataset=None):
         """Raises ValueError (DataError, DeviceError) where the config cannot be met.
 
         fresh: False where load() follows; then the run to start from need not be there.
+        dataset: what to train on in the place of start.images(config).
         """
         self.config, self.device = config, choose_device(config.device)
         use_tf32(config.tf32, self.device)
-        self.dataset = split(data.load(config.data, config.data_dir),
-                             start.generator(config.seed, start.SPLIT),
-                             validation=config.validation, train_images=config.train_images
-                             ).to(self.device)
+        self.dataset = (dataset or start.images(config)).to(self.device)
         self.steps_per_epoch = -(-len(self.dataset.train_x) // config.batch)
         self.total_steps = config.epochs * self.steps_per_epoch
         image, classes = self.dataset.train_x.shape[1:], len(self.dataset.classes)
