@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
 from ..backend import device_of, to_host_together
 from ..checks import check_choice, check_folder, shown
 from ..parameters import Dense, Sparse
@@ -121,7 +120,7 @@ def export(run, path) -> None:
 def _about(run):
     setup, epochs = run.history.setup, run.history.epochs
     measured = epochs[-1:] if epochs and epochs[-1]["step"] == run.step else []  # of these weights
-    return {"version": __version__, "model": setup["network"], "method": run.config.method,
+    return {"model": setup["network"], "method": run.config.method,
             "data": run.config.data, "step": run.step,
             **{name: run.data[name] for name in ("image", "classes", "mean", "std")},
             **{name: epoch[name] for epoch in measured for name in ("test_loss", "test_accuracy")
