@@ -22,14 +22,17 @@ from ..methods import METHODS
 from ..proof import trace
 from ..proof.invariants import InvariantError
 from . import bench as benchmark
-from . import directory, figures, report, schema, weights
+from . import directory, estimate, figures, report, schema, weights
+from . import sweep as sweeping
 from . import verify as verification
+from .cluster import Cluster
 from .config import TYPES, Config
 from .environment import environment
 from .evaluate import evaluate
 from .history import History
 from .load import load
 from .progress import Interrupted, computing
+from .study import PLURAL, plan
 from .train import Trainer, TrainingError
 from .train import train as run_training
 
@@ -77,9 +80,24 @@ def _metavar(kind):
     return f"{words[of]} [{words[of]} ...]" if get_origin(kind) is tuple else words[of]
 
 
+def _study(flags, **lists):
+    """These flags as `sweep` has them: but for those of which it has `lists`."""
+    found = {name: kind for name, kind in flags.__annotations__.items()
+             if name not in PLURAL.values()}
+    return TypedDict("StudyFlags", lists | found, total=False)
+
+
 Flags: Any = _flags()
 MethodOptions: Any = _options()
+StudyFlags: Any = _study(
+    Flags, methods=_flag(tuple[str, ...], "Training methods, or all of them."),
+    sparsities=_flag(tuple[float, ...], "Sparsities, for the methods that have one."),
+    seeds=_flag(tuple[int, ...], "Seeds: each a run of each method at each sparsity."))
+StudyOptions: Any = _study(MethodOptions)
 Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+Study = Positional[Annotated[Path | None, tyro.conf.arg(
+    metavar="[FILE]", help="A TOML file that describes the runs; flags count more than what is in "
+                           "it. lessons/notes/studies.md explains its format.")]]
 Trace = Positional[Annotated[Path | None, tyro.conf.arg(
     metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
@@ -189,6 +207,44 @@ def _settled(out, given, resume, extend_epochs):
         return Config(**given)
     own = directory.own_config(out, **given)
     return own if extend_epochs is None else directory.extended(out, extend_epochs, own)
+
+
+def sweep(training: OmitArgPrefixes[StudyFlags], method: OmitArgPrefixes[StudyOptions],
+          file: Study = None, out: Out = None,
+          jobs: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None,
+          dask: Annotated[str | None, tyro.conf.arg(
+              metavar="ADDRESS", help_behavior_hint="")] = None,
+          dry_run: bool = False, commands: bool = False) -> None:
+    """Train many networks: methods × sparsities × seeds × what else varies; for example
+
+    minidsr sweep --methods dsr static --sparsities 0.9 0.95 --seeds 0 1 2 --out runs/study
+
+    Each run has a process and a directory of its own. Runs that are complete are left alone, others
+    are begun or gone on with: after Ctrl-C, a kill or a failure the same command goes on. One that
+    fails stops no other.
+
+    Args:
+        training: What to train, and how.
+        method: What is left out is the method's default.
+        out: Folder of the runs (default: runs/NAME for NAME.toml, runs/sweep without a file).
+        jobs: How many runs at a time; they share the cores (default: one a core; on a GPU, one).
+        dask: Train on the workers of this Dask scheduler, such as tcp://host:8786.
+        dry_run: List the runs, and the hours they will take, from steps that are measured.
+        commands: Print a command for each run that can begin now, one a line, and train nothing.
+    """
+    out = out or Path("runs") / (file.stem if file else "sweep")
+    runs = plan(out, {**training, **method}, file)
+    sweeping.check_runs(runs, out)
+    here = sweeping.here(runs, jobs)
+    if commands:
+        print("\n".join(sweeping.commands(runs, out, None if jobs is None else here.threads)))
+    elif dry_run:
+        print(estimate.estimate(runs, out, here))
+    elif dask is not None:
+        sweeping.sweep(runs, out, Cluster(dask, jobs))
+    else:
+        sweeping.check_data(runs)
+        sweeping.sweep(runs, out, here)
 
 
 def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
@@ -333,8 +389,8 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
         raise InvariantError(f"violated: {', '.join(tally.examples)}")
 
 
-COMMANDS = {"demo": demo, "train": train, "eval": eval, "export": export, "plot": plot,
-            "bench": bench, "info": info, "data": data_, "verify": verify}
+COMMANDS = {"demo": demo, "train": train, "sweep": sweep, "eval": eval, "export": export,
+            "plot": plot, "bench": bench, "info": info, "data": data_, "verify": verify}
 
 
 def run(argv):

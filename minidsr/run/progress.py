@@ -15,8 +15,8 @@ class TrainingError(RuntimeError):
 class Interrupted(Exception):
     """Ctrl-C or SIGTERM arrived; the run is saved, if it has a directory. `signum` says which."""
 
-    def __init__(self, signum, out):
-        saved = "nothing was kept" if out is None else f"saved in {out}, go on with --resume"
+    def __init__(self, signum, out, how="go on with --resume"):
+        saved = "nothing was kept" if out is None else f"saved in {out}, {how}"
         super().__init__(f"interrupted by {signal.Signals(signum).name}; {saved}")
         self.signum = signum
 

@@ -86,7 +86,7 @@ def start_from(config, model, image, classes):
     """
     run = Path(config.structure_from)
     other = directory.read_config(run)
-    _check_configs(run, config, other)
+    check_configs(run, config, other)
     path = run / directory.CHECKPOINT
     state = directory.part(directory.load_run(path, other, schema.most_bytes(model)), "model")
     structure = _structure(run, initial_model(other, other.model, image, classes), state)
@@ -108,7 +108,7 @@ def start_from(config, model, image, classes):
     return structure
 
 
-def _check_configs(run, config, other):
+def check_configs(run, config, other):
     """CheckpointError where a run with `config` cannot start from `run`, with config `other`."""
     if other.model != config.model:
         raise CheckpointError(f"{run}: is of {other.model}, not of {config.model}")
