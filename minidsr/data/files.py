@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..reading import ReadingError, one_line, read_bytes
-from .batches import Dataset
+from .batches import DataError, Dataset
 from .unpickle import text, unpickle
 
 
@@ -69,10 +69,6 @@ LAYOUTS = {
         ("cifar-100-binary", CIFAR100.binary_files)) for folder in (name, "")),
     "mnist": tuple((folder, MNIST_FILES) for folder in ("MNIST/raw", "MNIST", "mnist", "raw", "")),
 }
-
-
-class DataError(ValueError):
-    """Data that cannot be had; the message is one line: what, in which file, and what to do."""
 
 
 def cifar10(data_dir):

@@ -4,11 +4,11 @@ A file is believed when it says what training could have written. Each is checke
 read, and refused in one line; config.json has its own check, which is Config's.
 """
 
-import re
 from sys import float_info
 
 import numpy as np
 
+from ..checks import NAME
 from ..methods import METHODS
 from ..parameters import Sparse
 from ..reading import ReadingError, parse_json, read_bytes
@@ -17,7 +17,6 @@ from .directory import CheckpointError
 
 METRICS_BYTES, LINE_BYTES = 1 << 28, 1 << 20  # of metrics.jsonl: all, and a line of it
 MOST = 2 ** 63 - 1                            # no count is larger
-NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)  # of a network or tensor
 
 
 # --- checkpoint.npz

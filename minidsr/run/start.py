@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import check_name
 from ..density import free_counts, uniform
 from ..methods import METHODS
 from ..methods.dsr_slices import slice_size
@@ -28,7 +29,10 @@ def generator(seed, stream, *which):
 def initial_model(config, name, image, classes):
     """The model `name`, dense, with the initial values of the config's seed."""
     rng = generator(config.seed, INITIAL_VALUES)
-    return models.build(name, image=image, classes=classes, rng=rng)
+    model = models.build(name, image=image, classes=classes, rng=rng)
+    for tensor in model.named_params():  # of a network that is not ours
+        check_name("the name of a tensor", tensor)
+    return model
 
 
 def begin(trainer, out, threads):
