@@ -4,7 +4,7 @@ Start reading at reparam.py, which is Algorithm 1; then parameters.py and densit
 
     nn/       layers, networks and SGD as in a textbook     methods/  what trains sparse networks
     fast/     what computes in place of layers              proof/    what must hold, and cases
-    data/     CIFAR-10 and -100, MNIST, drawn shapes        run/      training, runs on disk, tables
+    data/     CIFAR, MNIST, drawn shapes, and yours         run/      training, runs on disk, tables
 
 A room imports only from those before it: core, then nn and proof, fast and methods, data, run
 (tests/house/test_rooms.py has the rules). Names below are loaded when they are asked for.
@@ -14,9 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
+    from .data import DATASETS as DATASETS
+    from .data import from_arrays as from_arrays
     from .methods import METHODS as METHODS
     from .methods.base import Dynamic as Dynamic
     from .methods.base import Method as Method
+    from .methods.base import option as option
     from .nn.base import Residual as Residual
     from .nn.base import Sequential as Sequential
     from .nn.layers import BatchNorm as BatchNorm
@@ -27,6 +30,7 @@ if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
     from .nn.layers import MaxPool2d as MaxPool2d
     from .nn.layers import ReLU as ReLU
     from .nn.layers import softmax_cross_entropy as softmax_cross_entropy
+    from .nn.models import MODELS as MODELS
     from .nn.models import build as build
     from .nn.sgd import SGD as SGD
     from .parameters import Dense as Dense
@@ -43,6 +47,7 @@ if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
     from .run.load import Run as Run
     from .run.load import load as load
     from .run.train import train as train
+    from .schedules import SCHEDULES as SCHEDULES
 
 __version__ = "0.1.0"
 
@@ -51,13 +56,15 @@ _FACE = {
                 "grow_back", "Report"),
     "parameters": ("Sparse", "Dense"),
     "methods": ("METHODS",),
-    "methods.base": ("Method", "Dynamic"),
-    "nn.models": ("build",),
+    "methods.base": ("Method", "Dynamic", "option"),
+    "nn.models": ("build", "MODELS"),
     "nn.base": ("Sequential", "Residual"),
     "nn.layers": ("Conv2d", "Linear", "BatchNorm", "ReLU", "MaxPool2d", "GlobalAvgPool", "Flatten",
                   "softmax_cross_entropy"),
     "nn.sgd": ("SGD",),
     "proof.invariants": ("check",),
+    "data": ("DATASETS", "from_arrays"),
+    "schedules": ("SCHEDULES",),
     "run.config": ("Config",),
     "run.evaluate": ("evaluate",),
     "run.load": ("load", "Run"),

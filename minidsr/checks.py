@@ -5,6 +5,7 @@ are in shapes.py.
 """
 
 import os
+import re
 from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 SMALLEST_H, LARGEST_H = 2.0 ** -126, 2.0 ** 127  # beyond, a float32 has fewer bits, or none
 LARGEST = 1e38  # of factors and magnitudes: float32 ends at 3.4e38
+NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # of a network, tensor, method, data set or schedule
 WORDS = {str: "one line of text", bool: "True or False", int: "a whole number",
          float: "a number", dict: "a dict", NoneType: "None"}
 
@@ -25,6 +27,12 @@ def check_choice(name, value, choices, error=ValueError):
     if not isinstance(value, str) or value not in tuple(choices):
         raise error(f"unknown {name} {shown(value)}; {nearest(value, choices)}choose one of: "
                     f"{', '.join(map(str, choices))}")
+
+
+def check_name(what, name):
+    """Raise ValueError unless `name` can be one in files of a run, and of files."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"{what} must be letters, digits, '_', '.' and '-', not {shown(name)}")
 
 
 def check_range(name, number, least=0, most=LARGEST):

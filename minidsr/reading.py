@@ -10,6 +10,7 @@ import math
 import os
 import re
 import stat
+import sys
 import zipfile
 
 import numpy as np
@@ -25,6 +26,7 @@ MAGIC = re.compile(rb"\x93NUMPY(?:\x01\x00(..)|[\x02\x03]\x00(....))", re.DOTALL
 SAYS = re.compile(rb"\{'descr': (.+), 'fortran_order': (True|False), "
                   rb"'shape': \(([\dL, ]*)\),? *\} *\n?")
 NUMBER = re.compile(r"'([<>|=]?(?:b1|[iu][1248]|f[248]))'")
+TEXT = re.compile(r"'([<>=]?U[1-9]\d{0,3})'")
 
 
 class ReadingError(ValueError):
@@ -49,19 +51,21 @@ def read_bytes(path, limit, *, packed=True):
     return content
 
 
-def read_arrays(path, limit, *, packed=True):
+def read_arrays(path, limit, *, packed=True, texts=False):
     """{name: array} of the .npz file at `path`: numbers of at most 8 bytes, and bools.
 
     Arrays are in the machine's own byte order; each name is there once.
-    packed: may members be compressed, as by numpy.savez_compressed? Raises ReadingError where it
-    is anything else, or the arrays have more than `limit` bytes in all.
+    packed: may members be compressed, as by numpy.savez_compressed? texts: may there be arrays of
+    texts? Raises ReadingError where it is anything else, or the arrays have more than `limit`
+    bytes in all.
     """
     with _opened(path, limit + CHUNK) as file:
         try:
             with zipfile.ZipFile(_Archive(file)) as archive:
                 members = archive.infolist()
                 _check_members(members, os.fstat(file.fileno()).st_size, limit, packed)
-                return {m.filename.removesuffix(".npy"): _array(archive, m) for m in members}
+                return {m.filename.removesuffix(".npy"): _array(archive, m, texts)
+                        for m in members}
         except ReadingError:
             raise
         except Exception as error:  # a damaged archive may raise anything
@@ -151,12 +155,12 @@ def _check_members(members, size, limit, packed):
             raise ReadingError(f"{m.filename!r} is compressed")
 
 
-def _array(archive, member):
+def _array(archive, member, texts):
     """The array in a member of an .npz file; its bytes are as many as its header says."""
     name = repr(member.filename)
     with archive.open(member) as stream:
         start = stream.read(CHUNK)
-        dtype, shape, fortran, begin = _header(name, start)
+        dtype, shape, fortran, begin = _header(name, start, texts)
         count = math.prod(shape)
         if count * dtype.itemsize != member.file_size - begin:
             raise ReadingError(f"{name} has not the bytes of {dtype} {shape}")
@@ -172,10 +176,12 @@ def _array(archive, member):
         raise ReadingError(f"{name} has bools other than 0 and 1")
     if not dtype.isnative:
         array = array.byteswap(inplace=True).view(dtype.newbyteorder())
+    if dtype.kind == "U" and array.view(np.uint32).max(initial=0) > sys.maxunicode:
+        raise ReadingError(f"{name} has what is no text")
     return array.reshape(shape, order="F" if fortran else "C")
 
 
-def _header(name, start):
+def _header(name, start, texts):
     """(dtype, shape, fortran, where the numbers begin) of the array whose bytes start so."""
     magic = MAGIC.match(start)
     begin = magic and magic.end() + int.from_bytes(magic[1] or magic[2], "little")
@@ -183,7 +189,7 @@ def _header(name, start):
     if not said:
         raise ReadingError(f"{name} does not begin as an array")
     descr = said[1].decode("latin1")
-    if not NUMBER.fullmatch(descr):
+    if not (NUMBER.fullmatch(descr) or texts and TEXT.fullmatch(descr)):
         raise ReadingError(f"{name} is {ascii(descr)[1:-1]}, not numbers")
     shape = tuple(int(n) for n in re.findall(rb"\d+", said[3]))
     return np.dtype(descr.strip("'")), shape, said[2] == b"True", begin

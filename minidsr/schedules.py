@@ -73,6 +73,25 @@ def cubic(t, end):
     return (1 - min(Fraction(t, end), 1)) ** 3
 
 
+def warm_up(t, steps):
+    """The share of the learning rate at step t, where it rises for so many steps: evenly, to 1."""
+    return min(1.0, (t + 1) / steps) if steps else 1.0
+
+
+def _step(t, total, config):
+    rates = [config.lr * config.lr_factor ** i for i in range(len(config.lr_milestones) + 1)]
+    return piecewise(t, total, config.lr_milestones, rates)
+
+
+def _cosine(t, total, config):
+    return cosine(t, total, config.lr)
+
+
+# Learning rates by the name that `--lr-schedule` takes: functions of the step t, of `total` steps,
+# and the Config. Trainer.lr() multiplies what they return by warm_up().
+SCHEDULES = {"step": _step, "cosine": _cosine}
+
+
 @cache
 def _first_steps(total, milestones):
     """The first step at or after each milestone."""

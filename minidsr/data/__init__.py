@@ -1,11 +1,19 @@
 """The data sets, by the name that `--data` takes."""
 
 from ..checks import check_choice
-from .files import DataError, cifar10, cifar100, mnist
+from .arrays import from_arrays as from_arrays
+from .arrays import npz
+from .batches import DataError
+from .batches import Dataset as Dataset
+from .batches import LazyImages as LazyImages
+from .files import cifar10, cifar100, mnist
+from .folder import folder
 from .synthetic import drawn_shapes
 
 # Name -> function of data_dir that returns the Dataset, or raises DataError.
-DATASETS = {"synthetic": drawn_shapes, "cifar10": cifar10, "cifar100": cifar100, "mnist": mnist}
+DATASETS = {"synthetic": drawn_shapes, "cifar10": cifar10, "cifar100": cifar100, "mnist": mnist,
+            "npz": npz, "folder": folder}
+OWN = ("npz", "folder")  # of the user
 
 
 def load(name, data_dir="data"):

@@ -1,14 +1,15 @@
 """A data set as plain arrays, and an epoch of it in batches: normalised, shifted, mirrored.
 
 N images, C channels, H rows, W columns. Images stay uint8 until a batch is normalised: a quarter
-of the memory of float32. Arrays may be NumPy's or CuPy's.
+of the memory of float32. Arrays may be NumPy's or CuPy's; images may also be LazyImages, which stay
+on disk.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..backend import fuse, get_xp, to_device
+from ..backend import device_of, fuse, get_xp, to_device
 from ..checks import check_class_names, check_whole
 from ..shapes import check_classes
 
@@ -16,15 +17,49 @@ PARTS = ("train", "validation", "test")
 PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
 
 
+class DataError(ValueError):
+    """Data that cannot be had; the message is one line: what, in which file, and what to do."""
+
+
+class LazyImages:
+    """Images uint8 (N, C, H, W) that are read when they are needed: np.asarray(images[part]).
+
+    To index with an array or a slice chooses images, and reads none.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, read, image, numbers):
+        """read: function of an array of numbers, of the images in all, which returns these, uint8
+        (n, *image). numbers: those of the N images that are meant."""
+        self.read, self.image, self.numbers = read, tuple(image), np.asarray(numbers)
+
+    @property
+    def shape(self):
+        return (len(self.numbers), *self.image)
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, part):
+        return LazyImages(self.read, self.image, self.numbers[part])
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.read(self.numbers), dtype)
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """Images uint8 (N, C, H, W) and labels uint8 (N,), with what is needed to train on them."""
+    """Images uint8 (N, C, H, W) and labels (N,), with what is needed to train on them.
+
+    Labels are uint8, of more than 256 classes uint16.
+    """
 
     name: str
     classes: tuple[str, ...]
-    train_x: np.ndarray
+    train_x: np.ndarray | LazyImages
     train_y: np.ndarray
-    test_x: np.ndarray
+    test_x: np.ndarray | LazyImages
     test_y: np.ndarray
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; an array where training uses it
     std: tuple[float, ...]
@@ -47,12 +82,13 @@ class Dataset:
         return {name: 0 if y is None else len(y) for name, y in labels.items()}
 
     def to(self, device):
-        """The same with its arrays on `device`, 'cpu' or 'gpu'; mean and deviation, too."""
+        """The same with its arrays on `device`, 'cpu' or 'gpu'; mean and deviation, too. Lazy
+        images go there when they are read."""
         arrays = {f"{name}_{axis}": getattr(self, f"{name}_{axis}") for axis in "xy"
                   for name in PARTS}
         arrays |= {name: np.float32(getattr(self, name)) for name in ("mean", "std")}
         return replace(self, **{name: to_device(a, device) for name, a in arrays.items()
-                                if a is not None})
+                                if a is not None and not isinstance(a, LazyImages)})
 
 
 def split(dataset, rng, *, validation=0, train_images=None):
@@ -77,7 +113,9 @@ def split(dataset, rng, *, validation=0, train_images=None):
 
 
 def normalise(x, dataset, dtype=np.float32):
-    """Pixels (n, C, H, W) uint8 -> (x/255 - mean) / std per channel, as `dtype`."""
+    """Pixels (n, C, H, W) uint8 -> (x/255 - mean) / std per channel, as `dtype`. Lazy images are
+    read, onto the device of the labels."""
+    x = _read(x, dataset)
     mean, std = (get_xp(x).asarray(numbers, dtype)[:, None, None]  # (C, 1, 1)
                  for numbers in (dataset.mean, dataset.std))
     return _normalised(x, mean, std)
@@ -117,17 +155,28 @@ def batches(dataset, batch, rng, *, start=0, augmented):
     """
     check_whole("batch", batch, 1)
     check_whole("start", start)
+    height, width = dataset.train_x.shape[2:]
+    if augmented and min(height, width) <= PAD:
+        raise DataError(f"{dataset.name}: images of {height} x {width} pixels are too small to "
+                        "augment; leave out --augment")
     n = len(dataset.train_y)
-    asarray = get_xp(dataset.train_x).asarray  # on the images' device, once an epoch
-    order = asarray(rng.permutation(n))
+    asarray = get_xp(dataset.train_y).asarray  # on the device that trains, once an epoch
+    hosted = rng.permutation(n)
+    order = asarray(hosted)
     shift = asarray(rng.integers(0, 2 * PAD + 1, (n, 2)))
     flip = asarray(rng.random(n) < 0.5)
+    images = hosted if isinstance(dataset.train_x, LazyImages) else order  # their order
     for first in range(start * batch, n, batch):
         part = slice(first, first + batch)
-        x = dataset.train_x[order[part]]
+        x = _read(dataset.train_x[images[part]], dataset)
         if augmented:
             x = augment(x, shift[part], flip[part])
         yield normalise(x, dataset), dataset.train_y[order[part]]
+
+
+def _read(x, dataset):
+    """Images `x` as an array: lazy ones are read, onto the device of the labels."""
+    return to_device(np.asarray(x), device_of(dataset.train_y)) if isinstance(x, LazyImages) else x
 
 
 def _reflect(i, length):

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..checks import check_class_names
 from ..reading import ReadingError, one_line, read_bytes
-from .batches import Dataset
+from .batches import DataError, Dataset
 from .unpickle import text, unpickle
 
 
@@ -70,10 +70,6 @@ LAYOUTS = {
         ("cifar-100-binary", CIFAR100.binary_files)) for folder in (name, "")),
     "mnist": tuple((folder, MNIST_FILES) for folder in ("MNIST/raw", "MNIST", "mnist", "raw", "")),
 }
-
-
-class DataError(ValueError):
-    """Data that cannot be had; the message is one line: what, in which file, and what to do."""
 
 
 def cifar10(data_dir):

@@ -6,6 +6,7 @@ may be made sparse by a method; the others stay dense and count in the budget.
 """
 
 import re
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -21,17 +22,27 @@ WEIGHTS = {"small-cnn": 70_000, "lenet-300-100": 266_000, "wrn": 16_000,  # a la
 NAME = re.compile(r"(small-cnn|lenet-300-100|resnet50|wrn-[0-9]{1,20}(?=-))"
                   r"(?:-([0-9]{1,20}(?:\.[0-9]{1,20})?))?")
 
+# Networks that are not ours: name -> function of (*, image, classes, rng, dtype), as build() has
+# them, that returns the model.
+MODELS: dict[str, Callable[..., Sequential]] = {}
+
 
 def parts(name):
     """The kind and the width in the name of a network: wrn-28-2 is ("wrn-28", 2.0)."""
+    if name in MODELS:
+        raise ValueError(f"{name} has no width in its name that could be changed")
     if not (match := NAME.fullmatch(name)):
-        raise ValueError(f"unknown model {shown(name)}; choose one of: small-cnn, lenet-300-100, "
-                         "resnet50, wrn-D-W (as wrn-28-2); -W, as in resnet50-0.5, sets a width")
+        own = "".join(f"{one}, " for one in MODELS)
+        raise ValueError(f"unknown model {shown(name)}; choose one of: {own}small-cnn, "
+                         "lenet-300-100, resnet50, wrn-D-W (as wrn-28-2); -W, as in resnet50-0.5, "
+                         "sets a width")
     return match[1], float(match[2] or 1)
 
 
 def check_name(name):
     """Raise ValueError, saying what is allowed, unless build() knows the model `name`."""
+    if name in MODELS:
+        return
     kind, width = parts(name)
     kind, _, depth = kind.partition("wrn-")
     if depth and not (10 <= int(depth) <= 2000 and int(depth) % 6 == 4):
@@ -48,6 +59,8 @@ def build(name: str, *, image: tuple[int, int, int], classes: int, rng: np.rando
     Raises ValueError, with the choices, for an unknown name.
     """
     check_name(name)
+    if name in MODELS:
+        return MODELS[name](image=image, classes=classes, rng=rng, dtype=dtype)
     (C, H, W), (kind, width) = image, parts(name)
     common = {"rng": rng, "classes": classes, "dtype": dtype}
     if kind == "lenet-300-100":

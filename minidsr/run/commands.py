@@ -22,11 +22,11 @@ from ..methods import METHODS
 from ..proof import trace
 from ..proof.invariants import InvariantError
 from . import bench as benchmark
-from . import directory, estimate, figures, report, schema, weights
+from . import directory, estimate, figures, modules, report, schema, weights
 from . import sweep as sweeping
 from . import verify as verification
 from .cluster import Cluster
-from .config import TYPES, Config
+from .config import COMMON, OPTION_TYPES, TYPES, Config, types_of
 from .environment import environment
 from .evaluate import evaluate
 from .history import History
@@ -46,14 +46,17 @@ def _flags():
 
 
 def _options():
-    """The same for each option of our methods. What is left out is the method's own default."""
-    found = {}
-    for name, kind in TYPES.items():
+    """The same for each option of the methods. What is left out is the method's own default."""
+    found, kinds = {}, {}
+    for cls in METHODS.values():  # what cannot be a flag, Config refuses
+        kinds |= {name: kind for name, kind in types_of(cls).items()
+                  if name not in COMMON and kind in OPTION_TYPES}
+    for name, kind in (kinds | TYPES).items():
         texts = {}  # help text: methods that have it
         for method, cls in METHODS.items():
             if name in cls.options():
                 f = cls.options()[name]
-                texts.setdefault(f.metadata["help"] + _default(f), []).append(method)
+                texts.setdefault(f.metadata.get("help", "") + _default(f), []).append(method)
         found[name] = _flag(kind, "; ".join(f"{', '.join(methods)}: {text}"
                                             for text, methods in texts.items()) + ".")
     return TypedDict("MethodOptions", found, total=False)
@@ -88,7 +91,7 @@ def _study(flags, **lists):
 
 
 Flags: Any = _flags()
-MethodOptions: Any = _options()
+MethodOptions: Any = _options()  # again in run(), where modules with more methods are imported
 StudyFlags: Any = _study(
     Flags, methods=_flag(tuple[str, ...], "Training methods, or all of them."),
     sparsities=_flag(tuple[float, ...], "Sparsities, for the methods that have one."),
@@ -142,13 +145,16 @@ def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
     _check_budgets(histories)
 
 
-def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOptions],
+def train(training: OmitArgPrefixes[Flags], method: "OmitArgPrefixes[MethodOptions]",
           out: Out = None, resume: bool = False,
           extend_epochs: Annotated[int | None, tyro.conf.arg(
               metavar="INT", help_behavior_hint="")] = None) -> None:
     """Train one network by one method; for example on CIFAR-10:
 
     minidsr train --data cifar10 --model wrn-16-1 --sparsity 0.9 --epochs 8 --out runs/a
+
+    With --import MODULE, what that module adds can be named, and the options of its methods are
+    flags, too: lessons/notes/make_it_yours.md.
 
     Args:
         training: What to train, and how.
@@ -160,7 +166,9 @@ def train(training: OmitArgPrefixes[Flags], method: OmitArgPrefixes[MethodOption
             reallocations follow the new length from there on, so the end is not that of a run
             which had this length from the start.
     """
-    given = {**training, **method}
+    given = {**training, **{name: method.pop(name) for name in method.keys() & TYPES.keys()}}
+    if method:  # options of methods that are not ours
+        given["options"] = method
     if out is None:
         names = ("data", "model", "method", "seed")
         c = Config(**{name: given[name] for name in names if name in given})
@@ -341,6 +349,8 @@ def info(data_dir: str = "data", device: str = "auto") -> None:
             found = data.load(name, data_dir)
             state = f"{len(found.train_y):,} training images, {len(found.test_y):,} test images"
         except data.DataError as error:
+            if name in data.OWN:
+                continue
             state = str(error).removeprefix(f"{name}: ")
         print(f"{name:>12}  {state}")
 
@@ -396,11 +406,19 @@ COMMANDS = {"demo": demo, "train": train, "sweep": sweep, "eval": eval, "export"
 def run(argv):
     """Run the command line `argv`; returns the exit code."""
     try:
+        argv, modules.imported[:] = modules.split(argv)
+        for name in modules.imported:
+            modules.load(name)
+        global MethodOptions, StudyOptions  # by these names train() and sweep() have them
+        MethodOptions = _options()
+        StudyOptions = _study(MethodOptions)
         _check_words(argv)
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="minidsr", args=argv or ["demo"],
             description="Dynamic sparse reparameterization (Mostafa & Wang, ICML 2019) from "
-                        "scratch. Without arguments: demo. --version says which this is.")
+                        "scratch. Without arguments: demo. --version says which this is. "
+                        "--import MODULE, with any command, imports methods, networks, data sets "
+                        "and schedules of yours first.")
     except (ValueError, TrainingError, InvariantError, OSError) as error:
         print(f"minidsr: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1  # DataError and others are ValueErrors
@@ -434,13 +452,13 @@ def _check_words(argv):
 def _flags_of(command):
     """The flags of a subcommand."""
     kinds = {}
-    for name, parameter in signature(COMMANDS[command]).parameters.items():
+    for name, parameter in signature(COMMANDS[command], eval_str=True).parameters.items():
         kind = parameter.annotation
         group, *markers = get_args(kind) or [None]
         if get_args(Positional[int])[1] not in markers:
             kinds |= group.__annotations__ if is_typeddict(group) else {name.strip("_"): kind}
     pairs = [f"no-{name}" for name, kind in kinds.items() if bool in (kind, *get_args(kind))]
-    return ["--help", *(f"--{name.replace('_', '-')}" for name in [*kinds, *pairs])]
+    return ["--help", modules.FLAG, *(f"--{name.replace('_', '-')}" for name in [*kinds, *pairs])]
 
 
 def _say_what_computes(config):

@@ -4,14 +4,16 @@ Options of methods are not written down here: Config takes them from the methods
 and their defaults.
 """
 
-from dataclasses import dataclass, field, fields, make_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass, replace
+from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_type_hints
 
 from ..backend import DEVICES
 from ..checks import (
     LARGEST,
     check_choice,
+    check_name,
     check_range,
     check_share,
     check_type,
@@ -23,7 +25,7 @@ from ..fast.engine import check_engine
 from ..methods import METHODS
 from ..methods.base import option
 from ..nn import models
-from ..schedules import check_milestones
+from ..schedules import SCHEDULES, check_milestones
 
 VALUES = ("original", "random", "final")
 BOUNDS = {  # generous: what lies beyond is a slip, and would take memory or time without end
@@ -31,6 +33,8 @@ BOUNDS = {  # generous: what lies beyond is a slip, and would take memory or tim
     "weight_decay": (0, LARGEST), "l1": (0, LARGEST), "seed": (0, 2**64 - 1),
     "validation": (0, 10**9), "train_images": (1, 10**9), "threads": (1, 1024),
     "checkpoint_seconds": (0, 10**9), "log_every": (0, 10**9)}
+VALUES_OF_OPTIONS = (bool, int, float, str, tuple[int, ...], tuple[float, ...], tuple[str, ...])
+OPTION_TYPES = [*VALUES_OF_OPTIONS, *(kind | None for kind in VALUES_OF_OPTIONS)]
 
 TYPES = {name: f.type for method in METHODS.values() for name, f in method.options().items()}
 
@@ -48,9 +52,11 @@ class Config(Options):
     """
 
     data: str = option("synthetic", (
-        "Data set: synthetic (drawn shapes, no download), cifar10, cifar100 or mnist."))
+        "Data set: synthetic (drawn shapes, no download), cifar10, cifar100, mnist; or yours: npz "
+        "(arrays) or folder (images), see lessons/notes/make_it_yours.md."))
     data_dir: str = option("data", (
-        "Folder with the data set's files; `minidsr data fetch` fills it."))
+        "Folder with the data set's files; `minidsr data fetch` fills it. For npz the file, for "
+        "folder the one with train/CLASS and test/CLASS."))
     validation: int = option(0, (
         "So many training images, drawn by the seed, are set apart. Accuracy on them is reported "
         "each epoch, and that on test images once, at the end: tune by the first."))
@@ -65,6 +71,12 @@ class Config(Options):
     epochs: int = option(8, "Passes over the training images (paper: 200).")
     batch: int = option(100, "Images a step (paper: 100).")
     lr: float = option(0.1, "Learning rate at the start (paper: 0.1).")
+    lr_schedule: str = option("step", (
+        "How the learning rate falls: step (by lr_factor at each of lr_milestones), or cosine (to "
+        "0, along half a cosine)."))
+    warmup: float = option(0.0, (
+        "Epochs at the start in which the learning rate rises: evenly with each step, to what the "
+        "schedule says."))
     lr_factor: float = option(0.2, "Factor on the learning rate at each milestone (paper: 0.2).")
     lr_milestones: tuple[float, ...] = option((0.3, 0.6, 0.8), (
         "Where the learning rate drops, as fractions of training (paper: 0.3 0.6 0.8)."))
@@ -113,14 +125,17 @@ class Config(Options):
         for f in fields(self):
             check_type(f.name, getattr(self, f.name), f.type)
         for name, choices in (("data", DATASETS), ("method", METHODS), ("device", DEVICES),
-                              ("values", VALUES)):
+                              ("lr_schedule", SCHEDULES), ("values", VALUES)):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
         check_engine(self.engine)
         models.check_name(self.model)
+        for name in ("data", "model", "method", "lr_schedule"):  # that may not be ours
+            check_name(f"the name of {name}", getattr(self, name))
         for name, (least, most) in BOUNDS.items():
             if getattr(self, name) is not None:
                 check_range(name, getattr(self, name), least, most)
+        check_range("warmup", self.warmup, 0, self.epochs)
         check_share("momentum", self.momentum)
         check_milestones("lr_milestones", self.lr_milestones)
         check_range("lr after all milestones", self.lr * self.lr_factor ** len(self.lr_milestones))
@@ -188,6 +203,7 @@ class Config(Options):
     def _check_options(self):
         """ValueError where an option is set that the method, or the others set, do not have."""
         own, given = METHODS[self.method].options(), self.given_options()
+        self._check_class()
         for name in sorted(given.keys() - own.keys()):
             having = [m for m, kind in METHODS.items() if name in kind.options()]
             also = (f", which is for {', '.join(having)}" if having else
@@ -196,6 +212,7 @@ class Config(Options):
         for name in self.options:
             if getattr(self, name, None) is not None:
                 raise ValueError(f"{name} is given twice, also in options")
+            check_type(name, self.options[name], types_of(METHODS[self.method])[name])
         if self.structure_from is None and self.values is not None:
             raise ValueError("values needs structure_from, the run to start from")
         if self.structure_from is not None and not METHODS[self.method].sparse:
@@ -206,6 +223,32 @@ class Config(Options):
                 and METHODS[self.method].budget_rule == "conserved"):
             raise ValueError("distribution and structure_from both say where weights are; choose "
                              "one")
+
+    def _check_class(self):
+        """ValueError where the method, which may not be ours, has a field that is no option."""
+        cls = METHODS[self.method]
+        for name, value in vars(cls).items():
+            if isinstance(value, Field):  # which @dataclass would have taken away
+                raise ValueError(f"{self.method}: write @dataclass(kw_only=True, eq=False) above "
+                                 f"class {cls.__name__}, so that {name} is an option")
+        for name, kind in types_of(cls).items():
+            if kind not in OPTION_TYPES:
+                raise ValueError(f"{self.method}: option {name} must be annotated as bool, int, "
+                                 "float, str, tuple[int, ...] or the like, or one of these | None")
+            if name in COMMON:
+                raise ValueError(f"{self.method}: no option can be called {name}, which all "
+                                 "methods have")
+            default = cls.options()[name].default
+            if default is MISSING:
+                raise ValueError(f"{self.method}: option {name} needs a default")
+            check_type(f"{self.method}: the default of {name}", default, kind)
+
+
+@cache
+def types_of(method):
+    """{name: type} of the options of a method, a class."""
+    kinds = get_type_hints(method)
+    return {name: kinds[name] for name in method.options()}
 
 
 COMMON = tuple(f.name for f in fields(Config) if f.name not in TYPES and f.name != "options")

@@ -22,8 +22,11 @@ import numpy as np
 
 from ..backend import choose_device
 from ..checks import check_choice, check_folder, shown
+from ..data import DATASETS
 from ..methods import METHODS
+from ..nn import models
 from ..reading import parse_json, read_arrays, read_bytes
+from ..schedules import SCHEDULES
 from .config import Config
 from .progress import TrainingError
 
@@ -70,11 +73,28 @@ def read_config(run):
         if not isinstance(values, dict):
             raise ValueError("it is no object")
         if values.pop("format", None) == FORMAT:
-            return _config(values)
+            unknown = _unknown(values)
+            if not unknown:
+                return _config(values)
+            raise CheckpointError(f"{path}: {unknown} is not known; if it is yours, add --import "
+                                  "and the module that has it")
+    except CheckpointError:
+        raise
     except ValueError as error:
         fault = f"{' '.join(str(error).split()):.400}"
         raise CheckpointError(f"{path}: not the config of a run ({fault})") from None
     raise CheckpointError(f"{path}: {OLDER}")
+
+
+def _unknown(values):
+    """Which of the names in a config is in no registry, in words; or None."""
+    for name, registry in (("method", METHODS), ("data", DATASETS), ("model", models.MODELS),
+                           ("lr_schedule", SCHEDULES)):
+        value = values.get(name)
+        if isinstance(value, str) and value not in registry and not (
+                name == "model" and models.NAME.fullmatch(value)):
+            return f"the {name} {shown(value)}"
+    return None
 
 
 def _config(values):
@@ -120,9 +140,9 @@ def settled(run, config=None):
 def own_config(run, **given):
     """The config of the run in the folder `run`, with what is `given`: only what does not touch the
     results may differ from the run's own. Raises CheckpointError for any other difference."""
-    own = read_config(run)
-    _check_given(run, own, given)
-    config = replace(own, **given)
+    own, options = read_config(run), given.pop("options", {})
+    _check_given(run, own, given | options)
+    config = replace(own, **given, options=own.options | options)
     if "tf32" not in given and choose_device(config.device) == "cpu":  # begun on a GPU
         config = replace(config, tf32=False)
     return config

@@ -5,6 +5,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 
+from ..data import DataError
 from ..data.batches import PARTS
 
 
@@ -27,9 +28,12 @@ class ProgramError(RuntimeError):
 
 @contextmanager
 def computing():
-    """In this context all input has been read and checked: a ValueError is a ProgramError."""
+    """In this context all input has been read and checked, but for images that stay on disk: a
+    ValueError is a ProgramError, if it is no DataError."""
     try:
         yield
+    except DataError:
+        raise
     except ValueError as error:
         raise ProgramError(f"the program is wrong, not its input: {error}") from error
 

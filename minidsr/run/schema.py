@@ -5,12 +5,11 @@ read, and refused in one line; config.json has its own check, which is Config's.
 """
 
 import math
-import re
 from sys import float_info
 
 import numpy as np
 
-from ..checks import LARGEST, check_class_names
+from ..checks import LARGEST, NAME, check_class_names
 from ..methods import METHODS
 from ..parameters import Sparse
 from ..reading import ReadingError, parse_json, read_bytes
@@ -24,7 +23,6 @@ METRICS_BYTES, LINE_BYTES = 1 << 28, 1 << 24
 MOST = 2 ** 63 - 1  # no count is larger
 DIMENSIONS = 32     # of a tensor, at most
 SIDE, PIXELS, IMAGES = 2 ** 12, 2 ** 24, 10 ** 9  # most: of a side, an image, a data set
-NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)  # of a network or tensor
 
 
 # --- checkpoint.npz

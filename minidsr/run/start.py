@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import data
+from ..checks import check_name
 from ..data.batches import split
 from ..density import free_counts, uniform
 from ..methods import METHODS
@@ -36,7 +37,10 @@ def images(config):
 def initial_model(config, name, image, classes):
     """The model `name`, dense, with the initial values of the config's seed."""
     rng = generator(config.seed, INITIAL_VALUES)
-    return models.build(name, image=image, classes=classes, rng=rng)
+    model = models.build(name, image=image, classes=classes, rng=rng)
+    for tensor in model.named_params():  # of a network that is not ours
+        check_name("the name of a tensor", tensor)
+    return model
 
 
 def begin(trainer, out, threads):

@@ -40,7 +40,7 @@ from typing import get_args, get_origin
 from ..checks import check_choice, nearest, shown
 from ..methods import METHODS
 from ..reading import read_bytes
-from . import directory, start
+from . import directory, modules, start
 from .config import COMMON, Config
 
 PLURAL = {"methods": "method", "sparsities": "sparsity", "seeds": "seed"}
@@ -82,8 +82,9 @@ def words(run, out, threads=None):
     threads  that it uses, unless the study says
     """
     given = run.given if threads is None else {"threads": threads} | run.given
-    return ["train", *(word for name, value in given.items() for word in _flag(name, value)),
-            "--resume", "--out", str(Path(out) / run.name)]
+    imports = [word for name in modules.imported for word in (modules.FLAG, name)]
+    flags = [word for name, value in given.items() for word in _flag(name, value)]
+    return ["train", *imports, *flags, "--resume", "--out", str(Path(out) / run.name)]
 
 
 def _flag(name, value):

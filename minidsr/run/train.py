@@ -20,7 +20,7 @@ from ..nn.layers import softmax_cross_entropy
 from ..nn.sgd import SGD
 from ..proof.finite import all_finite, first_not_finite
 from ..proof.invariants import InvariantError
-from ..schedules import piecewise
+from ..schedules import SCHEDULES, warm_up
 from . import directory, schema, start
 from .config import Config
 from .history import History
@@ -119,9 +119,8 @@ class Trainer:
 
     def lr(self):
         """The learning rate at this step."""
-        c = self.config
-        rates = [c.lr * c.lr_factor ** i for i in range(len(c.lr_milestones) + 1)]
-        return piecewise(self.t, self.total_steps, c.lr_milestones, rates)
+        rate = SCHEDULES[self.config.lr_schedule](self.t, self.total_steps, self.config)
+        return rate * warm_up(self.t, self.config.warmup * self.steps_per_epoch)
 
     def step(self, x, y):
         """Train on one batch; returns the method's Report or None.
