@@ -13,7 +13,8 @@ class History:
     """The records of a run in order, kept in `path` as JSON lines if there is one.
 
     setup         one record: the network, the tensors that may be sparse, their sizes and how many
-                  positions are active, and what the method does with its budget
+                  positions are active, what the method does with its budget, and its options as it
+                  settled them, such as default periods for this length of training
     epochs        one record an epoch: losses, accuracies in percent, images per second, and how
                   many positions are active
     reallocations one record a reallocation: the fields of reparam.Report
@@ -39,7 +40,7 @@ class History:
         """Record what a Trainer begins with."""
         layers = trainer.model.sparsifiable_layers()
         return self.add("setup", trainer.t, network=trainer.model_name,
-                        budget=trainer.method.budget_rule, tensors=[
+                        budget=trainer.method.budget_rule, options=_options(trainer), tensors=[
                             {"name": name, "size": layer.weight.size, "active": active}
                             for (name, layer), active in zip(layers.items(), _active(trainer),
                                                              strict=True)], **_counts(trainer))
@@ -120,6 +121,12 @@ class History:
         """Share of the positions, of tensors that may be sparse, not active at the end."""
         size = sum(t["size"] for t in self.setup["tensors"])
         return 1 - sum(self.epochs[-1]["active"]) / size
+
+
+def _options(trainer):
+    """The method's options as it settled them, as JSON has them."""
+    values = {name: getattr(trainer.method, name) for name in trainer.method.options()}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
 def _active(trainer):

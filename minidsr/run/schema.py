@@ -159,6 +159,8 @@ class Records:
         rules = sorted({method.budget_rule for method in METHODS.values()})
         return {"network": (_is_name, "a name"),
                 "budget": (lambda v: v in rules, f"one of {', '.join(rules)}"),
+                "options": (lambda v: type(v) is dict and all(map(_is_option, v.values())),
+                            "an object of numbers, texts, true, false, null, and lists of them"),
                 "tensors": (lambda v: type(v) is list and all(map(_is_tensor, v)),
                             "a list of tensors, each with name, size and active")}
 
@@ -228,6 +230,12 @@ def _each(sizes):
 
 def _is_name(value):
     return type(value) is str and bool(NAME.fullmatch(value))
+
+
+def _is_option(value):
+    if type(value) is list:
+        return not any(type(one) is list for one in value) and all(map(_is_option, value))
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _is_tensor(value):
