@@ -117,6 +117,12 @@ def choose_device(name):
     return "cpu" if fault else "gpu"
 
 
+def wait_for(device):
+    """Wait until all that has been sent to `device` is done; for a CPU, it is."""
+    if device == "gpu":
+        _cupy().cuda.Device().synchronize()
+
+
 def use_tf32(on, device):
     """Shall a GPU round the factors of float32 products to TF32, 10 bits, for speed?
 

@@ -6,27 +6,30 @@ from fractions import Fraction
 from .checks import check_choice, check_share
 from .reparam import apportion
 
-DISTRIBUTIONS = ("uniform", "er", "erk")
+WEIGHTS = {  # density times size, of a shape
+    "er": lambda shape: sum(shape[:2]) * math.prod(shape[2:]),
+    "erk": sum,
+    "reversed": lambda shape: Fraction(math.prod(shape) ** 2, sum(shape))}
+DISTRIBUTIONS = ("uniform", *WEIGHTS)
 
 
 def free_counts(shapes, sparsity, distribution):
     """How many free numbers each tensor gets at first, by one of DISTRIBUTIONS.
 
-    uniform  the same density everywhere, see uniform()
-    er       Erdős–Rényi (Mocanu et al. 2018): density ε (n_in + n_out) / (n_in n_out)
-    erk      with kernels (Evci et al. 2020): density ε (sum of the shape) / (product of the shape)
+    uniform   the same density everywhere, see uniform()
+    er        Erdős–Rényi (Mocanu et al. 2018): density ε (n_in + n_out) / (n_in n_out)
+    erk       with kernels (Evci et al. 2020): density ε (sum of the shape) / (product of the shape)
+    reversed  the opposite of erk: density ε (product of the shape) / (sum of the shape)
 
-    All three have the same sum, exactly. A tensor whose density would exceed 1 is full, and the
-    others share the rest by the same rule; ε follows.
+    All have the same sum, exactly. A tensor whose density would exceed 1 is full, and the others
+    share the rest by the same rule; ε follows.
     """
     check_density(sparsity, distribution)
     sizes = [math.prod(shape) for shape in shapes]
     counts = uniform(sizes, sparsity)
     if distribution == "uniform":
         return counts
-    weights = [sum(shape[:2]) * math.prod(shape[2:]) if distribution == "er" else sum(shape)
-               for shape in shapes]  # density times size
-    return apportion(sum(counts), weights, sizes)
+    return apportion(sum(counts), [WEIGHTS[distribution](shape) for shape in shapes], sizes)
 
 
 def uniform(sizes, sparsity):

@@ -84,11 +84,13 @@ class Sparse(Parameterization):
 
     keep_dense_grad  set by a method that grows where the gradient of θ is large: pull() then leaves
                      all of it in `dense_grad`, of `shape`
+    protected        set by a method: flat positions that no threshold prunes
     """
 
     stored = ("index", "value", "velocity")
     keep_dense_grad = False
     dense_grad = None
+    protected = ()
 
     def __init__(self, shape: tuple[int, ...], index: np.ndarray, value: np.ndarray) -> None:
         """index (m,) int: flat, sorted, unique, in range, else ValueError; value (m,) float."""

@@ -83,7 +83,7 @@ def reallocate(tensors: list[Sparse], H: float, N_p: int, delta: float, rng: Gen
 
 
 def prune_by_threshold(W: Sparse, H: float, *, keep_one: bool = True) -> int:
-    """Remove the weights with |w| < H, strictly; returns how many went.
+    """Remove the weights with |w| < H, strictly, but for W.protected; returns how many went.
 
     keep_one: where all would go, the largest survives (the first of equals), so that a tensor can
     come back. The paper has no such rule; its code keeps the first, whatever its size.
@@ -94,8 +94,9 @@ def prune_by_threshold(W: Sparse, H: float, *, keep_one: bool = True) -> int:
     """
     checks.check_threshold(W, H)
     xp = get_xp(W.value)
+    protected = shapes.positions("protected", xp.asarray(W.protected), W.size)
     magnitude = xp.abs(W.value)
-    dead = magnitude < H
+    dead = (magnitude < H) & ~xp.isin(W.index, protected)
     if keep_one and len(dead) and bool(dead.all()):
         dead[xp.argmax(magnitude)] = False
     return W.prune(dead)

@@ -10,6 +10,8 @@ from .checks import check_range, shown
 
 MOST_PHASES = 100  # of a schedule
 LONGEST = 10**9  # steps between two reallocations
+PAPER_PERIODS, PAPER_STEPS = (100, 200, 400, 800), 100_000  # of WRN-28-2
+SHORTEST = 10  # steps in which a new weight can become worth comparing: a guess
 
 
 def piecewise(t, total, milestones, values):
@@ -28,6 +30,11 @@ def reallocates(t, total, milestones, periods, stop):
     200, 400, 800 from 0, 12.5, 40, 70 %, stop at 95 %) has 367.
     """
     return 0 < t < stop * total and t % piecewise(t, total, milestones, periods) == 0
+
+
+def scaled_periods(total):
+    """The paper's periods in proportion to a training of `total` steps, none under SHORTEST."""
+    return tuple(max(SHORTEST, round(period * total / PAPER_STEPS)) for period in PAPER_PERIODS)
 
 
 def last_reallocation(total, milestones, periods, stop):
@@ -68,9 +75,19 @@ def cosine(t, end, first, last=0.0):
     return last + (first - last) * (1 + math.cos(math.pi * t / end)) / 2
 
 
-def cubic(t, end):
-    """What is left, of 1, at step t: from 1 at step 0 to 0 at step `end`, exactly (a Fraction)."""
-    return (1 - min(Fraction(t, end), 1)) ** 3
+def cubic(t, end, first, last):
+    """From `first` at step 0 to `last` at step `end`, steep at first: whole, rounded down."""
+    return last + int((first - last) * (1 - min(Fraction(t, end), 1)) ** 3)
+
+
+def exponential(t, end, first, last):
+    """From `first` at step 0 to `last` at step `end`, by the same factor each step: whole, rounded.
+
+    No factor leads to 0: it goes as if to 1, and is 0 at the end.
+    """
+    if t >= end:
+        return last
+    return round(first * (max(last, 1) / first) ** (t / end))
 
 
 def warm_up(t, steps):

@@ -23,8 +23,10 @@ CASES = {
     "thin-dense": ("thin-dense", {}),
     "static": ("static", {}),
     "static er": ("static", {"distribution": "er"}),
+    "static reversed": ("static", {"distribution": "reversed"}),
     "gradual": ("gradual", OFTEN),
     "gradual erk": ("gradual", {**OFTEN, "distribution": "erk"}),
+    "gradual exponential": ("gradual", {**OFTEN, "schedule": "exponential"}),
     "hashed": ("hashed", {}),
     "hashed balanced": ("hashed", {"variant": "balanced"}),
     "deepr": ("deepr", {**OFTEN, "temperature": 1e-3}),
@@ -41,6 +43,7 @@ CASES = {
     "dsr room": ("dsr", {**OFTEN, "threshold": 0.1, "growth": "room"}),
     "dsr pruned": ("dsr", {**OFTEN, "threshold": 0.1, "growth": "pruned"}),
     "dsr without keep-one": ("dsr", {**OFTEN, "threshold": 0.1, "keep_one": False}),
+    "dsr protecting newborns": ("dsr", {**OFTEN, "threshold": 0.1, "protect_newborns": True}),
 }
 SPARSE = [case for case, (method, _) in CASES.items() if METHODS[method].sparse]
 MOVING = [case for case, (method, _) in CASES.items() if issubclass(METHODS[method], Dynamic)]

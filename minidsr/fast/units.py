@@ -49,7 +49,7 @@ def units(layer, pays, compiled=False):
         elif type(part) is layers.ReLU and isinstance(last, Norm) and last.floor != 0:
             unit = Norm(made.pop().layer, compiled, floor=0)
         elif type(part) is layers.ReLU:
-            unit = ReLU()
+            unit = ReLU(part)
         elif type(part) is Residual:
             unit = Sum.of(part, pays, compiled)
         else:
@@ -219,7 +219,10 @@ class NormConv(Layer):
 
 
 class ReLU(layers.ReLU):
-    """A ReLU, over threads."""
+    """Stands for a ReLU, over threads."""
+
+    def __init__(self, layer):
+        self.layer = layer
 
     def forward(self, x, train=False):
         y = map_to_array(lambda x, out: get_xp(x).maximum(x, 0, out=out), x)

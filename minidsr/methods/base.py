@@ -15,7 +15,7 @@ from ..parameters import Sparse
 from ..proof.invariants import OF_ANY_METHOD, InvariantError, violations
 from ..proof.reallocation import Reallocation, snapshot
 from ..reparam import Report
-from ..schedules import check_periods, cosine, reallocates
+from ..schedules import check_periods, cosine, reallocates, scaled_periods
 from .exploration import Exploration
 
 TRAINING = ("epochs", "steps_per_epoch")  # fields that are no options: how long training is
@@ -30,7 +30,8 @@ SPARSITY = 0.9, (
     "share of the sparsifiable positions without a weight, in [0, 1) (paper: 0.5 to 0.9)")
 DISTRIBUTION = "uniform", (
     "how the tensors share the weights at first (gradual: in the end): uniform (the DSR paper's), "
-    "er (Erdős–Rényi, SET's) or erk (with kernels, RigL's and ITOP's); all have the same total")
+    "er (Erdős–Rényi, SET's), erk (with kernels, RigL's and ITOP's) or reversed (the opposite of "
+    "erk); all have the same total")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -120,9 +121,9 @@ class Dynamic(Method):
 
     sparsity: float = option(*SPARSITY)
     distribution: str = option(*DISTRIBUTION)
-    periods: tuple[int, ...] = option((25, 32, 64, 128), (
+    periods: tuple[int, ...] | None = option(None, (
         "steps between reallocations, one for each phase of training (paper: 100 200 400 800, in "
-        "100,000 steps; the default suits runs of a few thousand)"))
+        "100,000 steps; default: these in proportion to the length of training, none under 10)"))
     period_milestones: tuple[float, ...] = option((0.3, 0.6, 0.8), (
         "where the next period begins, as fractions of training (paper: 0.125 0.4 0.7)"))
     stop_epoch: int | None = option(None, (
@@ -136,8 +137,10 @@ class Dynamic(Method):
 
     def __post_init__(self):
         check_density(self.sparsity, self.distribution)
-        check_periods(self.periods, self.period_milestones)
         self.total_steps, self.stop = self.epochs * self.steps_per_epoch, self.default_stop
+        if self.periods is None:
+            self.periods = scaled_periods(self.total_steps)
+        check_periods(self.periods, self.period_milestones)
         if self.stop_epoch is not None:
             check_range("stop_epoch", self.stop_epoch, 0, self.epochs)
             self.stop = Fraction(self.stop_epoch, self.epochs)

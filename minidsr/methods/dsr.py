@@ -19,6 +19,7 @@ from ..proof.invariants import OF_ANY_METHOD, OF_ONE_REALLOCATION
 from ..reparam import GROWTHS, LARGEST_H, SMALLEST_H, reallocate
 from .base import Dynamic, option
 from .dsr_slices import check_slices, random_slices, reallocate_slices, slice_size
+from .newborns import load_protected, protect_newborns, protected_state
 
 PAPER_FRACTION = 20_000 / 145_139  # N_p for WRN-28-2 at sparsity 0.9, of its sparse weights
 
@@ -41,6 +42,8 @@ class DSR(Dynamic):
     granularity: str = option("weight", (
         "what moves: weight, or slice, each k x k kernel slice as one, by its mean |w| (paper: "
         "both)"))
+    protect_newborns: bool = option(False, (
+        "what one reallocation has grown is not pruned at the next (paper: no)"))
 
     def __post_init__(self):
         super().__post_init__()
@@ -52,6 +55,8 @@ class DSR(Dynamic):
         check_choice("granularity", self.granularity, ("weight", "slice"))
         if self.granularity == "slice" and self.distribution != "uniform":
             raise ValueError("granularity slice needs distribution uniform")
+        if self.granularity == "slice" and self.protect_newborns:
+            raise ValueError("protect_newborns needs granularity weight")
         paper = self.growth == "survivors" and self.granularity == "weight"
         self.invariants = OF_ONE_REALLOCATION if paper else OF_ANY_METHOD
 
@@ -77,6 +82,8 @@ class DSR(Dynamic):
         move = reallocate if self.slice == 1 else partial(reallocate_slices, size=self.slice)
         self.H, report = move(self.tensors, self.H, self.target_pruned, self.tolerance, self.rng,
                               keep_one=self.keep_one, growth=self.growth)
+        if self.protect_newborns:
+            protect_newborns(self.tensors)
         return report
 
     def claims(self, report):
@@ -84,10 +91,13 @@ class DSR(Dynamic):
         return report if self.slice == 1 else replace(report, H=None, next_H=None)
 
     def state(self):
-        return {**super().state(), "H": self.H, "N_p": self.target_pruned}
+        protected = protected_state(self.tensors) if self.protect_newborns else {}
+        return {**super().state(), **protected, "H": self.H, "N_p": self.target_pruned}
 
     def load(self, state, t):
         super().load(state, t)
         check_slices(self.tensors, self.slice)
         check_arguments(self.tensors, state["H"], state["N_p"], self.tolerance, self.rng)
         self.H, self.target_pruned = state["H"], state["N_p"]
+        if self.protect_newborns:
+            load_protected(self.tensors, state)

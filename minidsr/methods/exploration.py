@@ -6,6 +6,30 @@
 import numpy as np
 
 from ..backend import to_host_together
+from ..shapes import positions
+
+
+def bits_of(index, size):
+    """A bit for each of `size` positions, (⌈size / 8⌉,) uint8: set at those in `index`, sorted."""
+    bits, index = np.zeros(-(-size // 8), np.uint8), positions("index", np.asarray(index), size)
+    # sorted positions: the bits of a byte lie side by side
+    byte, bit = index >> 3, (128 >> (index & 7)).astype(np.uint8)
+    first = np.flatnonzero(np.diff(byte, prepend=-1))
+    if len(byte):
+        bits[byte[first]] = np.bitwise_or.reduceat(bit, first)
+    return bits
+
+
+def index_of(bits, size):
+    """The reverse: the flat positions whose bits are set, sorted."""
+    return np.flatnonzero(np.unpackbits(bits, count=size))
+
+
+def check_bits(name, bits, size):
+    """Raise ValueError where one of these bits, as many as bits_of() makes, is no position's."""
+    beyond = 8 * len(bits) - size
+    if beyond and bits[-1] & (1 << beyond) - 1:
+        raise ValueError(f"{name} has more than the positions of its tensor")
 
 
 class Exploration:
@@ -24,9 +48,7 @@ class Exploration:
     def load(self, seen):
         """Take over bits like `seen`. ValueError for one that is no position's."""
         for name, bits in seen.items():
-            beyond = 8 * len(bits) - self.layers[name].weight.size
-            if beyond and bits[-1] & (1 << beyond) - 1:
-                raise ValueError(f"explored/{name} has more than the positions of its tensor")
+            check_bits(f"explored/{name}", bits, self.layers[name].weight.size)
         self.seen = seen
 
     def rate(self):
@@ -37,12 +59,6 @@ class Exploration:
 
     def _with_now(self):
         """`seen` with the positions in use now: new arrays, as a state() may hold the old ones."""
-        together = {name: bits.copy() for name, bits in self.seen.items()}
         actives = to_host_together([layer.weight.active() for layer in self.layers.values()])
-        for name, active in zip(self.layers, actives, strict=True):
-            # sorted positions: the bits of a byte lie side by side
-            byte, bits = active >> 3, (128 >> (active & 7)).astype(np.uint8)
-            first = np.flatnonzero(np.diff(byte, prepend=-1))
-            if len(byte):
-                together[name][byte[first]] |= np.bitwise_or.reduceat(bits, first)
-        return together
+        return {name: self.seen[name] | bits_of(active, layer.weight.size)
+                for (name, layer), active in zip(self.layers.items(), actives, strict=True)}

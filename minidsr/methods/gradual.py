@@ -5,21 +5,26 @@
     setup:  all positions are free
     step:   SGD on the free numbers
             from time to time, until t_end:
-                in each tensor prune the smallest |w|, down to
-                m = m_end + (N - m_end) (1 - t / t_end)³, rounded down; what is pruned stays pruned
+                in each tensor prune the smallest |w|, down to m; what is pruned stays pruned
+                cubic:        m = m_end + (N - m_end) (1 - t / t_end)³, rounded down
+                exponential:  m = N (m_end / N)^(t / t_end), rounded
 
-Source: Zhu & Gupta, "To prune, or not to prune" (arXiv 1710.01878), eq. 1, from
-sparsity 0 at step 0. Of DSR it has the budget at the end only: training needs all of the memory. It
-goes on from a trained dense network with --structure-from RUN --values final.
+Source: Zhu & Gupta, "To prune, or not to prune" (arXiv 1710.01878), eq. 1, from sparsity 0 at step
+0; exponential is the DSR authors', for MNIST and ImageNet. Of DSR it has the budget at the end
+only: training needs all of the memory. It goes on from a trained dense network with
+--structure-from RUN --values final.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..checks import check_choice
 from ..density import free_counts
 from ..proof.invariants import OF_ANY_METHOD
-from ..schedules import cubic, last_reallocation
-from .base import Dynamic, Method, make_sparse, prune_smallest
+from ..schedules import cubic, exponential, last_reallocation
+from .base import Dynamic, Method, make_sparse, option, prune_smallest
+
+SCHEDULES = {"cubic": cubic, "exponential": exponential}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -27,11 +32,19 @@ class Gradual(Dynamic):
     """The last pruning is before the stop, by default at 0.8 of training, as in the DSR authors'
     runs of 48 epochs."""
 
+    schedule: str = option("cubic", (
+        "how the number of weights falls: cubic (Zhu & Gupta's; the DSR authors' for CIFAR-10) or "
+        "exponential (theirs for MNIST and ImageNet), by the same factor each step"))
+
     budget_rule: ClassVar[str] = "shrinking"
     invariants: ClassVar[tuple] = tuple(i for i in OF_ANY_METHOD
                                         if i.__name__ not in ("budget", "balance"))
     default_stop: ClassVar[float] = 0.8
     few: ClassVar[int] = 1  # the last pruning brings it to its budget, however many there are
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("schedule", self.schedule, SCHEDULES)
 
     def setup(self, model, rng):
         """Raises ValueError where no step of this training is due."""
@@ -48,8 +61,9 @@ class Gradual(Dynamic):
 
     def targets(self, t):
         """How many free numbers each tensor has after the pruning at step t; at step 0 all."""
-        left = cubic(t, self.t_end)
-        return [m + int(left * (W.size - m)) for W, m in zip(self.tensors, self.final, strict=True)]
+        left = SCHEDULES[self.schedule]
+        return [left(t, self.t_end, W.size, m)
+                for W, m in zip(self.tensors, self.final, strict=True)]
 
     def reallocate(self, t):
         pruned = [prune_smallest(W, max(0, W.value.size - m))

@@ -49,7 +49,7 @@ class Case:
 
 def _copy(W):
     copy = Sparse(W.shape, W.index.copy(), W.value.copy())
-    copy.velocity = W.velocity.copy()
+    copy.velocity, copy.protected = W.velocity.copy(), W.protected
     return copy
 
 

@@ -150,12 +150,13 @@ def balance(r):
 def pruned_below_threshold(r):
     """The weights below the threshold are pruned, and no others.
 
-    w is pruned  ⇔  |w| < H, strictly, but for the one of largest_kept
+    w is pruned  ⇔  |w| < H, strictly, but for the one of largest_kept, and those protected
     """
     H, = r.said("H")
     for c in r.changes:
         for wrong, what in ((c.spared, "stays, below"),
-                            (c.pruned & ~c.below, "is pruned, not below")):
+                            (c.pruned & c.protected, "is protected, and pruned by"),
+                            (c.pruned & ~c.protected & ~c.below, "is pruned, not below")):
             if wrong.any():
                 i = int(np.argmax(wrong))
                 yield f"{c.name}: {_weight(c, i)} {what} H = {H:g}"

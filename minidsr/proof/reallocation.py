@@ -19,7 +19,8 @@ class NotCheckable(Exception):
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor at one moment: flat arrays on the host, one entry for each free number.
+    """One tensor at one moment: flat arrays on the host, one entry for each free number; and the
+    positions that no threshold prunes.
 
     None: the index of a dense tensor; a velocity that is not known.
     """
@@ -29,6 +30,7 @@ class Tensor:
     index: np.ndarray | None
     value: np.ndarray
     velocity: np.ndarray | None = None
+    protected: np.ndarray | tuple = ()
 
     def wrong_positions(self):
         """What is wrong with the positions, in words; None if nothing is."""
@@ -58,8 +60,8 @@ def snapshot(params):
     def copy(array):
         return None if array is None else to_host(array).flatten()
 
-    return [Tensor(name, p.size, copy(getattr(p, "index", None)), copy(p.value), copy(p.velocity))
-            for name, p in named.items()]
+    return [Tensor(name, p.size, copy(getattr(p, "index", None)), copy(p.value), copy(p.velocity),
+                   getattr(p, "protected", ())) for name, p in named.items()]
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ class Change:
     As boolean arrays with an entry for each place before, (m,), but for `new`, (m',):
 
         stays     the position is in use before and after
-        below     |w| < H
+        protected no threshold prunes it: to the table, its |w| >= H
+        below     |w| < H, and it is not protected
         survives, spared, pruned, regrown    as above; each place is one of the first three
         new       grown, where no free number was before
 
@@ -177,6 +180,8 @@ class Change:
         self.magnitude = np.abs(before.value)
         with np.errstate(over="ignore"):  # an H too large for the type of the values is infinite
             self.below = np.zeros(self.m, bool) if H is None else self.magnitude < H
+        self.protected = np.isin(before.index, before.protected)
+        self.below &= ~self.protected
         same, anew = self._same(), self._anew()
         self.keeper = self._find_keeper(same, keep_one)
         self._classify(same, anew)

@@ -4,23 +4,26 @@ import math
 import statistics
 import sys
 import time
+from functools import partial
 
 import numpy as np
 
-from ..backend import choose_device, device_bytes, to_device, use_tf32
+from ..backend import choose_device, device_bytes, to_device, use_tf32, wait_for
 from ..fast.engine import choose_engine, use
 from ..fast.parallel import threads
 from ..nn import models
 from ..nn.layers import softmax_cross_entropy
 from ..nn.sgd import SGD
 from .environment import blas, environment
+from .profile import profile
 from .progress import TrainingError, computing
 
 
-def measure(config, steps):
+def measure(config, steps, parts=False):
     """Medians over `steps` steps, after two that do not count; fit for JSON.
 
     A training step is forward, loss, backward and update on a batch that is already there.
+    parts: add a profile() of as many more steps.
     """
     device, rng = choose_device(config.device), np.random.default_rng(config.seed)
     use_tf32(config.tf32, device)
@@ -35,8 +38,8 @@ def measure(config, steps):
     x = to_device(rng.normal(size=(config.batch, *image)).astype(np.float32), device)
     y = to_device(rng.integers(0, 10, config.batch), device)
 
-    def train_step():
-        loss, dlogits = softmax_cross_entropy(model.forward(x, train=True), y)
+    def train_step(loss_of=softmax_cross_entropy):
+        loss, dlogits = loss_of(model.forward(x, train=True), y)
         model.backward(dlogits)
         method.step(0, sgd)
         if not math.isfinite(loss):  # waits for a GPU
@@ -46,13 +49,18 @@ def measure(config, steps):
     with computing(), threads(config.threads) as count:
         forward = _median_seconds(lambda: float(model.forward(x).sum()), steps)
         train = _median_seconds(train_step, steps)
-        return {"model": network, "method": config.method, "batch": config.batch,
-                "forward_images_per_s": config.batch / forward,
-                "train_images_per_s": config.batch / train,
-                "peak_rss_bytes": peak_rss_bytes(), "gpu_bytes": device_bytes(device),
-                "tf32": config.tf32, "free_parameters": model.free_parameters(),
-                "engine": engine, "threads": count, "blas": blas(),
-                "device": facts["device"], "versions": facts["versions"]}
+        result = {"model": network, "method": config.method, "batch": config.batch,
+                  "forward_images_per_s": config.batch / forward,
+                  "train_images_per_s": config.batch / train,
+                  "peak_rss_bytes": peak_rss_bytes(), "gpu_bytes": device_bytes(device),
+                  "tf32": config.tf32, "free_parameters": model.free_parameters(),
+                  "engine": engine, "threads": count, "blas": blas(),
+                  "device": facts["device"], "versions": facts["versions"]}
+        if parts:
+            result["profile"] = profile(
+                train_step, softmax_cross_entropy, model=model, method=method, sgd=sgd,
+                steps=steps, wait=partial(wait_for, device))
+        return result
 
 
 def peak_rss_bytes():

@@ -28,6 +28,7 @@ from ..nn import models
 from ..schedules import SCHEDULES, check_milestones
 
 VALUES = ("original", "random", "final")
+INITS = ("paper", "pytorch")
 BOUNDS = {  # generous: what lies beyond is a slip, and would take memory or time without end
     "epochs": (1, 10**6), "batch": (1, 10**5), "lr": (1e-38, LARGEST), "lr_factor": (1e-38, 1000),
     "weight_decay": (0, LARGEST), "l1": (0, LARGEST), "seed": (0, 2**64 - 1),
@@ -65,6 +66,10 @@ class Config(Options):
     model: str = option("small-cnn", (
         "Network: small-cnn, lenet-300-100, resnet50 (for images of 224x224), or wrn-D-W such as "
         "wrn-28-2 (the paper's)."))
+    init: str = option("paper", (
+        "Scale of the initial values of convolutions, from the same draws: paper, standard "
+        "deviation sqrt(2 / (k² F)), or pytorch, sqrt(1 / (3 k² C)), its default's, for F channels "
+        "out of C (paper: paper). Linear layers have PyTorch's."))
     method: str = option("dsr", (
         f"Training method, one of {', '.join(METHODS)} (the paper's); lessons/notes/methods.md "
         "says what each does."))
@@ -125,7 +130,7 @@ class Config(Options):
         for f in fields(self):
             check_type(f.name, getattr(self, f.name), f.type)
         for name, choices in (("data", DATASETS), ("method", METHODS), ("device", DEVICES),
-                              ("lr_schedule", SCHEDULES), ("values", VALUES)):
+                              ("lr_schedule", SCHEDULES), ("values", VALUES), ("init", INITS)):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
         check_engine(self.engine)

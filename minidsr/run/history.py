@@ -17,7 +17,9 @@ class History:
     """The records of a run in order, kept in `path` as JSON lines if there is one.
 
     setup         one record: the network, the data it is for, the tensors that may be sparse, their
-                  shapes and how many positions are active, and what the method does with its budget
+                  shapes and how many positions are active, what the method does with its budget,
+                  and its options as it settled them, such as default periods for this length of
+                  training
     epochs        one record an epoch: losses, accuracies in percent, images per second, and how
                   many positions are active. With images set apart for validation there are losses
                   and accuracies of these, and of test images at the end only
@@ -50,8 +52,8 @@ class History:
                    for (name, layer), active in zip(layers.items(), positions, strict=True)]
         start = {"start": [moves.pack(p) for p in positions]} if moves.recorded_by(trainer) else {}
         return self.add("setup", trainer.t, network=trainer.model_name, data=_data(trainer.dataset),
-                        budget=trainer.method.budget_rule, tensors=tensors, **start,
-                        **_counts(trainer))
+                        budget=trainer.method.budget_rule, options=_options(trainer),
+                        tensors=tensors, **start, **_counts(trainer))
 
     def add_reallocation(self, trainer, report):
         """Record the Report of a reallocation."""
@@ -184,6 +186,12 @@ def _data(dataset):
     return {"image": list(dataset.train_x.shape[1:]), "classes": list(dataset.classes),
             "mean": to_host(dataset.mean).tolist(), "std": to_host(dataset.std).tolist(),
             **dataset.sizes()}
+
+
+def _options(trainer):
+    """The method's options as it settled them, as JSON has them."""
+    values = {name: getattr(trainer.method, name) for name in trainer.method.options()}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
 def _positions(trainer):

@@ -172,6 +172,8 @@ class Records:
                 "data": (_is_data, "what a data set is like: image, classes, mean, std, and how "
                                    "many images there are"),
                 "budget": (lambda v: v in rules, f"one of {', '.join(rules)}"),
+                "options": (lambda v: type(v) is dict and all(map(_is_option, v.values())),
+                            "an object of numbers, texts, true, false, null, and lists of them"),
                 "tensors": (lambda v: type(v) is list and all(map(_is_tensor, v)),
                             "a list of tensors, each with name, shape, size and active")}
 
@@ -259,6 +261,12 @@ def _texts(tensors):
 
 def _is_name(value):
     return type(value) is str and bool(NAME.fullmatch(value))
+
+
+def _is_option(value):
+    if type(value) is list:
+        return not any(type(one) is list for one in value) and all(map(_is_option, value))
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _is_tensor(value):

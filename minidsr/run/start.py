@@ -12,6 +12,7 @@ from ..density import free_counts, uniform
 from ..methods import METHODS
 from ..methods.dsr_slices import slice_size
 from ..nn import models
+from ..nn.layers import Conv2d
 from ..parameters import Sparse
 from . import directory, schema
 from .directory import CheckpointError
@@ -35,9 +36,17 @@ def images(config):
 
 
 def initial_model(config, name, image, classes):
-    """The model `name`, dense, with the initial values of the config's seed."""
+    """The model `name`, dense, with the initial values of the config's seed, at its scale.
+
+    PyTorch draws a convolution's from U(±1/sqrt(k² C)), of standard deviation sqrt(1 / (3 k² C)).
+    Here the paper's draws are given this scale, so both compare on equal signs and ranks.
+    """
     rng = generator(config.seed, INITIAL_VALUES)
     model = models.build(name, image=image, classes=classes, rng=rng)
+    for _, layer in model.walk() if config.init == "pytorch" else ():
+        if isinstance(layer, Conv2d):
+            F, C = layer.weight.shape[:2]
+            layer.weight.value *= (F / (6 * C)) ** 0.5  # of sqrt(2 / (k² F))
     for tensor in model.named_params():  # of a network that is not ours
         check_name("the name of a tensor", tensor)
     return model

@@ -11,7 +11,6 @@ from minidsr.methods import DSR
 from minidsr.nn import models
 from minidsr.parameters import Sparse
 from minidsr.reparam import reallocate
-from minidsr.schedules import reallocates
 
 
 def reallocation(options, results):
@@ -47,7 +46,7 @@ def reallocation(options, results):
         shares = [100 * own / n / statistics.median(step["sparse, DSR 0.9"]) for n in periods]
         text += (f"\n\n`wrn-28-2`, sparse engine: {shares[0]:.2f} % of training time at the "
                  f"paper's periods, one reallocation in {periods[0]:.0f} steps; {shares[1]:.2f} % "
-                 f"at the default ones, one in {periods[1]:.0f}.")
+                 f"in a training of 10,000 steps with the default ones, one in {periods[1]:.0f}.")
     return text
 
 
@@ -57,8 +56,8 @@ def random_tensor(size, rng):
     return Sparse((size,), index, rng.standard_normal(len(index), np.float32))
 
 
-def steps_of_a_reallocation(total=100_000):
-    """With the paper's periods, and with the default ones, which are shorter."""
+def steps_of_a_reallocation():
+    """By the paper's schedule, of 100,000 steps, and by the default one of 10,000."""
     paper = DSR(periods=(100, 200, 400, 800), period_milestones=(0.125, 0.4, 0.7))
-    return [total / sum(reallocates(t, total, dsr.period_milestones, dsr.periods, dsr.stop)
-                        for t in range(total)) for dsr in (paper, DSR())]
+    return [dsr.total_steps / sum(map(dsr.due, range(dsr.total_steps)))
+            for dsr in (paper, DSR(epochs=20, steps_per_epoch=500))]

@@ -3,7 +3,6 @@
 The tensors are small enough to follow on paper: one linear layer, or two.
 """
 
-from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +16,7 @@ from minidsr.nn.layers import Conv2d, Linear, Sequential
 from minidsr.nn.models import wide_resnet
 from minidsr.nn.sgd import SGD
 from minidsr.reparam import shares
-from minidsr.schedules import cosine, cubic
+from minidsr.schedules import cosine, cubic, exponential
 
 SOMETIMES = {"epochs": 1, "steps_per_epoch": 100, "periods": (1,), "period_milestones": ()}
 
@@ -103,6 +102,20 @@ def test_gradual():
             method.checked_reallocation(t)
             left.append(sorted(abs(W.value).tolist()))
     assert left == [[5, 6, 7, 8, 9, 10], [8, 9, 10], [9, 10], [9, 10], [9, 10]]
+
+
+def test_gradual_exponential():
+    """Sixteen weights to one at t = 4, by 16^(1/4) = 2 each time: 8, 4, 2 and 1 are left."""
+    method = Gradual(sparsity=0.9375, schedule="exponential",
+                     **{**SOMETIMES, "steps_per_epoch": 5}, stop_epoch=1)
+    model = network(range(1, 17))
+    method.setup(model, np.random.default_rng(0))
+    left = []
+    for t in range(1, 5):
+        assert method.left(t) == [2 ** (5 - t)]
+        method.checked_reallocation(t)
+        left.append(method.tensors[0].value.tolist())
+    assert left == [list(range(n, 17)) for n in (9, 13, 15, 16)]
 
 
 def test_set():
@@ -376,6 +389,25 @@ def test_dsr_s_growth_rules():
     assert shares([3], [0], [0], "pruned") == [3]
 
 
+def test_dsr_protects_newborns():
+    """H = 4 prunes 1 and 2 of (1, 2, 5, 6); two grow at 0. They stay the next time, though H is
+    still 4, where 5, now at 3, goes and one more grows; the time after that they go.
+
+    Unless they are protected, they go at once.
+    """
+    for protect, pruned in ((True, [2, 1, 2]), (False, [2, 3, 3])):
+        method = DSR(threshold=4.0, target_pruned=2, tolerance=0.6, protect_newborns=protect,
+                     **SOMETIMES)
+        W, = begin(method, [1, 2, 5, 6, *[0] * 8])
+        for t, left in enumerate(([0, 0, 5, 6], [0, 0, 0, 6], [0, 0, 0, 6])):
+            before = W.index
+            assert method.checked_reallocation(t).pruned == [pruned[t]]
+            assert sorted(W.value.tolist()) == left
+            if protect:
+                assert W.protected.tolist() == np.setdiff1d(W.index, before).tolist()
+            W.value[W.value == 5] = 3
+
+
 def test_dsr_with_slices():
     """2x2 slices with mean |w| 1, 3 and 2, and one that is empty. H = 2: the first goes whole, the
     empty one comes, and the mean of the last is not below 2, though two of its weights are."""
@@ -445,8 +477,11 @@ def test_slices_of_one_weight_are_weights():
 
 
 def test_schedules():
-    assert cubic(25, 100) == Fraction(27, 64)
-    assert (cubic(0, 4), cubic(4, 4), cubic(5, 4)) == (1, 0, 0)
+    assert cubic(25, 100, 74, 10) == 10 + 27  # 64 (3/4)³
+    assert [cubic(t, 4, 9, 2) for t in range(6)] == [9, 4, 2, 2, 2, 2]  # 2.95, 0.875, 0.11 more
+    assert [exponential(t, 4, 80, 5) for t in range(6)] == [80, 40, 20, 10, 5, 5]
+    assert [exponential(t, 2, 10, 3) for t in range(3)] == [10, 5, 3]  # √30 = 5.48
+    assert [exponential(t, 3, 8, 0) for t in range(4)] == [8, 4, 2, 0]  # as if to 1
     assert cosine(0, 10, 0.5, 0.1) == 0.5
     assert cosine(5, 10, 0.5, 0.1) == pytest.approx(0.3)
     assert cosine(10, 10, 0.5, 0.1) == pytest.approx(0.1)

@@ -57,9 +57,10 @@ def run_is_at_the_top(imports):
 
 
 def methods_stand_alone(imports):
-    """A method imports of its room base.py only; dsr also dsr_slices, base also exploration."""
-    allowed = {"methods.dsr": {"methods.base", "methods.dsr_slices"},
-               "methods.base": {"methods.exploration"}}
+    """A method imports of its room base.py only; dsr also dsr_slices and newborns, and base, like
+    newborns, exploration."""
+    allowed = {"methods.dsr": {"methods.base", "methods.dsr_slices", "methods.newborns"},
+               **dict.fromkeys(("methods.base", "methods.newborns"), {"methods.exploration"})}
     return [(name, other) for name, others in imports.items() for other in others
             if room(name) == room(other) == "methods" and name != "methods"
             and other not in allowed.get(name, {"methods.base"})]

@@ -308,6 +308,14 @@ def test_defaults_are_fine_for_every_method(method):
     ("dsr", {"growth": "all"}, "choose one of: survivors, pruned, room"),
     ("dsr", {"granularity": "filter"}, "choose one of: weight, slice"),
     ("dsr", {"granularity": "slice", "distribution": "erk"}, "slice needs distribution uniform"),
+    ("dsr", {"granularity": "slice", "protect_newborns": True}, "protect_newborns needs granular"),
+    ("set", {"protect_newborns": True}, "set has no option protect_newborns, which is for dsr"),
+    ("gradual", {"schedule": "linear"}, "schedule 'linear'; choose one of: cubic, exponential"),
+    ("static", {"schedule": "cubic"}, "static has no option schedule, which is for gradual"),
+    ("static", {"distribution": "reverse"}, "did you mean reversed"),
+    ("dense", {"init": "torch"}, "unknown init 'torch'; did you mean pytorch"),
+    ("dsr", {"periods": (5, 6)}, "--periods has 2, so --period-milestones needs 1, .* not 3"),
+    ("dsr", {"period_milestones": (0.5,)}, "--periods has 4, so --period-milestones needs 3, "),
     ("set", {"fraction": 1.5}, r"fraction must be in \[0, 1\], not 1.5"),
     ("itop", {"interval": 0}, r"interval must be in \[1, "),
     ("deepr", {"temperature": -1.0}, r"temperature must be in \[0, 1e\+38\]"),
@@ -331,7 +339,7 @@ def test_kernels_of_several_sizes_have_no_slices():
 
 
 def test_gradual_needs_a_step_that_is_due():
-    method = METHODS["gradual"](epochs=1, steps_per_epoch=20)
+    method = METHODS["gradual"](epochs=1, steps_per_epoch=10)
     with pytest.raises(ValueError, match="gradual never prunes"):
         method.setup(Training("dense").model, np.random.default_rng(0))
 
