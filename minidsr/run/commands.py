@@ -22,7 +22,18 @@ from ..methods import METHODS
 from ..proof import trace
 from ..proof.invariants import InvariantError
 from . import bench as benchmark
-from . import directory, estimate, figures, modules, report, schema, weights
+from . import (
+    compare,
+    compare_figures,
+    compare_tables,
+    directory,
+    estimate,
+    figures,
+    modules,
+    report,
+    schema,
+    weights,
+)
 from . import sweep as sweeping
 from . import verify as verification
 from .cluster import Cluster
@@ -105,6 +116,8 @@ Study = Positional[Annotated[Path | None, tyro.conf.arg(
 Trace = Positional[Annotated[Path | None, tyro.conf.arg(
     metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
+Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(
+    metavar="RUN [RUN ...]", help="Directories of runs, or folders that contain such.")]]
 
 
 def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
@@ -290,16 +303,67 @@ def export(run: Run, out: Annotated[Path | None, tyro.conf.arg(
     print(f"{run}: written to {out}")
 
 
-def plot(run: Run) -> None:
-    """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time."""
+def report_(runs: Runs, against: str | None = None, csv: Out = None) -> None:
+    """Compare runs: a table of each kind over its seeds, differences over equal seeds, what moved.
+
+    It prints Markdown. Runs that are not finished are left out, and those that must not be compared
+    are not: it says which, and why.
+
+    Args:
+        against: The method or group that the others are compared with (default: each two).
+        csv: Folder for the same as CSV: runs.csv, groups.csv, differences.csv and epochs.csv.
+    """
+    groups, left_out = _studied(runs)
+    differences, reasons = compare.differences(groups, against)
+    if csv is not None:
+        check_folder(csv)
+    with computing():
+        print(compare_tables.markdown(groups, differences, reasons, left_out))
+        if csv is not None:
+            print("\nas CSV: " + ", ".join(map(str, compare_tables.write_csv(csv, groups,
+                                                                          differences))))
+
+
+def _studied(runs):
+    """The groups of the finished runs at these paths, and lines about those that are left out."""
+    if not runs:
+        raise ValueError("give the directory of a run, or a folder that contains some")
+    results, left_out = compare.read(runs)
+    if not results:
+        raise directory.CheckpointError("no finished run: " + "; ".join(left_out))
+    groups, twice = compare.grouped(results)
+    return groups, left_out + twice
+
+
+def plot(runs: Runs, out: Out = None) -> None:
+    """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time;
+    or, of several runs or a folder of them, those that compare them.
+
+    Each figure is a PNG; beside it are the same as SVG, and in words, NAME.alt.txt.
+
+    Args:
+        out: Where the figures go (default: figures/ in the run or folder, or runs/figures).
+    """
+    single = len(runs) == 1 and directory.has_run(runs[0])
+    if out is None:
+        out = runs[0] / directory.FIGURES if len(runs) == 1 else Path("runs") / directory.FIGURES
+    if not single:
+        groups, left_out = _studied(runs)
+        check_folder(out)
+        for line in left_out:
+            print(f"left out: {line}", file=sys.stderr)
+        with computing():
+            _print_figures(compare_figures.plot(groups, out))
+        return
+    run, = runs
     config = directory.read_config(run)
     history = History.load(run / directory.METRICS)
     schema.check_count(history, directory.reached(run)[1])
-    check_folder(run / directory.FIGURES)
+    check_folder(out)
     if not history.epochs:
         raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
     with computing():
-        _print_figures(figures.plot({config.method: history}, run / directory.FIGURES))
+        _print_figures(figures.plot({config.method: history}, out))
 
 
 def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: str = "dense",
@@ -409,8 +473,9 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
         raise InvariantError(f"violated: {', '.join(tally.examples)}")
 
 
-COMMANDS = {"demo": demo, "train": train, "sweep": sweep, "eval": eval, "export": export,
-            "plot": plot, "bench": bench, "info": info, "data": data_, "verify": verify}
+COMMANDS = {"demo": demo, "train": train, "sweep": sweep, "report": report_, "plot": plot,
+            "eval": eval, "export": export, "bench": bench, "info": info, "data": data_,
+            "verify": verify}
 
 
 def run(argv):

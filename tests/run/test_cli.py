@@ -78,6 +78,8 @@ def test_plot_draws_four_figures(run, capsys):
     for name in ("accuracy.png", "exploration.png", "sparsity-dsr.png", "threshold-dsr.png"):
         assert str(run / "figures" / name) in out
         assert (run / "figures" / name).read_bytes().startswith(b"\x89PNG")
+        assert (run / "figures" / name).with_suffix(".svg").read_text().startswith("<?xml")
+        assert "dsr" in (run / "figures" / name).with_suffix(".alt.txt").read_text()
 
 
 def test_resume_of_a_finished_run(run, data_dir, capsys):
@@ -93,7 +95,8 @@ def test_demo(tmp_path, capsys, few_shapes):
                  "dsr had little time to explore"):
         assert word in out
     assert {p.name for p in tmp_path.iterdir()} == {
-        "accuracy.png", "exploration.png", "sparsity-dsr.png", "threshold-dsr.png"}
+        f"{name}.{kind}" for name in ("accuracy", "exploration", "sparsity-dsr", "threshold-dsr")
+        for kind in ("png", "svg", "alt.txt")}
 
 
 def test_demo_of_all_methods(tmp_path, capsys, few_shapes):
