@@ -43,6 +43,7 @@ from matplotlib.patches import Rectangle
 
 from minidsr import reparam
 from minidsr.parameters import Sparse
+from minidsr.run import style
 
 OUT = Path("runs/lessons")  # where the figure goes
 
@@ -191,8 +192,9 @@ for axes, tensors, others, frame in zip(figure.subplots(1, 2), (before, after), 
     axes.grid(which="minor", color="0.8")
     axes.tick_params(which="minor", length=0)
 OUT.mkdir(parents=True, exist_ok=True)
-figure.savefig(OUT / "07_algorithm_1.png")
-print(OUT / "07_algorithm_1.png")
+print(style.save(figure, OUT / "07_algorithm_1", """
+    Three tensors of twelve positions, before and after one reallocation. Pruned are 1, 2 and 3
+    weights, grown 3, 2 and 1; so they hold 5, 4 and 4 weights before, and 7, 4 and 2 after."""))
 
 # %% [markdown]
 # ## Try it

@@ -141,7 +141,9 @@ def _against(figure, sketch, groups, what, place, scale):
     looks, series = style.lines(dict.fromkeys(names)), {}
     for g, name in zip(groups, names, strict=True):
         series.setdefault(name, []).append(g)
-    axes.set_xscale(scale)
+    places = [place(g) for g in groups]
+    axes.set(xscale=scale, xlim=(min(places) / 1.3, max(places) * 1.3) if scale == "log" else
+             (min(places) - 0.3, max(places) + 0.3))
     for i, (name, some) in enumerate(series.items()):
         points = sorted((place(g), *compare.interval(g.values("test_accuracy"))) for g in some)
         shift = i - (len(series) - 1) / 2
@@ -152,7 +154,7 @@ def _against(figure, sketch, groups, what, place, scale):
         ends.append((name, x[-1], y[-1], look["color"]))
         said += [f"{name}, {p:,.0f} {what}: {mean:.1f}" + (f" ± {h:.1f} %." if h else " %.")
                  for p, mean, h in points]
-    _plain_ticks(axes, [place(g) for g in groups])
+    _plain_ticks(axes, places)
     cut = _keep_in_sight(axes, groups)
     few = any(len(g.results) == 1 for g in groups)
     style.finish(axes, xlabel=what, ylabel="test accuracy (%)")

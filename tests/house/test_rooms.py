@@ -131,6 +131,11 @@ def test_numba_is_imported_in_compiled_alone(name):
     assert ("numba" in set(outside(name, top_level=False))) == (name == "fast.compiled")
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_scipy_is_imported_for_the_intervals_of_report_alone(name):
+    assert ("scipy" in set(outside(name, top_level=False))) == (name == "run.study")
+
+
 @pytest.mark.parametrize("name", [name for name in MODULES if name not in (
     "run.commands", "proof.cases", "fast.compiled")])
 def test_numpy_alone_is_needed(name):
