@@ -13,12 +13,10 @@ from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
 
-import numpy as np
-
 from ..checks import check_choice
 from ..methods import METHODS
 from ..reading import ReadingError, parse_json, read_bytes
-from . import directory, schema
+from . import directory, moves, schema
 from .config import COMMON, Config
 from .directory import CheckpointError
 from .history import History
@@ -48,6 +46,22 @@ class Result:
         version = self.environment.get("versions", {}).get("minidsr", "unknown")
         return values | {"structure_from": _source(self.config.structure_from),
                          "commit": self.environment.get("commit") or f"none, minidsr {version}"}
+
+    @cached_property
+    def ages(self):
+        """[(pruned, young)], one for each reallocation: how many weights were pruned, and how many
+        of these had been grown only the time before. Nothing where births were not recorded."""
+        if not self.history.recorded:
+            return []
+        moved = self.history.moves
+        pruned = [sum(len(died) for died, _ in tensors) for tensors in moved]
+        return list(zip(pruned, moves.newborns(moved), strict=True))
+
+    @property
+    def data(self):
+        """What can be told of a data set: images, their shape, classes."""
+        about = self.history.setup["data"]
+        return {name: about[name] for name in ("image", "classes", "train", "validation", "test")}
 
     @property
     def last(self):
@@ -179,8 +193,8 @@ def grouped(results):
     for result in results:
         seeds = kinds.setdefault(json.dumps(result.settings, sort_keys=True), {})
         first = next(iter(seeds.values()), result)
-        if result.last["step"] != first.last["step"]:
-            lines.append(f"{result.path}: trained on more or fewer images than {first.path}")
+        if result.data != first.data:
+            lines.append(f"{result.path}: its data are not those of {first.path}")
         elif result.config.seed in seeds:
             lines.append(f"{result.path}: the same run as {seeds[result.config.seed].path}")
         else:
@@ -243,8 +257,8 @@ def comparable(one, other):
     for name, words in AGREE.items():
         if a.get(name) != b.get(name):
             return f"{words} differ: {in_words(a.get(name))} and {in_words(b.get(name))}"
-    if one.last["step"] != other.last["step"]:
-        return "one trained on more images than the other"
+    if one.data != other.data:
+        return f"data differ, which both call {a['data']}"
     if a["method"] != b["method"] and "stop_epoch" in a.keys() & b.keys() and (
             a["stop_epoch"] != b["stop_epoch"]):
         return (f"reallocations stop after different epochs: {in_words(a['stop_epoch'])} and "
@@ -337,19 +351,3 @@ def _difference(one, other, twins):
 def changed_tensor(record):
     """How many weights changed tensor in a reallocation: what tensors grew beyond their losses."""
     return sum(max(0, g - p) for g, p in zip(record["grown"], record["pruned"], strict=True))
-
-
-def age_at_death(moves):
-    """[(pruned, young)], one for each reallocation: how many weights were pruned, and how many of
-    these had been grown only the time before.
-
-    moves  for each reallocation, for each tensor: (died, born), arrays of flat positions
-    """
-    found, before = [], None
-    for tensors in moves:
-        young = 0 if before is None else sum(
-            int(np.isin(died, born).sum())
-            for (died, _), (_, born) in zip(tensors, before, strict=True))
-        found.append((sum(len(died) for died, _ in tensors), young))
-        before = tensors
-    return found

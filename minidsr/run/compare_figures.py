@@ -8,8 +8,8 @@ import numpy as np
 
 from ..methods import METHODS
 from . import compare, style
+from .compare_tables import moved
 from .figures import band, has_threshold, moments, watched
-from .compare_tables import moved, moves_of
 
 APART = 0.03  # by which points of equal budgets are moved apart, so that their bars are seen
 
@@ -36,7 +36,7 @@ def plot(groups, folder):
         "exploration": (_exploration, moving),
         "threshold": (_threshold, [g for g in moving if has_threshold(g.results[0].history)]),
         "between": (_between, [g for g in moving if moved(g.results[0])["changed_tensor"]]),
-        "age": (_age, [g for g in moving if all(map(moves_of, g.results))]),
+        "age": (_age, [g for g in moving if all(r.ages for r in g.results)]),
         "stop": (_stop, _with_stops(groups))}
     return [style.draw(folder / name, fill, sketch, some, size=sketch.size(name, some))
             for name, (fill, some) in figures.items() if some]
@@ -298,7 +298,7 @@ def _between(figure, sketch, groups):
 
 def _age(figure, sketch, groups):
     return _over_reallocations(
-        figure, sketch, groups, lambda r: [young / max(1, pruned) for pruned, young in moves_of(r)],
+        figure, sketch, groups, lambda r: [young / max(1, pruned) for pruned, young in r.ages],
         "share of the pruned", "Share of the weights pruned that were grown only the time before")
 
 

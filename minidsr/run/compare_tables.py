@@ -99,7 +99,7 @@ def _such_as(pairs):
 
 def _moves(groups):
     """Of groups whose methods move weights."""
-    rows, recorded = [], any(moves_of(r) for g in groups for r in g.results)
+    rows, recorded = [], any(r.ages for g in groups for r in g.results)
     for g in groups:
         if all(r.history.reallocations for r in g.results):
             found = [moved(r) for r in g.results]
@@ -159,16 +159,10 @@ def _unequal(groups):
 # --- numbers of a run
 
 
-def moves_of(result):
-    """[(pruned, young)] of compare.age_at_death(); nothing where births were not recorded."""
-    recorded = getattr(result.history, "recorded", False)
-    return compare.age_at_death(result.history.moves) if recorded else []
-
-
 def moved(result):
     """{name: number} of what a run moved in all its reallocations. `young`, those pruned that had
     been grown only the time before, is None where births were not recorded."""
-    records, ages = result.history.reallocations, moves_of(result)
+    records, ages = result.history.reallocations, result.ages
     pruned = sum(r["K"] for r in records)
     return {"reallocations": len(records), "pruned": pruned,
             "per_weight": pruned / max(1, sum(result.last["active"])),
@@ -200,8 +194,9 @@ def write_csv(folder, groups, differences):
 
 
 def _run_row(group, result):
+    settings = result.settings | result.history.setup["options"]  # as the method settled them
     settings = {name: " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-                for name, value in result.settings.items()}
+                for name, value in settings.items()}
     last = {name: result.last[name] for name in _numbers(result.last)}
     return {"run": str(result.path), "group": group.label, "seed": result.config.seed, **settings,
             **last, **moved(result), "images_per_s": result.images_per_s, "hours": result.hours}

@@ -136,8 +136,8 @@ def compared(tmp_path_factory):
     runs += [made("dsr", seed, 50.0 + seed, stop_epoch=1) for seed in (0, 2)]
     folder = tmp_path_factory.mktemp("compared")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare_figures, "moves_of", lambda result: [(100, 0), (60, 45)] * (
-            result.config.method == "dsr"))
+        patch.setattr(compare.Result, "ages", property(
+            lambda result: [(100, 0), (60, 45)] * (result.config.method == "dsr")))
         return folder, [p.stem for p in compare_figures.plot(compare.grouped(runs)[0], folder)]
 
 

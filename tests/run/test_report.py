@@ -12,7 +12,7 @@ from studies import MOVED, made, write
 from minidsr.__main__ import main
 from minidsr.methods import DSR, METHODS
 from minidsr.reparam import adjust_pruning_threshold
-from minidsr.run import directory, report, study, study_report
+from minidsr.run import compare, compare_tables, directory, report
 from minidsr.run.history import History
 
 
@@ -64,8 +64,8 @@ def test_when_dsr_had_little_time(Ks):
 
 def told(*runs, left_out=()):
     """The lines of the report of these runs."""
-    groups, twice = study.grouped(runs)
-    text = study_report.markdown(groups, *study.differences(groups), [*left_out, *twice])
+    groups, twice = compare.grouped(runs)
+    text = compare_tables.markdown(groups, *compare.differences(groups), [*left_out, *twice])
     return text.splitlines()
 
 
@@ -98,8 +98,8 @@ def test_what_moved_by_hand():
 
 
 def test_ages_where_births_were_recorded(monkeypatch):
-    monkeypatch.setattr(study_report, "moves_of", lambda result: (
-        [(100, 0), (60, 40)] if result.config.method == "dsr" else []))
+    monkeypatch.setattr(compare.Result, "ages", property(lambda result: (
+        [(100, 0), (60, 40)] if result.config.method == "dsr" else [])))
     lines = told(made(), made("set"))
     assert cells(lines, "dsr")[1][-1] == "25.0 %"
     assert cells(lines, "set")[1][-1] == "not recorded"
@@ -159,7 +159,7 @@ def test_nothing_to_note():
 @given(st.lists(st.lists(st.text("ab|√ ", max_size=9), min_size=3, max_size=3), max_size=5))
 def test_a_table_in_markdown_has_its_cells(rows):
     """As many columns in each line, of the same width; a bar in a cell is no column."""
-    lines = study_report.table(rows, ["x", "y", "z"]).splitlines()
+    lines = compare_tables.table(rows, ["x", "y", "z"]).splitlines()
     assert len({len(line) for line in lines}) == 1 and len(lines) == len(rows) + 2
     for line, row in zip(lines[2:], rows, strict=True):
         inner = line.replace("\\|", "\0").strip("|").split("|")
@@ -168,10 +168,10 @@ def test_a_table_in_markdown_has_its_cells(rows):
 
 def test_csv_has_the_same_numbers(tmp_path):
     runs = [*three_seeds(), made("dense", free=1000)]
-    groups, _ = study.grouped(runs)
-    differences, _ = study.differences(groups)
+    groups, _ = compare.grouped(runs)
+    differences, _ = compare.differences(groups)
     rows = {}
-    for path in study_report.write_csv(tmp_path / "new", groups, differences):
+    for path in compare_tables.write_csv(tmp_path / "new", groups, differences):
         with open(path, encoding="utf-8", newline="") as file:
             rows[path.name] = list(csv.DictReader(file))
             assert None not in {k for row in rows[path.name] for k in row}
@@ -186,7 +186,7 @@ def test_csv_has_the_same_numbers(tmp_path):
     difference, = rows["differences.csv"]
     assert float(difference["test"]) == pytest.approx(4 / 3)
     assert float(difference["test_low"]) == pytest.approx(-4.918, abs=1e-3)
-    assert rows["runs.csv"][-1]["periods"] == "25 32 64 128"
+    assert rows["runs.csv"][-1]["periods"] == "25 50"
     assert [row["test_accuracy"] for row in rows["epochs.csv"][-2:]] == ["38.0", "76.0"]
 
 
