@@ -30,11 +30,20 @@ def rng():
 
 
 @pytest.fixture
-def few_shapes(monkeypatch):
+def shapes(monkeypatch):
+    """shapes(train, test): every data set is so many of the drawn shapes from then on."""
+    def few(train, test):
+        whole = data.load("synthetic", "data")
+        some = replace(whole, train_x=whole.train_x[:train], train_y=whole.train_y[:train],
+                       test_x=whole.test_x[:test], test_y=whole.test_y[:test])
+        monkeypatch.setattr("minidsr.data.load", lambda name, folder: some)
+    return few
+
+
+@pytest.fixture
+def few_shapes(shapes):
     """Every data set is the drawn shapes, with 2,000 training images."""
-    whole = data.load("synthetic", "data")
-    few = replace(whole, train_x=whole.train_x[:2000], train_y=whole.train_y[:2000])
-    monkeypatch.setattr("minidsr.data.load", lambda name, folder: few)
+    shapes(2000, 1000)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..backend import choose_device, device_of, get_xp, to_device, to_host, use_tf32
+from ..checks import check_whole
 from ..data.batches import PARTS, Dataset, normalise
 from ..fast.engine import choose_engine, use
 from ..nn.base import Sequential
@@ -46,7 +47,7 @@ def load(run: str | Path, *, device: str = "cpu", engine: str = "auto") -> "Run"
     return Run(model, config, history, trainer.t)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Run:
     """What load() returns.
 
@@ -75,6 +76,7 @@ class Run:
         Raises ValueError for images of another type or size; TrainingError where a number is not
         finite.
         """
+        check_whole("batch", batch, 1)
         check_array("images", images, ("N", *self.data["image"]), (np.dtype(np.uint8),))
         device, like = device_of(self.model.params()[0].value), SimpleNamespace(**self.data)
         classes = np.empty(len(images), int)

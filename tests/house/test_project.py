@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,11 +13,16 @@ import tomllib
 import zipfile
 from collections import Counter
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from lessons import gallery
+from minidsr import load
+from minidsr.__main__ import main
 from minidsr.methods import METHODS
 from minidsr.proof import invariants
 from minidsr.reparam import reallocate
@@ -138,6 +144,26 @@ def test_the_training_by_hand_runs():
     names = {}
     exec(code, names)
     assert names["t"] == 1 and 1 < names["loss"] < 5
+
+
+@pytest.mark.slow
+def test_a_trained_network_is_used_as_the_page_says(tmp_path, monkeypatch, shapes):
+    """All of the page in one go, but for what needs a library that is not installed."""
+    monkeypatch.chdir(tmp_path)
+    shapes(550, 50)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save("a.png")
+    names, page = {}, read("lessons/notes/use_a_run.md")
+    for kind, code in re.findall(r"^```(python|sh)\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        absent = [library for library in ("torch", "onnx", "safetensors")
+                  if re.search(rf"\b{library}\b", code) and not find_spec(library)]
+        if kind == "sh":
+            commands = [shlex.split(line, comments=True) for line in code.splitlines()]
+            assert [main(words[3:]) for words in commands if ".safetensors" not in words[-1]
+                    or not absent] == [0] * (len(commands) - len(absent))
+        elif not absent:
+            exec(code, names)
+    assert names["trainer"].t == names["trainer"].total_steps
+    assert load("runs/mine").history.records == names["history"].records
 
 
 @pytest.mark.slow
