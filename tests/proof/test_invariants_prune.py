@@ -54,6 +54,23 @@ def test_what_breaks_pruned_below_threshold(how, expected):
     assert verdict(example(**how)) == expected
 
 
+def test_a_protected_weight_stays_below_the_threshold():
+    """It survives, also as a 0 at rest; that it is pruned is an error of its own."""
+    before, stays = {0: 3, 1: 0.5, 2: NEW, 3: 0.25}, {0: 3, 1: 0.5, 2: NEW, 5: NEW}
+    goes = {0: 3, 2: NEW, 5: NEW, 6: NEW}
+
+    def protecting(after, index):
+        r = seen((8, before, after), H=1.0, K=None)
+        return replace(r, before=[replace(r.before[0], protected=np.array(index))])
+
+    assert verdict(protecting(stays, [1, 2])) == []
+    assert protecting(stays, [1, 2]).counts() == ([1], [3], [1])
+    assert verdict(protecting(goes, [1, 2])) == [
+        "pruned_below_threshold: a: 0.5 at position 1 is protected, and pruned by H = 1"]
+    assert verdict(protecting(stays, [2])) == [
+        "pruned_below_threshold: a: 0.5 at position 1 stays, below H = 1"]
+
+
 @pytest.mark.parametrize(("H", "w", "dtype"), [
     (0.5, 0.5, np.float32), (0.5, -0.5, np.float32), (SMALLEST_H, SMALLEST_H, np.float32),
     (np.float32(0.1), 0.1, np.float32), (0.1, 0.1, np.float32), (0.7, 0.7, np.float32),

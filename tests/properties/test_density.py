@@ -91,6 +91,26 @@ def test_erdos_renyi_is_its_definition(shapes, sparsity, distribution):
 
 
 @given(shapes, sparsities)
+def test_reversed_is_erk_the_other_way_round(shapes, sparsity):
+    """Of tensors that neither fills, the densities are in the opposite order; and reversed is its
+    definition: density ε / p with one ε, where erk has ε p."""
+    erk, ours = (density.free_counts(shapes, sparsity, d) for d in ("erk", "reversed"))
+    assert sum(erk) == sum(ours)
+    sizes = [math.prod(shape) for shape in shapes]
+    p = [Fraction(sum(shape), math.prod(shape)) for shape in shapes]
+    partly = [i for i, size in enumerate(sizes) if ours[i] < size]
+    for i in partly:
+        exact = [sizes[j] / p[j] for j in partly]
+        epsilon = Fraction(sum(ours[j] for j in partly), sum(exact))
+        assert abs(ours[i] - epsilon * sizes[i] / p[i]) < 1
+        for j in partly:
+            ratio = Fraction(sizes[i], sizes[j])
+            if erk[i] < sizes[i] and erk[j] < sizes[j] and p[i] < p[j]:  # to within a weight
+                assert erk[i] - 1 < (erk[j] + 1) * ratio
+                assert ours[i] + 1 > (ours[j] - 1) * ratio
+
+
+@given(shapes, sparsities)
 def test_both_agree_where_there_are_no_kernels(shapes, sparsity):
     matrices = [shape[:2] for shape in shapes]
     assert (density.free_counts(matrices, sparsity, "er")
@@ -102,5 +122,7 @@ def test_a_worked_example_of_erk():
     sums 12 and 20 share them as 32.25 and 53.75, within both sizes."""
     assert density.free_counts([(4, 2, 3, 3), (10, 10)], 0.5, "erk") == [32, 54]
     assert density.free_counts([(4, 2, 3, 3), (10, 10)], 0.5, "uniform") == [36, 50]
+    # reversed: 72²/12 = 432 and 100²/20 = 500 share them as 39.86 and 46.14
+    assert density.free_counts([(4, 2, 3, 3), (10, 10)], 0.5, "reversed") == [40, 46]
     # er: (4+2) * 9 = 54 and 20 share them as 62.76 and 23.24
     assert density.free_counts([(4, 2, 3, 3), (10, 10)], 0.5, "er") == [63, 23]

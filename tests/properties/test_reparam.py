@@ -83,6 +83,45 @@ def test_other_growth_rules_differ_in_the_shares_only(case, growth):
     assert all(abs(n - a - b) < 1 for n, a, b in zip(g, first, again, strict=True))
 
 
+@given(cases(), st.data())
+def test_what_is_protected_stays(case, data):
+    """Every invariant holds, of H and shares too; and protected weights are as they were."""
+    protected = [data.draw(st.sets(st.sampled_from(W.index.tolist()))) if len(W.index) else set()
+                 for W in case.tensors]
+    tensors = [copy.deepcopy(W) for W in case.tensors]
+    for W, positions in zip(tensors, protected, strict=True):
+        W.protected = sorted(positions)
+    r = replace(case, tensors=tensors).run()
+    assert violations(r) == []
+    for W, (_, after), positions in zip(case.tensors, r.sparse, protected, strict=True):
+        where = dict(zip(after.index.tolist(), after.value, strict=True))
+        for position, value in zip(W.index.tolist(), W.value, strict=True):
+            if position in positions:
+                assert where[position].tobytes() == value.tobytes()
+    if not any(protected):
+        paper = case.run()
+        assert r.report == paper.report
+        assert not list(same_seed_same_result(r, paper))
+
+
+@given(cases())
+def test_with_all_protected_nothing_moves(case):
+    for W in (tensors := [copy.deepcopy(W) for W in case.tensors]):
+        W.protected = W.index
+    r = replace(case, tensors=tensors).run()
+    assert r.report.K == 0
+    assert [b.index.tolist() for _, b in r.sparse] == [a.index.tolist() for a, _ in r.sparse]
+
+
+@pytest.mark.parametrize("protected", [[4], [-1], [0.5], [[1]]])
+def test_positions_that_are_none_are_refused(protected):
+    W = tensor(4, [1, 2])
+    W.protected = protected
+    with pytest.raises(ValueError, match="protected must be w"):
+        prune_by_threshold(W, 1.5)
+    assert W.index.tolist() == [0, 1]
+
+
 def test_an_unknown_growth_rule_changes_nothing():
     W = Sparse((4,), np.array([0, 1]), np.array([0.1, 5.0]))
     with pytest.raises(ValueError, match="choose one of: survivors, pruned, room"):

@@ -8,9 +8,12 @@ from minidsr.run.config import Config
 from minidsr.schedules import (
     SCHEDULES,
     check_periods,
+    cubic,
+    exponential,
     last_reallocation,
     piecewise,
     reallocates,
+    scaled_periods,
     warm_up,
 )
 
@@ -94,6 +97,45 @@ def test_the_published_schedules(name):
 def test_the_period_changes_at_its_milestone():
     steps = [t for t in range(100) if reallocates(t, 100, (0.25, 0.5), (5, 10, 20), 0.9)]
     assert steps == [5, 10, 15, 20, 30, 40, 60, 80]
+
+
+@given(st.integers(1, 10**9), st.integers(0, 10**6))
+def test_default_periods(total, more):
+    """In proportion to the length to within a half, none under 10, and none shorter in a longer
+    training."""
+    periods = scaled_periods(total)
+    for period, paper in zip(periods, PERIODS, strict=True):
+        assert abs(period - total * paper / 100_000) <= 0.5 or period == 10 > total * paper / 1e5
+    longer = scaled_periods(total + more)
+    assert all(a <= b for a, b in zip(periods, longer, strict=True))
+    check_periods(periods, (0.3, 0.6, 0.8))
+
+
+def test_default_periods_at_work():
+    assert scaled_periods(100_000) == PERIODS
+    assert scaled_periods(4000) == (10, 10, 16, 32)
+    assert scaled_periods(1) == scaled_periods(1250) == (10,) * 4
+    assert scaled_periods(300_000) == (300, 600, 1200, 2400)
+
+
+@given(st.sampled_from([cubic, exponential]), st.integers(1, 10**6), st.floats(0, 1),
+       st.integers(1, 10**9), st.floats(0, 1))
+def test_from_all_weights_to_the_budget(schedule, end, when, first, share):
+    """Exact at both ends, whole, never up in time, and never less in a longer training."""
+    t, last = int(when * end), int(share * first)
+    assert schedule(0, end, first, last) == first
+    assert schedule(end, end, first, last) == schedule(end + t, end, first, last) == last
+    now, then = schedule(t, end, first, last), schedule(t + 1, end, first, last)
+    assert type(now) is int
+    assert first >= now >= then >= last
+    assert schedule(t, end + 1, first, last) >= now
+
+
+@given(st.integers(1, 40), st.integers(0, 40), st.integers(1, 1000))
+def test_exponential_is_a_factor_each_step(end, t, last):
+    """Of 2 here, so that what is left is whole: no rounding takes a weight more or less."""
+    first = last * 2**end
+    assert exponential(t, end, first, last) == last * 2 ** max(0, end - t)
 
 
 def test_nothing_moves_at_the_stop():

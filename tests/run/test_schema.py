@@ -299,6 +299,9 @@ def test_a_bad_line_is_named_and_nothing_after_it_is_lost(runs, tmp_path, method
 @pytest.mark.parametrize(("kind", "values", "said"), [
     ("setup", {"step": -1}, "step must be a whole number in 0.."),
     ("setup", {"budget": "free"}, "budget must be one of conserved, learned, shrinking"),
+    ("setup", {"options": {"periods": [[2]]}}, "options must be an object of numbers, texts"),
+    ("setup", {"options": {"H": {"a": 1}}}, "options must be an object of numbers, texts"),
+    ("setup", {"options": [2]}, "options must be an object of numbers, texts"),
     ("setup", {"tensors": [{"name": "conv2", "size": 0, "active": 0}]}, "tensors must be"),
     ("epoch", {"epoch": 2}, "epoch must be 1, not 2"),
     ("epoch", {"step": 1}, "step must be a whole number in "),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tiny import write_cifar10
 
-from minidsr.run import directory
+from minidsr.nn.layers import Conv2d
+from minidsr.run import directory, start
 from minidsr.run.config import Config
 from minidsr.run.directory import CheckpointError
 from minidsr.run.train import Trainer, train
@@ -60,6 +61,44 @@ def test_the_original_values_are_the_default(tiny, runs):
     for name, p in model.named_params().items():
         if "bn" in name or name.startswith(("fc", "conv1")):
             assert (p.value == dense.named_params()[name].value).all(), name
+
+
+NETWORKS = {"small-cnn": (3, 32, 32), "wrn-10-1": (3, 32, 32), "lenet-300-100": (1, 28, 28),
+            "resnet50-0.25": (3, 224, 224)}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_initial_values_at_pytorch_s_scale(name):
+    """Of all convolutions; all else has the same bytes. Signs and ranks are the paper's."""
+    paper, ours = (start.initial_model(Config(init=init, seed=3), name, NETWORKS[name], 10)
+                   for init in ("paper", "pytorch"))
+    drawn = []
+    for (path, layer), (_, other) in zip(paper.walk(), ours.walk(), strict=True):
+        for key in layer.parameters:
+            a, b = (getattr(one, key).value for one in (layer, other))
+            assert a.dtype == b.dtype == np.float32
+            if not isinstance(layer, Conv2d):
+                assert a.tobytes() == b.tobytes(), path
+                continue
+            _, C, k, _ = a.shape
+            std = (1 / (3 * C * k * k)) ** 0.5
+            np.testing.assert_allclose(b, a * (std / a.std()), rtol=0.2)
+            assert (np.sign(a) == np.sign(b)).all()
+            assert (np.diff(b.ravel()[np.argsort(a, None)]) >= 0).all()
+            drawn.append((b / std).ravel())
+    if drawn:
+        assert np.concatenate(drawn).std() == pytest.approx(1, rel=0.02)
+
+
+def test_original_values_are_at_the_other_run_s_scale(tiny, folder):
+    """And the scale is part of a run's identity."""
+    scaled = dataclasses.replace(tiny, init="pytorch", epochs=1)
+    assert directory.identity(scaled) != directory.identity(dataclasses.replace(tiny, epochs=1))
+    train(scaled, out=folder / "scaled")
+    config = dataclasses.replace(tiny.for_method("static"), structure_from=str(folder / "scaled"))
+    other = start.initial_model(scaled, "wrn-10-1", (3, 32, 32), 10)
+    for name, W in weights(Trainer(config).model).items():
+        assert (W.value == weights(other)[name].value.reshape(-1)[W.index]).all()
 
 
 def test_random_values_are_fresh(tiny, runs):
