@@ -22,7 +22,7 @@ from ..methods import METHODS
 from ..proof import trace
 from ..proof.invariants import InvariantError
 from . import bench as benchmark
-from . import directory, figures, report, schema
+from . import directory, figures, page, report, schema
 from . import verify as verification
 from .config import TYPES, Config
 from .environment import environment
@@ -81,6 +81,8 @@ Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")
 Trace = Positional[Annotated[Path | None, tyro.conf.arg(
     metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
+Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(
+    metavar="RUN [RUN ...]", help="Directories of runs.")]]
 
 
 def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
@@ -210,16 +212,42 @@ def eval(run: Run, data_dir: str | None = None, engine: str = "auto",
           f"{trainer.model.free_parameters():,} free parameters")
 
 
-def plot(run: Run) -> None:
-    """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time."""
-    config = directory.read_config(run)
-    history = History.load(run / directory.METRICS)
-    schema.check_count(history, directory.reached(run)[1])
+def plot(runs: Runs, html: bool = False) -> None:
+    """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time.
+
+    Args:
+        html: Write figures/page.html instead, which shows the run over time in a browser; of two
+            runs, side by side, into the first. Where every weight is, train --record tells it.
+    """
+    if html:
+        return _write_page(runs)
+    if len(runs) != 1:
+        raise ValueError(f"give the directory of one run, not {len(runs)}")
+    run, = runs
+    config, history = _with_epochs(run)
     check_folder(run / directory.FIGURES)
-    if not history.epochs:
-        raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
     with computing():
         _print_figures(figures.plot({config.method: history}, run / directory.FIGURES))
+
+
+def _write_page(runs):
+    """Write the page of these runs into the first one's folder, and say where it is."""
+    page.check_count(runs)
+    shown = {str(run): _with_epochs(run) for run in runs}
+    folder = runs[0] / directory.FIGURES
+    check_folder(folder)
+    with computing():
+        path = page.write(shown, folder / "page.html")
+    print(f"{path}: {path.stat().st_size:,} bytes; open it in a browser")
+
+
+def _with_epochs(run):
+    """(Config, History) of a run that has ended an epoch."""
+    config, history = directory.read_config(run), History.load(run / directory.METRICS)
+    schema.check_count(history, directory.reached(run)[1])
+    if not history.epochs:
+        raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
+    return config, history
 
 
 def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: str = "dense",
