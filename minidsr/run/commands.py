@@ -30,6 +30,7 @@ from . import (
     estimate,
     figures,
     modules,
+    page,
     report,
     schema,
     weights,
@@ -336,7 +337,7 @@ def _studied(runs):
     return groups, left_out + twice
 
 
-def plot(runs: Runs, out: Out = None) -> None:
+def plot(runs: Runs, out: Out = None, html: bool = False) -> None:
     """Draw the figures of a run: accuracy, sparsity of each tensor over time, H and K over time;
     or, of several runs or a folder of them, those that compare them.
 
@@ -344,10 +345,15 @@ def plot(runs: Runs, out: Out = None) -> None:
 
     Args:
         out: Where the figures go (default: figures/ in the run or folder, or runs/figures).
+        html: Write page.html instead, which shows a run over time in a browser, or two side by
+            side. Where every weight is, train --record tells it.
     """
     single = len(runs) == 1 and directory.has_run(runs[0])
     if out is None:
-        out = runs[0] / directory.FIGURES if len(runs) == 1 else Path("runs") / directory.FIGURES
+        out = runs[0] / directory.FIGURES if len(runs) == 1 or html else (
+            Path("runs") / directory.FIGURES)
+    if html:
+        return _write_page(runs, out)
     if not single:
         groups, left_out = _studied(runs)
         check_folder(out)
@@ -357,14 +363,29 @@ def plot(runs: Runs, out: Out = None) -> None:
             _print_figures(compare_figures.plot(groups, out))
         return
     run, = runs
-    config = directory.read_config(run)
-    history = History.load(run / directory.METRICS)
-    schema.check_count(history, directory.reached(run)[1])
+    config, history = _with_epochs(run)
     check_folder(out)
-    if not history.epochs:
-        raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
     with computing():
         _print_figures(figures.plot({config.method: history}, out))
+
+
+def _write_page(runs, folder):
+    """Write the page of these runs into a folder, and say where it is."""
+    page.check_count(runs)
+    shown = {str(run): _with_epochs(run) for run in runs}
+    check_folder(folder)
+    with computing():
+        path = page.write(shown, folder / "page.html")
+    print(f"{path}: {path.stat().st_size:,} bytes; open it in a browser")
+
+
+def _with_epochs(run):
+    """(Config, History) of a run that has ended an epoch."""
+    config, history = directory.read_config(run), History.load(run / directory.METRICS)
+    schema.check_count(history, directory.reached(run)[1])
+    if not history.epochs:
+        raise directory.CheckpointError(f"{run}: no epoch has ended yet, nothing to draw")
+    return config, history
 
 
 def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: str = "dense",
