@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import ClassVar
 
-from ..backend import get_xp, on_the_host, to_host_together
+from ..backend import on_the_host, to_host_together
 from ..checks import check_range, check_rng_state
 from ..density import check_density, free_counts
 from ..parameters import Sparse
@@ -200,22 +200,3 @@ def make_sparse(model, sparsity, distribution, rng, structure=None):
         layer.weight = (Sparse.random(theta, counts[i], rng) if structure is None else
                         Sparse.of(theta, structure[name]))
     return [layer.weight for layer in layers.values()]
-
-
-def prune_smallest(W, n):
-    """Remove the n free numbers of smallest magnitude; of equals, the first. Returns how many."""
-    xp = get_xp(W.value)
-    dead = xp.zeros(W.value.size, bool)
-    dead[xp.argsort(xp.abs(W.value), kind="stable")[:n]] = True
-    return W.prune(dead)
-
-
-def grow_largest(W, n, score):
-    """Free the n positions with the largest score >= 0, of those not free; of equals, the first.
-
-    score  array of W.shape
-    """
-    xp = get_xp(score)
-    score = score.flatten()
-    score[W.index] = -1  # below all others
-    W.grow(xp.argsort(-score, kind="stable")[:n])

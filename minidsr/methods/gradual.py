@@ -22,7 +22,8 @@ from ..checks import check_choice
 from ..density import free_counts
 from ..proof.invariants import OF_ANY_METHOD
 from ..schedules import cubic, exponential, last_reallocation
-from .base import Dynamic, Method, make_sparse, option, prune_smallest
+from .base import Dynamic, Method, make_sparse, option
+from .magnitude import prune_smallest
 
 SCHEDULES = {"cubic": cubic, "exponential": exponential}
 

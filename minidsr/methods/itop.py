@@ -19,7 +19,8 @@ from typing import ClassVar
 from ..checks import check_choice, check_range
 from ..reparam import grow_back
 from ..schedules import LONGEST
-from .base import Dynamic, grow_largest, option, prune_smallest
+from .base import Dynamic, option
+from .magnitude import grow_largest, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)

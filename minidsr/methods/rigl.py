@@ -15,7 +15,8 @@ between tensors.
 from dataclasses import dataclass
 
 from ..checks import check_range
-from .base import Dynamic, grow_largest, option, prune_smallest
+from .base import Dynamic, option
+from .magnitude import grow_largest, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)

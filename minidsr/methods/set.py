@@ -19,7 +19,8 @@ from fractions import Fraction
 from ..backend import get_xp
 from ..checks import check_choice, check_range
 from ..reparam import grow_back
-from .base import Dynamic, option, prune_smallest
+from .base import Dynamic, option
+from .magnitude import prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from ..backend import get_xp, to_host_together
 from ..checks import check_range
 from ..reparam import apportion
-from .base import Dynamic, grow_largest, option, prune_smallest
+from .base import Dynamic, option
+from .magnitude import grow_largest, prune_smallest
 
 
 @dataclass(kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from minidsr import Config, Dynamic, Method, option, train
 from minidsr.__main__ import main
 from minidsr.data import DATASETS, from_arrays
 from minidsr.methods import METHODS
-from minidsr.methods.base import prune_smallest
+from minidsr.methods.magnitude import prune_smallest
 from minidsr.nn import models
 from minidsr.reparam import grow_back
 from minidsr.run import commands, directory, modules
