@@ -258,7 +258,7 @@ def test_a_module_is_found(how, tmp_path, monkeypatch, capsys):
     chosen = how.format(name, tmp_path)
     with pytest.raises(ZeroDivisionError):
         main([*flags, "--import", chosen])
-    assert commands.imported == [chosen]
+    assert modules.imported == [chosen]
     assert taken[0].method == "theirs"
     assert taken[0].options == {"how_many": 3, "quick": False}
     with pytest.raises(SystemExit):
