@@ -133,7 +133,7 @@ def test_numba_is_imported_in_compiled_alone(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_scipy_is_imported_for_the_intervals_of_report_alone(name):
-    assert ("scipy" in set(outside(name, top_level=False))) == (name == "run.study")
+    assert ("scipy" in set(outside(name, top_level=False))) == (name == "run.compare")
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name not in (
