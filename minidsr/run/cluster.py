@@ -9,7 +9,7 @@ from . import directory
 from .child import TOLD_TO_END, train_in_child, wait_for
 from .progress import TrainingError
 
-WAIT = 60  # seconds in which a child saves
+CONNECT, SAVE = 10, 60  # seconds in which a scheduler answers, and in which a child saves
 
 
 class Cluster:
@@ -28,7 +28,7 @@ class Cluster:
             raise ValueError("--dask needs Dask: pip install 'minidsr[dask]'") from None
         self.address, self.jobs = address, jobs
         try:
-            self.client = Client(address, timeout=10)
+            self.client = Client(address, timeout=CONNECT)
         except (OSError, ValueError) as error:
             raise ValueError(f"--dask {address}: no scheduler answers there "
                              f"({' '.join(str(error).split()):.100})") from None
@@ -57,7 +57,7 @@ class Cluster:
                 return future.result()
             except CancelledError:
                 begun = time.monotonic()
-                wait_for(run, lambda begun=begun: time.monotonic() - begun > WAIT)
+                wait_for(run, lambda begun=begun: time.monotonic() - begun > SAVE)
                 return TOLD_TO_END
             except KilledWorker:
                 before, step = step, directory.reached(run)[0] or 0

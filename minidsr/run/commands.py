@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
+from textwrap import indent
 from types import UnionType
 from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, is_typeddict
 
@@ -45,7 +46,7 @@ from .history import History
 from .load import load
 from .profile import as_table
 from .progress import Interrupted, computing
-from .study import PLURAL, plan
+from .study import FORMAT, PLURAL, plan
 from .train import Trainer, TrainingError
 from .train import train as run_training
 
@@ -112,8 +113,7 @@ StudyFlags: Any = _study(
 StudyOptions: Any = _study(MethodOptions)
 Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 Study = Positional[Annotated[Path | None, tyro.conf.arg(
-    metavar="[FILE]", help="A TOML file that describes the runs; flags count more than what is in "
-                           "it. lessons/notes/studies.md explains its format.")]]
+    metavar="[FILE]", help="TOML file that says what to train; flags count more than it does.")]]
 Trace = Positional[Annotated[Path | None, tyro.conf.arg(
     metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
@@ -261,7 +261,8 @@ def sweep(training: OmitArgPrefixes[StudyFlags], method: OmitArgPrefixes[StudyOp
     sweeping.check_runs(runs, out)
     here = sweeping.here(runs, jobs)
     if commands:
-        print("\n".join(sweeping.commands(runs, out, None if jobs is None else here.threads)))
+        for command in sweeping.commands(runs, out, None if jobs is None else here.threads):
+            print(command)
     elif dry_run:
         print(estimate.estimate(runs, out, here))
     elif dask is not None:
@@ -269,6 +270,9 @@ def sweep(training: OmitArgPrefixes[StudyFlags], method: OmitArgPrefixes[StudyOp
     else:
         sweeping.check_data(runs)
         sweeping.sweep(runs, out, here)
+
+
+sweep.__doc__ = (sweep.__doc__ or "").replace("    Args:", indent(FORMAT, "    ") + "\n    Args:")
 
 
 def eval(run: Run, data_dir: str | None = None, engine: str = "auto",

@@ -1,33 +1,4 @@
-"""The runs of a study: what `sweep` makes of its flags and of a TOML file.
-
-Keys of the file are the flags of `sweep`: methods, sparsities, seeds, and all flags of `train` but
-method, sparsity, seed, resume and out, with - or _:
-
-    data = "cifar10"
-    epochs = 10                           # a plain value is for all runs
-    methods = ["dense", "static", "dsr"]  # or "all"
-    sparsities = [0.9, 0.95]              # a list varies: each value with each of the others
-    seeds = [0, 1, 2]
-    periods = [10, 10, 20, 20]            # a list by itself; a list of lists varies
-
-    [method.static]                       # for one method, over what stands above
-    weight_decay = 1e-4
-
-    [[runs]]                              # a group of runs; what it leaves out is as above
-    name = "ticket"                       # begins the names of its runs
-    methods = ["static"]
-    structure_from = "dsr-{sparsity}-{seed}"
-    values = "original"
-
-With [[runs]] there are the runs of these groups, and no others. What a method does not have, as
-dense has no sparsity, is left out for it, where it is not written for that method alone.
-
-A run is called [group-]method[-sparsity][-what else varies]-seed, as dsr-0.9-0 or
-dsr-0.9-lr_0.05-0; so is its directory. `structure_from` names a run of the study, which is trained
-before, or any other run's directory. In it {seed}, {sparsity} and other names of `train`'s flags
-are the run's own values, and {seed-100} is 100 less: values = "random" needs another seed than that
-run's.
-"""
+"""The runs of a study: what `sweep` makes of its flags and of a TOML file in this FORMAT."""
 
 import re
 import tomllib
@@ -41,8 +12,36 @@ from ..checks import check_choice, nearest, shown
 from ..methods import METHODS
 from ..reading import read_bytes
 from . import directory, modules, start
-from .config import COMMON, Config
+from .config import COMMON, Config, types_of
 
+FORMAT = """The file has methods, sparsities, seeds, and the other flags of `train`, with _ or -:
+
+    data = "cifar10"
+    epochs = 10                           # a plain value is for all runs
+    methods = ["dense", "static", "dsr"]  # or "all"
+    sparsities = [0.9, 0.95]              # a list varies: each value with each of the others
+    seeds = [0, 1, 2]
+    periods = [10, 10, 20, 20]            # a list by itself; a list of lists varies
+
+    [method.static]                       # for one method, over what stands above
+    weight_decay = 1e-4
+
+    [[runs]]                              # more runs; what is left out is as above
+    name = "ticket"                       # begins their names
+    methods = ["static"]
+    structure_from = "dsr-{sparsity}-{seed}"
+    values = "original"
+
+There may be any number of [[runs]], and without `methods` above them there are no other runs. What
+a method does not have, as dense has no sparsity, is left out for it, unless it is written for that
+method alone.
+
+A run is called [name-]method[-sparsity][-what else varies]-seed, such as dsr-0.9-0 or
+dsr-0.9-lr_0.05-0; so is its directory. `structure_from` is the name of a run of the study, which is
+trained before, or the directory of any other. In it, {seed}, {sparsity} and other names of flags of
+`train` stand for the run's own values, and {seed-100} for 100 less: values = "random" needs another
+seed than that run had.
+"""
 PLURAL = {"methods": "method", "sparsities": "sparsity", "seeds": "seed"}
 FILE_BYTES = 1 << 20  # that a study's file has at most
 PLACE = re.compile(r"\{(\w+)([+-]\d+)?\}")
@@ -110,19 +109,20 @@ def _planned(out, flags, study):
 
 
 def _levels(study, flags):
-    """(what is for all, [groups]) of a study's file, keys as Python has them; names are checked."""
-    groups = study.get("runs", [{}])
+    """(what is for all, [groups of runs]) in a study's file, with Python's names; all are known."""
+    groups = study.get("runs", [])
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
         raise ValueError("runs are groups, each below a line [[runs]]")
     top = _level({key: value for key, value in study.items() if key != "runs"})
     groups = [_level(group, "name") for group in groups]
-    _level(flags)
+    if "methods" in top or not groups:
+        groups.insert(0, _level({}))
     whole = [_methods(flags | top | group) for group in groups]
-    _check_used(flags | top, {method for methods in whole for method in methods})
+    _check_used(top | flags, {method for methods in whole for method in methods})
     for group, methods in zip(groups, whole, strict=True):
         _check_used(group, methods)
         if not re.fullmatch(r"[\w.+-]*", str(group.setdefault("name", ""))):
-            raise ValueError(f"a name of runs has letters, digits, - . + _, not "
+            raise ValueError("a name of runs has letters, digits, - . + and _, and is not "
                              f"{shown(group['name'])}")
     return top, groups
 
@@ -188,7 +188,7 @@ def _expanded(top, group, flags):
         for values in product(*lists.values()):
             given = dict(zip(lists, values, strict=True))
             config = _config(given)
-            parts = [group["name"], method, _text(config.resolved().get("sparsity")),
+            parts = [str(group["name"]), method, _text(config.resolved().get("sparsity")),
                      *(_part(name, given[name]) for name in named), str(config.seed)]
             name = re.sub(r"[^\w.+-]", "_", "-".join(part for part in parts if part))
             yield Planned(name, given, config, None)
@@ -213,9 +213,8 @@ def _varies(name, value):
 
 def _is_tuple(name):
     """Is a value of this flag a tuple?"""
-    kinds = {f.name: f.type for kind in METHODS.values() for f in kind.options().values()}
-    kinds |= {f.name: f.type for f in fields(Config)}
-    kind = kinds[name]
+    kinds = {f.name: f.type for f in fields(Config)}
+    kind = next(found[name] for found in (kinds, *map(types_of, METHODS.values())) if name in found)
     return any(get_origin(one) is tuple
                for one in (get_args(kind) if isinstance(kind, UnionType) else [kind]))
 
@@ -268,7 +267,8 @@ def _filled(place, config):
     """The value that stands for {name} or {name+1}."""
     name, more = place.groups()
     values = config.resolved()
-    check_choice("name in structure_from", name, values)
+    if name not in values:
+        raise ValueError(f"structure_from: {place[0]}, but {config.method} has no {name}")
     value = values[name]
     if more and type(value) is not int:
         raise ValueError(f"structure_from: {place[0]}, but {name} is no whole number")

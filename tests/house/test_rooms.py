@@ -142,7 +142,7 @@ def test_scipy_is_imported_for_the_intervals_of_report_alone(name):
 def test_numpy_alone_is_needed(name):
     """What only some commands need is imported where they need it."""
     heavy = {"matplotlib", "pooch", "requests", "scipy", "threadpoolctl", "tqdm", "tyro", "numba",
-             "hypothesis", "PIL"}
+             "hypothesis", "PIL", "distributed"}
     assert not heavy & set(outside(name, top_level=True))
 
 
