@@ -39,6 +39,7 @@ from minidsr.reparam import reallocate  # noqa: E402
 from minidsr.run import directory  # noqa: E402
 from minidsr.run.config import Config  # noqa: E402
 from minidsr.run.evaluate import evaluate  # noqa: E402
+from minidsr.run.load import load  # noqa: E402
 from minidsr.run.train import Trainer, train  # noqa: E402
 
 # Modules whose arrays may be on a GPU; of data/batches.py, three functions. What moves weights, and
@@ -299,6 +300,13 @@ def test_every_method_trains_a_residual_network(gpu, method, config, tmp_path):
     close(resumed.state() | counted, state, rtol=0, atol=0)
     loss, _ = evaluate(resumed.model, resumed.dataset)
     assert loss == pytest.approx(there.epochs[-1]["test_loss"], rel=1e-4)
+    run, images = load(tmp_path, device=gpu), to_host(resumed.dataset.test_x)
+    classes = resumed.model.forward(normalise(resumed.dataset.test_x, resumed.dataset)).argmax(1)
+    np.testing.assert_array_equal(run.predict(images, batch=7), to_host(classes))
+    weights = run.state_dict()
+    if method not in ("hashed", "dst"):
+        run.load_state_dict(weights)
+        close(run.state_dict(), weights, rtol=0, atol=0)
 
 
 @pytest.mark.slow

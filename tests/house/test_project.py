@@ -147,6 +147,7 @@ def test_the_training_by_hand_runs():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PyTorch's own, of what it uses for ONNX
 def test_a_trained_network_is_used_as_the_page_says(tmp_path, monkeypatch, shapes):
     """All of the page in one go, but for what needs a library that is not installed."""
     monkeypatch.chdir(tmp_path)
