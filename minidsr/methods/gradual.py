@@ -45,7 +45,7 @@ class Gradual(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("schedule of gradual", self.schedule, SCHEDULES)
 
     def setup(self, model, rng):
         """Raises ValueError where no step of this training is due."""

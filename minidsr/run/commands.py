@@ -408,8 +408,8 @@ def bench(model: str = "wrn-28-2", batch: int = 100, steps: int = 10, method: st
         device: cpu, gpu or auto.
         tf32: On a GPU, round the factors of products to TF32, 10 bits.
         threads: Threads on the CPU (default: all cores).
-        profile: Add where the time of a training step goes, by layer. Each is waited for, so on a
-            GPU a step takes longer than one that is not watched.
+        profile: Add where the time of a training step goes, by layer. A GPU is waited for at each,
+            so such a step takes longer there.
         json_: Print one JSON object.
     """
     check_range("steps", steps, 1, 10**5)

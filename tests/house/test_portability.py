@@ -47,7 +47,8 @@ from minidsr.run.train import Trainer, train  # noqa: E402
 ON_A_GPU = ["fast.blocked", "fast.norm", "fast.parallel", "fast.units", "nn.base", "nn.im2col",
             "nn.layers", "nn.sgd", "parameters", "proof.finite", "reparam", "run.bench",
             "run.train", *(name for name in MODULES
-                           if name.startswith("methods.") and name != "methods.exploration")]
+                           if name.startswith("methods.")
+                           and name not in ("methods.exploration", "methods.newborns"))]
 
 
 @pytest.fixture(params=["C", "F", pytest.param("gpu", marks=pytest.mark.gpu)])
@@ -478,17 +479,19 @@ def test_the_command_line_says_which_gpu(gpu, capsys):
     assert main(["info", "--device", "gpu"]) == 0
     assert name in capsys.readouterr().out
     assert main(["bench", "--device", "auto", "--model", "wrn-10-0.25", "--batch", "2", "--steps",
-                 "1", "--json", "--tf32"]) == 0
+                 "1", "--json", "--tf32", "--profile"]) == 0
     out, err = capsys.readouterr()
     assert err == f"on {name}\n"
     result = json.loads(out)
     assert result["engine"] == "blocked"
     assert result["tf32"] and result["gpu_bytes"] >= 0
+    assert sum(p["ms"] for p in result["profile"]["parts"]) == pytest.approx(
+        result["profile"]["step_ms"])
 
 
 @pytest.mark.slow
 def test_no_memory_left_is_one_line(capsys, monkeypatch):
-    def measure(config, steps):
+    def measure(config, steps, parts):
         raise cupy.cuda.memory.OutOfMemoryError(2 ** 30, 2 ** 20)
 
     monkeypatch.setattr("minidsr.run.bench.measure", measure)

@@ -310,7 +310,7 @@ def test_defaults_are_fine_for_every_method(method):
     ("dsr", {"granularity": "slice", "distribution": "erk"}, "slice needs distribution uniform"),
     ("dsr", {"granularity": "slice", "protect_newborns": True}, "protect_newborns needs granular"),
     ("set", {"protect_newborns": True}, "set has no option protect_newborns, which is for dsr"),
-    ("gradual", {"schedule": "linear"}, "schedule 'linear'; choose one of: cubic, exponential"),
+    ("gradual", {"schedule": "linear"}, "schedule of gradual 'linear'; choose one of: cubic, exp"),
     ("static", {"schedule": "cubic"}, "static has no option schedule, which is for gradual"),
     ("static", {"distribution": "reverse"}, "did you mean reversed"),
     ("dense", {"init": "torch"}, "unknown init 'torch'; did you mean pytorch"),

@@ -303,7 +303,8 @@ def test_signals_save_and_exit(signum, code, tmp_path, data_dir):
                data_dir, *TINY, "--epochs", "500", "--out", tmp_path / "run"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     metrics = tmp_path / "run" / "metrics.jsonl"
-    while process.poll() is None and not (metrics.exists() and "epoch" in metrics.read_text()):
+    while process.poll() is None and not (
+            metrics.exists() and '"kind": "epoch"' in metrics.read_text()):
         time.sleep(0.02)
     os.kill(process.pid, signum)
     out, err = process.communicate(timeout=60)
