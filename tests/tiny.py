@@ -1,5 +1,5 @@
 """A CIFAR-10 of 100 training and 20 test images, and a CIFAR-100 of 200 and 100, in the published
-python layouts."""
+python layouts; and arrays that are a data set of one's own."""
 
 import pickle
 from dataclasses import replace
@@ -42,6 +42,13 @@ def write_cifar100(folder, seed=0):
     meta = {b"fine_label_names": [f"class {i}".encode() for i in range(100)]}
     (folder / "meta").write_bytes(pickle.dumps(meta, protocol=2))
     return folder.parent
+
+
+def arrays(n=12, shape=(3, 5, 7), seed=0):
+    """Keywords of from_arrays(), with three classes."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 256, (n, *shape), np.uint8), np.arange(n) % 3
+    return {"train_x": x, "train_y": y, "test_x": x[:6], "test_y": y[:6]}
 
 
 def with_moves(config, method):

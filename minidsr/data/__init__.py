@@ -7,12 +7,12 @@ from .batches import DataError
 from .batches import Dataset as Dataset
 from .batches import LazyImages as LazyImages
 from .files import cifar10, cifar100, mnist
-from .folder import folder
+from .folder import image_folder
 from .synthetic import drawn_shapes
 
 # Name -> function of data_dir that returns the Dataset, or raises DataError.
 DATASETS = {"synthetic": drawn_shapes, "cifar10": cifar10, "cifar100": cifar100, "mnist": mnist,
-            "npz": npz, "folder": folder}
+            "npz": npz, "folder": image_folder}
 OWN = ("npz", "folder")  # of the user
 
 

@@ -23,7 +23,7 @@ PIXELS = 1 << 24  # of an image, at most
 SAMPLE = 10_000  # training images that mean and deviation are taken from, at most
 
 
-def folder(data_dir):
+def image_folder(data_dir):
     """The Dataset of the images in data_dir/train/CLASS and data_dir/test/CLASS.
 
     All have one size. They are grey, (1, H, W), if all are, else RGB; transparency is left out.

@@ -180,9 +180,10 @@ def train(training: OmitArgPrefixes[Flags], method: "OmitArgPrefixes[MethodOptio
             reallocations follow the new length from there on, so the end is not that of a run
             which had this length from the start.
     """
-    given = {**training, **{name: method.pop(name) for name in method.keys() & TYPES.keys()}}
-    if method:  # options of methods that are not ours
-        given["options"] = method
+    given = {**training, **{name: method[name] for name in method if name in TYPES}}
+    own = {name: method[name] for name in method if name not in TYPES}
+    if own:  # options of a method that is not ours
+        given["options"] = own
     if out is None:
         names = ("data", "model", "method", "seed")
         c = Config(**{name: given[name] for name in names if name in given})

@@ -4,7 +4,7 @@ into the registries before the command line is read."""
 import os
 import sys
 import traceback
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 
 from ..reading import one_line
@@ -39,6 +39,7 @@ def load(name):
             raise ValueError(f"{FLAG} {name}: no file {path}")
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+    invalidate_caches()  # it may have been written just now
     try:
         found = import_module(module)
     except (Exception, SystemExit) as error:

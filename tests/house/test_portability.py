@@ -27,9 +27,10 @@ import portability  # noqa: E402
 import strict_cupy  # noqa: E402
 from rooms import MODULES  # noqa: E402
 
-from minidsr import backend  # noqa: E402
+from minidsr import backend, data  # noqa: E402
 from minidsr.__main__ import main  # noqa: E402
 from minidsr.backend import DeviceError, choose_device, get_xp, to_device, to_host  # noqa: E402
+from minidsr.data.batches import LazyImages, batches, normalise  # noqa: E402
 from minidsr.fast import blocked, parallel  # noqa: E402
 from minidsr.methods import METHODS  # noqa: E402
 from minidsr.nn.layers import MaxPool2d  # noqa: E402
@@ -307,6 +308,28 @@ def test_a_network_with_pools_and_linear_layers(gpu, config, engine):
     config = dataclasses.replace(config, model="small-cnn", engine=engine)
     here, there = train(config), train(dataclasses.replace(config, device=gpu))
     assert there.epochs[0]["test_loss"] == pytest.approx(here.epochs[0]["test_loss"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_lazy_images_go_to_the_device_batch_by_batch(strict, config):
+    """As arrays do, to the bit: each batch is one upload, and asks the device for nothing."""
+    whole = data.load("cifar10", config.data_dir)
+
+    def lazy(x):
+        return LazyImages(lambda at: x[at], x.shape[1:], np.arange(len(x)))
+
+    there = dataclasses.replace(whole, train_x=lazy(whole.train_x), test_x=lazy(whole.test_x))
+    there, expected = there.to("gpu"), whole.to("gpu")
+    epoch, other = (batches(dataset, 7, np.random.default_rng(0), augmented=True)
+                    for dataset in (there, expected))
+    for i, (z, w) in enumerate(other):
+        with strict.counted() as found:
+            x, y = next(epoch)
+        assert not found.reads and (i == 0 or found.uploads.total() == 1)
+        np.testing.assert_array_equal(to_host(x), to_host(z))
+        np.testing.assert_array_equal(to_host(y), to_host(w))
+    x, z = (normalise(dataset.test_x[2:5], dataset) for dataset in (there, expected))
+    np.testing.assert_array_equal(to_host(x), to_host(z))
 
 
 @pytest.mark.slow

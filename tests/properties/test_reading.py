@@ -116,6 +116,23 @@ def test_other_types_are_refused(dtype, shape):
     refused(read, archive({"a.npy": file.getvalue()}), match="^'a.npy' is .*, not numbers$")
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("texts", [["ä", "", "b\U0010ffff"], [["a"], ["bc"]], []])
+def test_texts_are_read_where_they_may_be(order, texts):
+    array = np.array(texts, np.str_)
+    content = archive({"a.npy": member(array.astype(array.dtype.newbyteorder(order)))})
+    found = read(content, texts=True)["a"]
+    assert found.dtype.isnative and found.tolist() == texts
+    refused(read, content, match="^'a.npy' is .*, not numbers$")
+
+
+def test_what_is_no_text_is_refused():
+    code = np.array([0x110000], "<u4").tobytes()
+    refused(read, archive({"a.npy": header("'<U1'", (1,), code)}), texts=True, match="no text")
+    for descr in ("'<U0'", "'<U99999'", "'|S3'", "'|O'"):
+        refused(read, archive({"a.npy": header(descr, (0,))}), texts=True, match="not numbers$")
+
+
 LIES = {
     "more than is there": ("'<f4'", (3,), bytes(8)), "less": ("'<f4'", (1,), bytes(8)),
     "petabytes": ("'|u1'", (10**15,), bytes(8)), "beyond any": ("'|u1'", (10**30,), bytes(8)),

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidsr.schedules import check_periods, last_reallocation, piecewise, reallocates
+from minidsr.run.config import Config
+from minidsr.schedules import (
+    SCHEDULES,
+    check_periods,
+    last_reallocation,
+    piecewise,
+    reallocates,
+    warm_up,
+)
 
 PERIODS = (100, 200, 400, 800)
 # name: (total, milestones, periods, stop), reallocations in all, the last one
@@ -90,3 +98,36 @@ def test_the_period_changes_at_its_milestone():
 
 def test_nothing_moves_at_the_stop():
     assert [t for t in range(10) if reallocates(t, 10, (), (2,), 0.8)] == [2, 4, 6]
+
+
+# --- learning rates
+
+
+@given(st.integers(1, 500), st.floats(1e-6, 10))
+def test_cosine_falls_from_lr_to_almost_0(total, lr):
+    config = Config(lr=lr)
+    rates = [SCHEDULES["cosine"](t, total, config) for t in range(total)]
+    assert rates[0] == lr
+    assert all(a > b > 0 for a, b in zip(rates, rates[1:], strict=False))
+    for t in range(total):  # half a turn about its middle
+        assert rates[t] + SCHEDULES["cosine"](total - t, total, config) == pytest.approx(lr)
+
+
+@given(tables(), st.floats(0.1, 2))
+def test_step_multiplies_at_each_milestone(table, factor):
+    total, milestones, _ = table
+    config = Config(lr=0.5, lr_factor=factor, lr_milestones=tuple(milestones))
+    for t in range(total):
+        passed = sum(t >= m * total for m in milestones)
+        assert SCHEDULES["step"](t, total, config) == 0.5 * factor ** passed
+
+
+@given(st.integers(1, 300) | st.floats(0.5, 300))
+def test_warm_up_rises_evenly_to_1(steps):
+    shares = [warm_up(t, steps) for t in range(310)]
+    assert shares == [pytest.approx(min(1, (t + 1) / steps)) for t in range(310)]
+    assert 0 < shares[0] <= 1 and max(shares) == 1
+
+
+def test_no_warm_up_changes_no_bit():
+    assert [warm_up(t, 0.0) for t in range(3)] == [1.0] * 3
