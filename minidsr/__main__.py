@@ -35,9 +35,9 @@ def _run(argv):
     if argv == ["--version"]:
         print(f"minidsr {__version__}")
         return 0
-    from .run import commands  # takes a second, in which Ctrl-C is one line, too
+    from .run import command_line  # takes a second, in which Ctrl-C is one line, too
 
-    return commands.run(argv)
+    return command_line.run(argv)
 
 
 if __name__ == "__main__":

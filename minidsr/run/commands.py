@@ -2,20 +2,18 @@
 
 import json
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from textwrap import indent
-from types import UnionType
-from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, is_typeddict
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from .. import data, reparam
 from ..backend import choose_device, describe_device
-from ..checks import check_choice, check_folder, check_range, nearest, shown
+from ..checks import check_folder, check_range
 from ..data.fetch import fetch
 from ..fast.engine import missed
 from ..fast.parallel import threads
@@ -30,7 +28,7 @@ from . import (
     directory,
     estimate,
     figures,
-    modules,
+    flags,
     page,
     report,
     schema,
@@ -39,86 +37,25 @@ from . import (
 from . import sweep as sweeping
 from . import verify as verification
 from .cluster import Cluster
-from .config import COMMON, OPTION_TYPES, TYPES, Config, types_of
+from .config import TYPES, Config
 from .environment import environment
 from .evaluate import evaluate
+from .flags import Out, Run, Runs, Study, Trace
 from .history import History
 from .load import load
 from .profile import as_table
-from .progress import Interrupted, computing
-from .study import FORMAT, PLURAL, plan
-from .train import Trainer, TrainingError
+from .progress import computing
+from .study import FORMAT, plan
+from .train import Trainer
 from .train import train as run_training
 
-
-def _flags():
-    """The flags of the fields of Config that all methods have: a dict of those that are given.
-    Values are not checked yet: tyro would put a frame around what is wrong."""
-    common = [f for f in fields(Config) if f.metadata]
-    return TypedDict("Flags", {f.name: _flag(f.type, f.metadata["help"] + _default(f))
-                               for f in common}, total=False)
-
-
-def _options():
-    """The same for each option of the methods. What is left out is the method's own default."""
-    found, kinds = {}, {}
-    for cls in METHODS.values():  # what cannot be a flag, Config refuses
-        kinds |= {name: kind for name, kind in types_of(cls).items()
-                  if name not in COMMON and kind in OPTION_TYPES}
-    for name, kind in (kinds | TYPES).items():
-        texts = {}  # help text: methods that have it
-        for method, cls in METHODS.items():
-            if name in cls.options():
-                f = cls.options()[name]
-                texts.setdefault(f.metadata.get("help", "") + _default(f), []).append(method)
-        found[name] = _flag(kind, "; ".join(f"{', '.join(methods)}: {text}"
-                                            for text, methods in texts.items()) + ".")
-    return TypedDict("MethodOptions", found, total=False)
-
-
-def _flag(kind, help):
-    """A flag with values of this type; of bool a pair, --NAME and --no-NAME."""
-    kind = next((k for k in get_args(kind) if isinstance(kind, UnionType)), kind)  # but for None
-    pair = kind is bool
-    return Annotated[kind, tyro.conf.arg(
-        help=help, help_behavior_hint="", metavar=None if pair else _metavar(kind))]
-
-
-def _default(f):
-    value = {True: "yes", False: "no"}.get(f.default, f.default) if f.type is bool else f.default
-    value = " ".join(map(str, value)) if isinstance(value, tuple) else value
-    return "" if f.default is None else f" (default: {value})"
-
-
-def _metavar(kind):
-    """How the values of a flag look in --help."""
-    words = {int: "INT", float: "FLOAT", str: "NAME"}
-    of = next(k for k in (*get_args(kind), kind) if k in words)
-    return f"{words[of]} [{words[of]} ...]" if get_origin(kind) is tuple else words[of]
-
-
-def _study(flags, **lists):
-    """These flags as `sweep` has them: but for those of which it has `lists`."""
-    found = {name: kind for name, kind in flags.__annotations__.items()
-             if name not in PLURAL.values()}
-    return TypedDict("StudyFlags", lists | found, total=False)
-
-
-Flags: Any = _flags()
-MethodOptions: Any = _options()  # again in run(), where modules with more methods are imported
-StudyFlags: Any = _study(
-    Flags, methods=_flag(tuple[str, ...], "Training methods, or all of them."),
-    sparsities=_flag(tuple[float, ...], "Sparsities, for the methods that have one."),
-    seeds=_flag(tuple[int, ...], "Seeds: each a run of each method at each sparsity."))
-StudyOptions: Any = _study(MethodOptions)
-Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
-Study = Positional[Annotated[Path | None, tyro.conf.arg(
-    metavar="[FILE]", help="TOML file that says what to train; flags count more than it does.")]]
-Trace = Positional[Annotated[Path | None, tyro.conf.arg(
-    metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
-Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
-Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(
-    metavar="RUN [RUN ...]", help="Directories of runs, or folders that contain such.")]]
+Flags: Any = flags.flags()
+MethodOptions: Any = flags.options()  # command_line.py sets it again: users may bring more methods
+StudyFlags: Any = flags.of_study(
+    Flags, methods=flags.flag(tuple[str, ...], "Training methods, or all of them."),
+    sparsities=flags.flag(tuple[float, ...], "Sparsities, for the methods that have one."),
+    seeds=flags.flag(tuple[int, ...], "Seeds: each a run of each method at each sparsity."))
+StudyOptions: Any = flags.of_study(MethodOptions)
 
 
 def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
@@ -233,7 +170,7 @@ def _settled(out, given, resume, extend_epochs):
     return own if extend_epochs is None else directory.extended(out, extend_epochs, own)
 
 
-def sweep(training: OmitArgPrefixes[StudyFlags], method: OmitArgPrefixes[StudyOptions],
+def sweep(training: OmitArgPrefixes[StudyFlags], method: "OmitArgPrefixes[StudyOptions]",
           file: Study = None, out: Out = None,
           jobs: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None,
           dask: Annotated[str | None, tyro.conf.arg(
@@ -502,64 +439,6 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
 COMMANDS = {"demo": demo, "train": train, "sweep": sweep, "report": report_, "plot": plot,
             "eval": eval, "export": export, "bench": bench, "info": info, "data": data_,
             "verify": verify}
-
-
-def run(argv):
-    """Run the command line `argv`; returns the exit code."""
-    try:
-        argv, modules.imported[:] = modules.split(argv)
-        for name in modules.imported:
-            modules.load(name)
-        global MethodOptions, StudyOptions  # by these names train() and sweep() have them
-        MethodOptions = _options()
-        StudyOptions = _study(MethodOptions)
-        _check_words(argv)
-        tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="minidsr", args=argv or ["demo"],
-            description="Dynamic sparse reparameterization (Mostafa & Wang, ICML 2019) from "
-                        "scratch. Without arguments: demo. --version says which this is. "
-                        "--import MODULE, with any command, imports methods, networks, data sets "
-                        "and schedules of yours first.")
-    except (ValueError, TrainingError, InvariantError, OSError) as error:
-        print(f"minidsr: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1  # DataError and others are ValueErrors
-    except MemoryError as error:  # NumPy's and CuPy's say how much was asked for
-        print(f"minidsr: out of memory ({' '.join(str(error).split())}); choose a smaller --batch "
-              "or --model, or --device cpu", file=sys.stderr)
-        return 1
-    except Interrupted as stop:
-        print(f"minidsr: {stop}", file=sys.stderr)
-        return 128 + stop.signum
-    return 0
-
-
-def _check_words(argv):
-    """ValueError where argv names a subcommand or a flag that is not there, or an empty value."""
-    command, *words = argv or ["demo"]
-    if command in ("-h", "--help"):
-        return
-    check_choice("command", command, COMMANDS)
-    flags, before = _flags_of(command), command
-    for word in words:
-        name, is_set, value = word.partition("=")
-        if not word or (name.startswith("--") and is_set and not value):
-            raise ValueError(f"{name or before}: the value is empty")
-        if name.startswith("--") and name.replace("_", "-") not in flags:
-            raise ValueError(f"{command} has no flag {shown(name)}; {nearest(name, flags)}"
-                             f"minidsr {command} --help lists all")
-        before = name
-
-
-def _flags_of(command):
-    """The flags of a subcommand."""
-    kinds = {}
-    for name, parameter in signature(COMMANDS[command], eval_str=True).parameters.items():
-        kind = parameter.annotation
-        group, *markers = get_args(kind) or [None]
-        if get_args(Positional[int])[1] not in markers:
-            kinds |= group.__annotations__ if is_typeddict(group) else {name.strip("_"): kind}
-    pairs = [f"no-{name}" for name, kind in kinds.items() if bool in (kind, *get_args(kind))]
-    return ["--help", modules.FLAG, *(f"--{name.replace('_', '-')}" for name in [*kinds, *pairs])]
 
 
 def _say_what_computes(config):

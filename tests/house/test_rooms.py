@@ -115,7 +115,7 @@ def test_the_walk_finds_imports():
         "backend", "checks", "shapes", "nn.base", "nn.im2col", "parameters"}
     assert IMPORTS["methods.set"] == {"backend", "checks", "reparam", "methods.base",
                                       "methods.magnitude"}
-    assert "run.commands" in IMPORTS["__main__"]  # also inside of functions
+    assert "run.command_line" in IMPORTS["__main__"]  # also inside of functions
 
 
 # --- what is loaded when
@@ -138,7 +138,7 @@ def test_scipy_is_imported_for_the_intervals_of_report_alone(name):
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name not in (
-    "run.commands", "proof.cases", "fast.compiled")])
+    "run.command_line", "run.commands", "run.flags", "proof.cases", "fast.compiled")])
 def test_numpy_alone_is_needed(name):
     """What only some commands need is imported where they need it."""
     heavy = {"matplotlib", "pooch", "requests", "scipy", "threadpoolctl", "tqdm", "tyro", "numba",

@@ -326,7 +326,7 @@ def test_interrupted_in_the_first_second(seconds, tmp_path):
             "signal.signal(signal.SIGINT, signal.default_int_handler)  # behind & it is ignored\n"
             "class Watch:\n"
             "    def find_spec(self, name, *where):\n"
-            "        if name == 'minidsr.run.commands':\n"
+            "        if name == 'minidsr.run.command_line':\n"
             "            print('begun', flush=True)\n"
             "sys.meta_path.insert(0, Watch())\n"
             f"sys.exit(main(['train', '--out', {str(tmp_path / 'run')!r}]))")
