@@ -197,7 +197,8 @@ def test_help_is_shown_to_its_end(encoding, monkeypatch):
         stream.flush()
         assert stop.value.code == 0
         text = raw.getvalue().decode(encoding)
-        assert "--device" in text or command in ("report", "plot", "data", "verify")
+        assert "--device" in text or command in (
+                "report", "plot", "export", "data", "verify")
         assert "\\" not in text and "?" not in text
         if command == "train":
             assert "--no-keep-one" in text and "-Renyi" in text.replace("é", "e").replace("–", "-")
