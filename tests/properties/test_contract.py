@@ -192,6 +192,26 @@ def test_only_reallocation_moves_weights(case):
                 assert a is W.index
 
 
+def test_protection_is_resumed():
+    """Between the reallocations at steps 2 and 4: what was grown first is spared then. ValueError
+    for what holds no weight, or is no position."""
+    begun, resumed = (Training("dsr protecting newborns", seed=seed) for seed in (0, 1))
+    begun.run(3)
+    state = begun.state()
+    resumed.load(state, 3)
+    protected = [W.protected for W in begun.weights()]
+    assert sum(map(len, protected)) > 3
+    for W, index in zip(resumed.weights(), protected, strict=True):
+        assert W.protected.tolist() == index.tolist()
+    assert begun.run(2) == resumed.run(2)
+    assert same(begun.state(), resumed.state())
+    for i, bits, said in ((0, [255] * 14, "more than the positions"), (2, [1], "more than the pos"),
+                          (1, [255] * 8, "protected/1 has a position without a weight")):
+        wrong = state | {f"method/protected/{i}": np.array(bits, np.uint8)}
+        with pytest.raises(ValueError, match=said):
+            resumed.load(wrong, 3)
+
+
 def test_rigl_takes_no_sgd_step_where_it_reallocates():
     for case, moved in (("rigl", False), ("set", True)):
         training = Training(case)

@@ -1,6 +1,7 @@
 """bench --profile: whose time is whose, that the sum is the step, and that nothing is left over."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from minidsr.__main__ import main
 from minidsr.fast.engine import choose_engine, use
 from minidsr.methods import METHODS
 from minidsr.nn import models
-from minidsr.nn.layers import softmax_cross_entropy
+from minidsr.nn.layers import Sequential, softmax_cross_entropy
 from minidsr.nn.sgd import SGD
 from minidsr.run.profile import Timers, _named_units, as_table, profile
 
@@ -48,6 +49,20 @@ def test_a_call_that_raises_is_counted_too():
         timers.timed("a", "whole", lambda: 1 / 0)()
     assert list(timers.own) == ["a"]
     assert len(timers.inside) == 1
+
+
+def test_the_first_two_steps_do_not_count():
+    calls = []
+
+    def step(loss):
+        time.sleep(0 if len(calls) > 1 else 0.1)
+        calls.append(loss(2))
+
+    result = profile(step, lambda x: x, model=Sequential(), method=SimpleNamespace(step=step),
+                     sgd=SimpleNamespace(step=step), steps=3, wait=lambda: None)
+    assert calls == [2] * 5
+    assert [p["part"] for p in result["parts"]] == ["loss", "rest"]
+    assert result["step_ms"] < 60
 
 
 def begun(name, engine, method="dsr"):
