@@ -86,9 +86,10 @@ class _Run:
     def _about(self):
         c, positions = self.config, sum(self.sizes)
         sparse = f", sparsity {c.resolved()['sparsity']:g}" if "sparsity" in c.resolved() else ""
-        return (f"{self.setup['network']} on {c.data}{sparse}, {c.epochs} epochs in batches of "
-                f"{c.batch}, seed {c.seed}: {self.setup['free_parameters']:,} free parameters; the "
-                f"{len(self.sizes)} tensors that may be sparse have {positions:,} positions.")
+        return (f"{self.setup['network']} on {c.data}{sparse}, {_count(c.epochs, 'epoch')} in "
+                f"batches of {c.batch}, seed {c.seed}: {self.setup['free_parameters']:,} free "
+                f"parameters; the {len(self.sizes)} tensors that may be sparse have {positions:,} "
+                "positions.")
 
     # --- moments
 
@@ -206,7 +207,7 @@ class _Run:
     def _hunt(self):
         title, first = "How much is pruned", self.reallocations[:1]
         if not first:
-            return _part(title, f"{self.config.method} has reallocated nothing.")
+            return _part(title, f"{self.config.method} has recorded no reallocation.")
         lines = [_line("K, pruned", self.reallocations, lambda r: r["K"])]
         if self.newborns:
             lines.append({"name": "grown the time before", "points": [
@@ -285,6 +286,10 @@ def _grid(name, shape):
     F, *rest = shape
     C, *sides = rest if len(rest) == 3 else [int(np.prod(rest)), 1, 1]
     return {"name": name, "outputs": F, "inputs": C, "sides": sides}
+
+
+def _count(n, word):
+    return f"{n:,} {word}{'s' * (n != 1)}"
 
 
 def _signed(n):

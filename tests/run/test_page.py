@@ -274,4 +274,4 @@ def test_in_a_browser_numbers_are_those_of_the_run(dsr, tiny, tmp_path):
     assert text.found["figcaption"] == moving["captions"]
     assert text.found["h2"] == [f"dsr: {HOSTILE}", "dense: b"]
     assert text.found["figcaption"][0].startswith(HOSTILE)
-    assert "dense has reallocated nothing." in dom and "Nothing is drawn: " in dom
+    assert "dense has recorded no reallocation." in dom and "Nothing is drawn: " in dom
