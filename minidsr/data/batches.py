@@ -5,16 +5,18 @@ of the memory of float32. Arrays may be NumPy's or CuPy's; images may also be La
 on disk.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..backend import device_of, fuse, get_xp, to_device
-from ..checks import check_class_names, check_whole
+from ..checks import check_class_names, check_whole, shown_shape
 from ..shapes import check_classes
 
 PARTS = ("train", "validation", "test")
 PAD = 4  # pixels of reflection on each side before the random crop, as in the paper
+SIDE, PIXELS = 2 ** 12, 2 ** 24  # the most of a side, and of an image with all its channels
 
 
 class DataError(ValueError):
@@ -64,10 +66,12 @@ class Dataset:
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]; an array where training uses it
     std: tuple[float, ...]
     augment: bool  # whether training augments it unless told otherwise
-    validation_x: np.ndarray | None = None  # what split() has set apart of the training images
+    # What split() has set apart of the training images.
+    validation_x: np.ndarray | LazyImages | None = None
     validation_y: np.ndarray | None = None
 
     def __post_init__(self):
+        check_image(self.name, self.train_x.shape[1:])
         check_class_names(self.classes)
         for labels in (self.train_y, self.test_y):
             check_classes(labels, len(self.classes))
@@ -89,6 +93,13 @@ class Dataset:
         arrays |= {name: np.float32(getattr(self, name)) for name in ("mean", "std")}
         return replace(self, **{name: to_device(a, device) for name, a in arrays.items()
                                 if a is not None and not isinstance(a, LazyImages)})
+
+
+def check_image(name, image):
+    """Raise DataError where images (C, H, W) are larger than a network could take."""
+    if max(image) > SIDE or math.prod(image) > PIXELS:
+        raise DataError(f"{name}: an image may have {PIXELS:,} numbers, and sides of {SIDE:,}, not "
+                        f"{shown_shape(image)}")
 
 
 def split(dataset, rng, *, validation=0, train_images=None):

@@ -14,12 +14,11 @@ import numpy as np
 from ..checks import shown
 from ..reading import one_line
 from .arrays import mean_and_std
-from .batches import DataError, Dataset, LazyImages
+from .batches import DataError, Dataset, LazyImages, check_image
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF")  # whatever the ending
 GREY, COLOURED = ("1", "L", "LA"), ("P", "RGB", "RGBA", "CMYK", "YCbCr")  # modes, of 8 bits
-PIXELS = 1 << 24  # of an image, at most
 SAMPLE = 10_000  # training images that mean and deviation are taken from, at most
 
 
@@ -97,10 +96,9 @@ def _common(paths):
                     f"{size[1]}; resize all to one size, as ImageMagick does: mogrify -resize "
                     "'64x64^' -gravity center -extent 64x64 FILES")
             modes.add(file.mode)
-    width, height = size
-    if width * height > PIXELS:
-        raise DataError(f"{paths[0]}: {width} x {height} pixels, more than {PIXELS:,}")
-    return (1 if modes <= set(GREY) else 3), height, width
+    image = (1 if modes <= set(GREY) else 3, *reversed(size))
+    check_image(paths[0], image)
+    return image
 
 
 def _decoded(path, image):

@@ -9,7 +9,9 @@ from sys import float_info
 
 import numpy as np
 
+from ..backend import to_host
 from ..checks import LARGEST, NAME, check_class_names
+from ..data.batches import PIXELS, SIDE
 from ..methods import METHODS
 from ..parameters import Sparse
 from ..reading import ReadingError, parse_json, read_bytes
@@ -22,7 +24,7 @@ from .directory import CheckpointError
 METRICS_BYTES, LINE_BYTES = 1 << 28, 1 << 24
 MOST = 2 ** 63 - 1  # no count is larger
 DIMENSIONS = 32     # of a tensor, at most
-SIDE, PIXELS, IMAGES = 2 ** 12, 2 ** 24, 10 ** 9  # most: of a side, an image, a data set
+IMAGES = 10 ** 9    # of a data set
 
 
 # --- checkpoint.npz
@@ -220,9 +222,11 @@ def check_history(history, trainer):
     if not history.records:
         return
     layers = trainer.model.sparsifiable_layers()
-    image, classes = trainer.dataset.train_x.shape[1:], trainer.dataset.classes
+    dataset = trainer.dataset
     own = {"network": trainer.model_name, "budget": trainer.method.budget_rule,
-           "image": list(image), "classes": list(classes), **trainer.dataset.sizes(),
+           "image": list(dataset.train_x.shape[1:]), "classes": list(dataset.classes),
+           **dataset.sizes(),
+           **{name: to_host(getattr(dataset, name)).tolist() for name in ("mean", "std")},
            "tensors": {name: list(layer.weight.shape) for name, layer in layers.items()},
            "start": moves.recorded_by(trainer)}
     setup = history.setup | history.setup["data"] | {

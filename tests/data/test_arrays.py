@@ -57,6 +57,7 @@ def test_more_than_256_classes():
     ({"train_y": np.zeros((12, 1), int)}, "train_y must be whole numbers (12,)"),
     ({"test_y": np.zeros(5, int)}, "test_y must be whole numbers (6,)"),
     ({"train_y": np.arange(12) - 1}, "train_y must be 0 or more, not -1"),
+    (arrays(shape=(1, 1, 5000)), "sides of 4,096, not (1, 1, 5000)"),
     ({"classes": ("a", "b")}, "classes must be 3 names or more"),
     ({"classes": ("a", "b", "a")}, "all different"),
     ({"train_x": np.full((12, 3, 5, 7), 9, np.uint8)}, "channel 0 is the same in all")])

@@ -85,8 +85,8 @@ def test_what_is_found_at_the_start(spoil, said, tmp_path):
 
 def test_an_image_too_large(tmp_path, monkeypatch):
     write(tmp_path)
-    monkeypatch.setattr("minidsr.data.folder.PIXELS", 34)
-    with pytest.raises(DataError, match="7 x 5 pixels, more than 34"):
+    monkeypatch.setattr("minidsr.data.batches.PIXELS", 104)
+    with pytest.raises(DataError, match=r"png: an image may have 104 numbers, .*, not \(3, 5, 7\)"):
         data.load("folder", tmp_path)
 
 

@@ -126,6 +126,7 @@ def test_a_run_without_the_module(registry, name, what, config, tmp_path, capsys
         directory.read_config(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_schedule_and_the_warm_up_reach_sgd(config):
     for warmup, expected in ((0.0, [8, 7, 6]), (0.5, [4, 7, 6]), (2.0, [1, 7 / 4, 18 / 8])):
         trainer = Trainer(replace(config, warmup=warmup))
@@ -217,6 +218,20 @@ def test_a_budget_rule_of_the_user_s_can_be_read(config, tmp_path):
     history = History.load(tmp_path / "metrics.jsonl")
     assert history.setup["budget"] == "other"
     assert history.setup["tensors"][0]["name"].startswith("0.")
+
+
+@pytest.mark.slow
+def test_resuming_with_other_images_is_refused(config, tmp_path):
+    """Where their number, classes, mean or deviation differ."""
+    train(config, out=tmp_path)
+    same = DATASETS["my-data"]
+    for other, what in (({"n": 35}, "train"), ({"seed": 1}, "mean")):
+        DATASETS["my-data"] = lambda folder, given=other: from_arrays(
+            "my-data", **arrays(**{"n": 36, "shape": (1, 8, 8)} | given))
+        with pytest.raises(CheckpointError, match=f"the {what} of its setup is not that of this"):
+            train(config, out=tmp_path, resume=True)
+    DATASETS["my-data"] = same
+    train(config, out=tmp_path, resume=True)
 
 
 # --- --import
