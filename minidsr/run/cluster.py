@@ -26,7 +26,7 @@ class Cluster:
             from distributed import Client
         except ImportError:
             raise ValueError("--dask needs Dask: pip install 'minidsr[dask]'") from None
-        self.address, self.jobs = address, jobs
+        self.address, self.jobs, self.stopped = address, jobs, False
         try:
             self.client = Client(address, timeout=CONNECT)
         except (OSError, ValueError) as error:
@@ -37,10 +37,9 @@ class Cluster:
         """How many runs can be trained at a time, with the workers of now."""
         try:
             threads = sum(self.client.nthreads().values())
-            return threads if self.jobs is None else min(threads, self.jobs)
-        except OSError:
-            raise TrainingError(f"the scheduler at {self.address} is gone; what was trained is "
-                                "saved, the same command goes on") from None
+        except (OSError, RuntimeError):
+            raise self._gone() from None
+        return threads if self.jobs is None else min(threads, self.jobs)
 
     def train(self, words, log):
         """Train on a worker, after its death on another one; returns the exit code.
@@ -58,6 +57,8 @@ class Cluster:
             except CancelledError:
                 begun = time.monotonic()
                 wait_for(run, lambda begun=begun: time.monotonic() - begun > SAVE)
+                if not self.stopped:
+                    raise self._gone() from None
                 return TOLD_TO_END
             except KilledWorker:
                 before, step = step, directory.reached(run)[0] or 0
@@ -66,11 +67,16 @@ class Cluster:
 
     def stop(self):
         """Have all children save and end; no other begins."""
+        self.stopped = True
         self.client.close()
+
+    def _gone(self):
+        return TrainingError(f"the scheduler at {self.address} is gone; what was trained is saved, "
+                             "the same command goes on")
 
 
 def _task(words, log, cwd):
-    """On a worker: train in a child, until nobody wants the result any more."""
+    """On a worker: train in a child, until the worker ends or nobody wants the result any more."""
     from distributed import Reschedule, get_worker
 
     worker = get_worker()
@@ -80,7 +86,10 @@ def _task(words, log, cwd):
         task = worker.state.tasks.get(key)
         return task is None or task.state != "executing"
 
-    code = train_in_child(words, log, unwanted, cwd)
-    if code == TOLD_TO_END and not unwanted():  # by who ends this worker
+    def ends():
+        return worker.status.name not in ("running", "paused")
+
+    code = train_in_child(words, log, lambda: ends() or unwanted(), cwd)
+    if code == TOLD_TO_END and not unwanted():
         raise Reschedule
     return code

@@ -235,7 +235,8 @@ def _fault(future, log):
     """What was wrong with a run, in one line, or None."""
     error = future.exception()
     if error is not None:
-        return f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
+        kind = "" if isinstance(error, TrainingError) else f"{type(error).__name__}: "
+        return f"{kind}{' '.join(str(error).split()):.300}"
     code = future.result()
     if code == 0:
         return None
