@@ -2,6 +2,8 @@
 CSV, and on the command line."""
 
 import csv
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,6 +232,30 @@ def test_what_cannot_be_reported(argv, said, folder, capsys):
     assert main([word.replace("STUDY", str(folder)) for word in argv]) == 2
     out, err = capsys.readouterr()
     assert said in err and err.count("\n") == 1 and not out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("needs", "made_of_it"), [
+    ("minidsr.run", None), ("pandas", "epochs.csv"), ("tensorboardX", "events.out.*")])
+def test_the_page_is_right(needs, made_of_it, tmp_path, monkeypatch):
+    """Its blocks of Python run; pandas and tensorboardX are the reader's to install."""
+    pytest.importorskip(needs)
+    for run in three_seeds():
+        write(run, tmp_path / "runs" / "study")
+    run = write(made(path="a"), tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "lessons/notes/report.md").read_text(encoding="utf-8")
+    code, = (block for block in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+             if f"from {needs}" in block or f"import {needs}" in block)
+    names = {}
+    exec(code, names)
+    if made_of_it is None:
+        assert [d.test[0] for d in names["differences"]] == [pytest.approx(4 / 3)]
+    else:
+        made_file, = run.glob(made_of_it)
+        assert made_file.stat().st_size > 100
+    if needs == "pandas":
+        assert list(names["epochs"].test_accuracy) == [25.0, 50.0]
 
 
 @pytest.mark.slow
