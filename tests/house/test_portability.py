@@ -308,6 +308,7 @@ def test_every_method_trains_a_residual_network(gpu, method, config, tmp_path):
     if method not in ("hashed", "dst"):
         run.load_state_dict(weights)
         close(run.state_dict(), weights, rtol=0, atol=0)
+        np.testing.assert_array_equal(run.predict(images), to_host(classes))
 
 
 @pytest.mark.slow

@@ -153,9 +153,10 @@ def test_a_training_that_goes_on_is_read_as_of_its_checkpoint(runs, tmp_path):
     assert (run.data["train"], run.data["validation"]) == (80, 20)
 
 
-def test_nothing_is_written(runs):
-    with fuzz.left_alone(runs["dsr"]):
-        load(runs["dsr"]).predict(IMAGES)
+def test_nothing_is_written(runs, tmp_path):
+    run = copied(runs["dsr"], tmp_path)
+    with fuzz.left_alone(run):
+        load(run).predict(IMAGES)
 
 
 @pytest.mark.parametrize(("change", "said"), [
