@@ -53,8 +53,8 @@ class Mine(Dynamic):
 
 
 def build(*, image, classes, rng, dtype):
-    """The small network, by another name."""
-    return models.small_cnn(0.5, rng=rng, channels=image[0], classes=classes, dtype=dtype)
+    """The small network, with 5, 10 and 19 channels."""
+    return models.small_cnn(0.3, rng=rng, channels=image[0], classes=classes, dtype=dtype)
 
 
 @pytest.fixture
@@ -140,6 +140,7 @@ def test_the_schedule_and_the_warm_up_reach_sgd(config):
 def test_what_is_built_is_the_user_s(config):
     trainer = Trainer(config)
     assert trainer.model_name == "my.net" and isinstance(trainer.method, Mine)
+    assert trainer.model.named_params()["conv1.weight"].shape == (5, 1, 3, 3)
     assert trainer.dataset.name == "my-data"
     with pytest.raises(ValueError, match="my.net has no width in its name that could be changed"):
         Trainer(replace(config.for_method("thin-dense"), model="my.net"))
@@ -311,8 +312,11 @@ def test_a_module_that_is_not_there(tmp_path, monkeypatch, capsys):
 def test_resume_takes_options_of_the_user_s(config, tmp_path, capsys):
     train(config, out=tmp_path)
     again = ["train", "--resume", "--out", str(tmp_path)]
-    assert main([*again, "--share", "0.5", "--names", "b", "c"]) == 0
-    assert "complete" in capsys.readouterr().err
+    for flags in (["--share", "0.5", "--names", "b", "c"], ["--share", "0.5"]):
+        assert main([*again, *flags]) == 0
+        assert "complete" in capsys.readouterr().err
+    with pytest.raises(CheckpointError, match="begun with share 0.5, not 0.4"):
+        directory.own_config(tmp_path, options={"share": 0.4})
     refused(capsys, [*again, "--share", "0.4"], "begun with share 0.5, not 0.4; leave that out")
     refused(capsys, [*again, "--loud"], "begun with loud False, not True")
     refused(capsys, [*again, "--lr-schedule", "step"], "begun with lr_schedule 'mine', not 'step'")
