@@ -155,7 +155,8 @@ def _check_given(run, own, given):
             longer = name == "epochs" and value > own.epochs
             todo = f"--extend-epochs {value} trains it longer" if longer else (
                 "leave that out to go on with it, or choose another --out")
-            raise CheckpointError(f"{run}: was begun with {name} {shown(values[name])}, not "
+            begun = "its default" if values[name] is None else shown(values[name])
+            raise CheckpointError(f"{run}: was begun with {name} {begun}, not "
                                   f"{shown(value)}; {todo}")
 
 
