@@ -36,7 +36,7 @@ def plot(groups, folder):
         "exploration": (_exploration, moving),
         "threshold": (_threshold, [g for g in moving if has_threshold(g.results[0].history)]),
         "between": (_between, [g for g in moving if moved(g.results[0])["changed_tensor"]]),
-        "age": (_age, [g for g in moving if all(r.ages for r in g.results)]),
+        "age": (_age, [g for g in moving if all(len(r.ages) > 1 for r in g.results)]),
         "stop": (_stop, _with_stops(groups))}
     return [style.draw(folder / name, fill, sketch, some, size=sketch.size(name, some))
             for name, (fill, some) in figures.items() if some]
@@ -118,7 +118,7 @@ def _line(axes, sketch, group, x, curves, **options):
     mean = curves.mean(0)
     axes.plot(x, mean, **look, markevery=style.few_marks(len(x)), **options)
     if len(curves) > 1:
-        axes.fill_between(x, curves.min(0), curves.max(0), color=look["color"], alpha=0.1,
+        axes.fill_between(x, curves.min(0), curves.max(0), color=look["color"], alpha=0.08,
                           linewidth=0, step="post" if options else None)
     return sketch.name(group), x[-1], mean[-1], look["color"]
 
@@ -147,22 +147,26 @@ def _against(figure, sketch, groups, what, place, scale):
     for i, (name, some) in enumerate(series.items()):
         points = sorted((place(g), *compare.interval(g.values("test_accuracy"))) for g in some)
         shift = i - (len(series) - 1) / 2
-        x = [p * (1 + APART) ** shift if scale == "log" else p + 0.02 * shift for p, *_ in points]
+        x = [p * (1 + APART) ** shift if scale == "log" else p + 0.05 * shift for p, *_ in points]
         y, half = [p[1] for p in points], [p[2] or 0 for p in points]
         look = looks[name]
         axes.errorbar(x, y, yerr=half if any(half) else None, capsize=3, elinewidth=1, **look)
         ends.append((name, x[-1], y[-1], look["color"]))
-        said += [f"{name}, {p:,.0f} {what}: {mean:.1f}" + (f" ± {h:.1f} %." if h else " %.")
+        said += [f"{name}, {what} {_shown(p)}: {mean:.1f}" + (f" ± {h:.1f} %." if h else " %.")
                  for p, mean, h in points]
     _plain_ticks(axes, places)
     cut = _keep_in_sight(axes, groups)
     few = any(len(g.results) == 1 for g in groups)
     style.finish(axes, xlabel=what, ylabel="test accuracy (%)")
     axes.set_title("Mean over seeds, and its interval of 95 %" + "; without a bar: one seed" * few
-                   + "; bars go on beyond the frame" * cut, fontsize="medium")
+                   + "; some bars go on beyond the frame" * cut, fontsize="medium")
     style.label_ends(axes, ends)
     return (f"Test accuracy against {what}, mean over the seeds and interval of 95 %; points of "
             "equal place stand a little apart. " + " ".join(said))
+
+
+def _shown(place):
+    return f"{place:,.0f}" if place >= 1000 else f"{place:g}"
 
 
 def _plain_ticks(axes, places):
@@ -171,7 +175,7 @@ def _plain_ticks(axes, places):
     for place in sorted(set(places)):
         if not kept or (place > 1.12 * kept[-1] if log else place > kept[-1]):
             kept.append(place)
-    axes.set_xticks(kept, [f"{place:,.0f}" for place in kept])
+    axes.set_xticks(kept, [_shown(place) for place in kept])
     axes.minorticks_off()
 
 
@@ -187,12 +191,10 @@ def _keep_in_sight(axes, groups):
 
 
 def _with_stops(groups):
-    """The groups of methods whose stop epochs differ within one method."""
-    stops = {}
-    for g in groups:
-        if "stop_epoch" in g.results[0].settings:
-            stops.setdefault(g.method, set()).add(_stop_epoch(g))
-    return [g for g in groups if len(stops.get(g.method, ())) > 1]
+    """The groups that have a like, but for the stop epoch."""
+    some = [g for g in groups if "stop_epoch" in g.results[0].settings]
+    names = compare.labels([g.results[0].settings for g in some], without={"stop_epoch"})
+    return [g for g, name in zip(some, names, strict=True) if names.count(name) > 1]
 
 
 def _stop_epoch(group):
@@ -235,7 +237,7 @@ def _layers(figure, sketch, groups):
         axes.set_xticks(places, names, rotation=90 if len(names) > 6 else 0,
                         fontsize="small" if len(names) > 6 else "medium")
         axes.tick_params(labelbottom=True)
-        style.finish(axes, ylabel="density at the end (%)", ylim=(0, None))
+        style.finish(axes, ylabel="density at the end (%)", from_zero=True)
         style.label_ends(axes, ends)
     return " ".join(dict.fromkeys(said))
 
@@ -298,7 +300,7 @@ def _between(figure, sketch, groups):
 
 def _age(figure, sketch, groups):
     return _over_reallocations(
-        figure, sketch, groups, lambda r: [young / max(1, pruned) for pruned, young in r.ages],
+        figure, sketch, groups, lambda r: [young / max(1, pruned) for pruned, young in r.ages[1:]],
         "share of the pruned", "Share of the weights pruned that were grown only the time before")
 
 
@@ -308,13 +310,13 @@ def _over_reallocations(figure, sketch, groups, shares, ylabel, title):
     for axes, some in sketch.axes(figure, groups, title):
         ends = []
         for g in some:
-            steps = [x["step"] for x in g.results[0].history.reallocations]
-            curves = np.array([shares(r) for r in g.results])
+            curves = np.array([shares(r) for r in g.results])  # of all, or but the first
+            steps = [x["step"] for x in g.results[0].history.reallocations][-curves.shape[1]:]
             ends.append(_line(axes, sketch, g, steps, curves))
             mean = 100 * curves.mean(0)
             said.append(f"{g.label}: from {mean[0]:.1f} to {mean[-1]:.1f}, "
                         f"at most {mean.max():.1f}.")
-        style.finish(axes, ylabel=ylabel, ylim=(0, None))
+        style.finish(axes, ylabel=ylabel, from_zero=True)
         style.label_ends(axes, ends)
     axes.set_xlabel("training step")
     return " ".join(dict.fromkeys(said))
@@ -328,7 +330,7 @@ def _threshold(figure, sketch, groups):
     said = ["The threshold H and the number K of weights pruned at each reallocation, a line a "
             "seed, with the target N_p."]
     for (title, some), upper, lower in zip(panels.items(), pairs[::2], pairs[1::2], strict=True):
-        ends_H, ends_K = {}, {}
+        ends_H, ends_K, targets = {}, {}, set()
         for g in some:
             name, look = sketch.name(g), sketch.look(g) | {"markersize": 3, "linewidth": 1}
             for r in g.results:
@@ -341,13 +343,15 @@ def _threshold(figure, sketch, groups):
                 ends_K[name] = name, steps[-1], K[-1], look["color"]
                 said.append(f"{g.label}, seed {r.config.seed}: H from {H[0]:.3g} to {H[-1]:.3g}, K "
                             f"from {K[0]:,} to {K[-1]:,} of N_p = {first['N_p']:,}.")
-            band(lower, first["N_p"], first["delta"])
+            targets.add((first["N_p"], first["delta"]))
         upper.set_yscale("log", base=2)
         upper.set_title(title, loc="left", fontsize="medium")
         style.finish(upper, ylabel="threshold H")
-        style.finish(lower, ylabel="K, weights pruned", ylim=(0, None))
-        target = f"N_p = {first['N_p']:,}", steps[-1], first["N_p"], style.BLACK
+        style.finish(lower, ylabel="K, weights pruned", from_zero=True)
+        for N_p, delta in sorted(targets):
+            band(lower, N_p, delta)
+            ends_K[N_p] = f"N_p = {N_p:,}", steps[-1], N_p, style.BLACK
         style.label_ends(upper, list(ends_H.values()))
-        style.label_ends(lower, [*ends_K.values(), target])
+        style.label_ends(lower, list(ends_K.values()))
     lower.set_xlabel("training step")
     return " ".join(dict.fromkeys(said))

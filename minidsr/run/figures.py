@@ -111,7 +111,8 @@ def _threshold(figure, history, label):
                  title=f"{label}: threshold, and how many weights it prunes")
     lower.plot(steps, K, **look)
     band(lower, N_p, delta)
-    style.finish(lower, xlabel="training step", ylabel="weights pruned", ylim=(0, None))
+    style.finish(lower, xlabel="training step", ylabel="weights pruned",
+                 from_zero=True)
     style.label_ends(lower, [("K, pruned", steps[-1], K[-1], look["color"]),
                              (f"N_p = {N_p:,}", steps[-1], N_p, style.BLACK)])
     inside = sum(abs(k - N_p) <= delta * N_p for k in K)

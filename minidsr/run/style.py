@@ -75,7 +75,8 @@ def lines(labels):
     found, taken = {}, set()
     for label in labels:
         colour, *own = _of_method(label.partition(",")[0])
-        free = [own, *([dashes, mark] for mark in "os^vD<>PXhd*" + MARKS for dashes in DASHES)]
+        free = [own, *([DASHES[(i + j) % 5], mark] for j in range(5)
+                       for i, mark in enumerate("s^vD<>PXhd*o" + MARKS))]
         dashes, mark = next(look for look in free if (colour, *look) not in taken)
         taken.add((colour, dashes, mark))
         found[label] = {"color": colour, "linestyle": dashes, "marker": mark, "markersize": 6,
@@ -150,7 +151,9 @@ def shades(n):
     return [colormaps["viridis"](0.88 * i / max(1, n - 1)) for i in range(n)]
 
 
-def finish(axes, **names):
-    """Set labels, title and limits; a grid that stands back."""
+def finish(axes, *, from_zero=False, **names):
+    """Set labels, title and limits, those of y from zero if asked; a grid that stands back."""
+    if from_zero:
+        axes.set_ylim(0, 1.05 * max(axes.get_ylim()[1], 1e-9))
     axes.set(**names)
     axes.grid(alpha=0.25, linewidth=0.6)

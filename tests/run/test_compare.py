@@ -108,6 +108,12 @@ def test_a_label_says_what_differs(settings, label):
     assert ("static" in [g.label for g in found]) == (not shared)
 
 
+def test_options_of_other_methods_do_not_matter_to_a_label():
+    """DSR and SET, each with periods of its own: the method says it all."""
+    runs = [made(periods=(5,), period_milestones=()), made("set")]
+    assert [g.label for g in compare.grouped(runs)[0]] == ["set", "dsr"]
+
+
 def test_other_commits_are_other_groups():
     found, _ = compare.grouped([made(), made(seed=1, commit="f" * 40 + " dirty"),
                               made(seed=2, commit=None)])

@@ -137,7 +137,7 @@ def compared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare.Result, "ages", property(
-            lambda result: [(100, 0), (60, 45)] * (result.config.method == "dsr")))
+            lambda result: [(100, 0), (60, 45), (80, 40)] * (result.config.method == "dsr")))
         return folder, [p.stem for p in compare_figures.plot(compare.grouped(runs)[0], folder)]
 
 
@@ -153,17 +153,17 @@ def test_figures_that_compare(compared):
 @pytest.mark.parametrize(("name", "said"), [
     ("accuracy", "dsr, sparsity 0.8, stop epoch default: 61.0 % after epoch 2, the seeds from 60.0 "
      "to 62.0."),
-    ("budget", "set, 200 free parameters: 61.0 ± 12.7 %. "),
-    ("budget", "dense, 1,000 free parameters: 70.0 %. "),
+    ("budget", "set, free parameters 200: 61.0 ± 12.7 %. "),
+    ("budget", "dense, free parameters 1,000: 70.0 %. "),
     ("layers", "static, sparsity 0.8: conv1 10.0, conv2 10.0."),
     ("layers", "dsr, sparsity 0.8, stop epoch default: conv1 15.0, conv2 6.7."),
     ("density", "conv1 from 10.0 to 15.0, conv2 from 10.0 to 6.7."),
     ("exploration", "set, sparsity 0.9: from 20.0 to 30.0, at most 30.0."),
     ("threshold", "seed 2: H from 0.5 to 0.5, K from 100 to 60 of N_p = 100."),
     ("between", "set, sparsity 0.9: from 20.0 to 0.0, at most 20.0."),
-    ("age", "the seeds, in %. dsr, sparsity 0.8, stop epoch default: from 0.0 to 75.0, at most "
-     "75.0."),
-    ("stop", "1 stop epoch: 51.0 ± 12.7 %."), ("stop", "2 stop epoch: 61.0 ± 12.7 %.")])
+    ("age", "the seeds, in %. dsr, sparsity 0.8, stop epoch default: from 75.0 to 50.0, at "
+     "most 75.0."),
+    ("stop", "dsr, stop epoch 1: 51.0 ± 12.7 %."), ("stop", "dsr, stop epoch 1.9: 61.0 ± 12.7 %.")])
 def test_figures_that_compare_in_words(compared, name, said):
     """t is 12.71 for two seeds, whose means differ by 1 from each: ± 12.7."""
     assert said in (compared[0] / f"{name}.alt.txt").read_text()
