@@ -49,8 +49,8 @@ def unpack(text, size):
         long = lengths > i
         gaps[long] += (data[begins[:-1][long] + i] & 127).astype(np.int64) << 7 * i
     positions = np.cumsum(gaps + 1) - 1
-    if len(positions) and not (positions[0] >= 0 and (np.diff(positions) > 0).all()  # no overflow
-                               and positions[-1] < size):
+    overflow = (positions[1:] <= positions[:-1]).any()
+    if overflow or len(positions) and positions[-1] >= size:
         raise ValueError(f"{text!r:.40} has a position beyond the {size:,} of its tensor")
     if pack(positions) != text:
         raise ValueError(f"{text!r:.40} is not how these positions are written")

@@ -42,6 +42,8 @@ def test_positions_come_back(case):
 @example(b"\xff" * 8 + b"\x7f", 2**63 - 1)            # 2^63 - 1, one too many
 @example(b"\xff" * 9 + b"\x7f", 2**63 - 1)            # of 70 bits
 @example((b"\xff" * 8 + b"\x7f") * 3, 2**63 - 1)      # sums that overflow, back to positive
+@example(b"\xff" * 8 + b"\x7f\x00", 2**63 - 1)        # ... and to negative
+@example(b"\xfe" + b"\xff" * 7 + b"\x7f\x00\x00", 100)
 @example(b"\x80\x00", 100)                            # 0 in two bytes
 @example(b"\x80", 100)                                # cut off
 def test_any_bytes_are_positions_or_refused(data, size):

@@ -26,8 +26,8 @@ def tiny(tmp_path_factory):
     """A config that trains a small network for ten steps, and records births and deaths."""
     folder = write_cifar10(tmp_path_factory.mktemp("data"))
     return Config(data="cifar10", data_dir=str(folder), model="small-cnn-0.1", batch=20, epochs=2,
-                  lr=0.02, periods=(1, 2), period_milestones=(0.5,), sparsity=0.5, threshold=0.05,
-                  device="cpu", threads=1, engine="blocked", record=True)
+                  lr=0.02, periods=(1, 2), period_milestones=(0.5,), sparsity=0.5, threshold=0.02,
+                  tolerance=0.5, device="cpu", threads=1, engine="blocked", record=True)
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +110,12 @@ def test_numbers_are_those_of_the_run(dsr, tmp_path):
     out, config, history = dsr
     data = shown({"a": (config, history)}, tmp_path / "page.html")
     run, = data["runs"]
+    changes = {r["next_H"] / r["H"] for r in history.reallocations}
+    assert 1 in changes and len(changes) > 1
     start = [{*p.tolist()} for p in moves.at_start(history.setup)]
     for i, (record, move) in enumerate(zip(history.reallocations, history.moves, strict=True)):
         moment, said = run["moments"][i + 1], run["moments"][i + 1]["say"]
-        assert f"of N_p = {record['N_p']} ± 10 % are pruned by H = {record['H']:.3g}, " in said
+        assert f"of N_p = {record['N_p']} ± 50 % are pruned by H = {record['H']:.3g}, " in said
         change = {0.5: "is halved", 1: "stays", 2: "is doubled"}[record["next_H"] / record["H"]]
         assert f"so H *{change}*. " in said
         net = [g - k for g, k in zip(record["grown"], record["pruned"], strict=True)]
