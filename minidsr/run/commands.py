@@ -289,6 +289,8 @@ def plot(runs: Runs, out: Out = None, html: bool = False) -> None:
         html: Write page.html instead, which shows a run over time in a browser, or two side by
             side. Where every weight is, train --record tells it.
     """
+    if html:
+        page.check_count(runs)
     single = len(runs) == 1 and directory.has_run(runs[0])
     if out is None:
         out = runs[0] / directory.FIGURES if len(runs) == 1 or html else (
@@ -312,7 +314,6 @@ def plot(runs: Runs, out: Out = None, html: bool = False) -> None:
 
 def _write_page(runs, folder):
     """Write the page of these runs into a folder, and say where it is."""
-    page.check_count(runs)
     shown = {str(run): _with_epochs(run) for run in runs}
     check_folder(folder)
     with computing():

@@ -208,7 +208,7 @@ def test_plot_html(dsr, capsys):
 
 @pytest.mark.parametrize(("argv", "said"), [
     (["--html"], "one run, or two"), (["a", "b", "c", "--html"], "one run, or two"),
-    (["none", "--html"], "none: not a run directory"), ([], "the directory of one run, not 0")])
+    (["none", "--html"], "none: not a run directory"), ([], "the directory of a run")])
 def test_what_has_no_page_is_refused(argv, said, capsys):
     assert main(["plot", *argv]) == 2
     assert said in capsys.readouterr().err
