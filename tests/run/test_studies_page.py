@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minidsr.run import commands
+from minidsr.run import command_line
 from minidsr.run.study import plan
 
 PAGE = (Path(__file__).parents[2] / "lessons/notes/studies.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def test_each_line_is_one_of_ours():
     found = re.findall(r"(?:python -m minidsr |`)(sweep [^`>\n]+)", PAGE)
     assert len(found) > 5
     for line in found:
-        commands._check_words(shlex.split(line))
+        command_line._check_words(shlex.split(line))
 
 
 @pytest.mark.slow

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from tiny import write_cifar10
 
 from minidsr.__main__ import main
-from minidsr.run import cluster, directory, sweep
-from minidsr.run.child import wait_for
+from minidsr.run import cluster, directory, estimate, sweep
+from minidsr.run.child import train_in_child, wait_for
 from minidsr.run.study import plan
 from minidsr.run.train import train
 
@@ -115,7 +116,7 @@ def killed(folder):
 def test_killed_twice_and_gone_on_with(killed, tmp_path, capsys):
     """The end is that of runs without a break, to the byte; what failed is told, with why."""
     file, out = killed
-    argv = ["sweep", str(file), "--out", str(out), "--jobs", "2"]
+    argv = ["sweep", str(file), "--out", str(out), "--jobs", "3"]
     log = (out / "logs" / "dsr-0.9-0.log").read_text()
     assert log.count("interrupted by SIGTERM; saved in ") == 3
     # what starts from a run is no command until that is complete
@@ -154,7 +155,19 @@ def test_another_study_in_the_same_folder(killed, capsys):
     assert bytes_of(out / "dsr-0.9-0") == before
 
 
-def test_hours_from_steps_that_are_measured(folder, tmp_path, capsys):
+def test_what_another_process_still_saves_is_waited_for(tmp_path):
+    """Until then no child begins; nor does one when the sweep is told to end meanwhile."""
+    looks = iter([False] * 5)
+    with FileLock(tmp_path / directory.LOCK):
+        code = train_in_child(["train", str(tmp_path)], tmp_path / "log", lambda: next(looks, True))
+    assert code == 143 and next(looks, None) is None
+    assert {path.name for path in tmp_path.iterdir()} <= {directory.LOCK}
+
+
+def test_hours_from_steps_that_are_measured(folder, tmp_path, capsys, monkeypatch):
+    """Once of each kind of run."""
+    measured, seconds = [], estimate.seconds
+    monkeypatch.setattr(estimate, "seconds", lambda *a: measured.append(a) or seconds(*a))
     file = write(folder / "dry.toml", "epochs = 3\nmethods = ['dsr', 'dense']\nseeds = [0, 1]")
     assert main(["sweep", str(file), "--out", str(tmp_path / "out"), "--dry-run", "--jobs",
                  "2"]) == 0
@@ -163,7 +176,7 @@ def test_hours_from_steps_that_are_measured(folder, tmp_path, capsys):
         ["dsr-0.9-0", "0/3"], ["dense-0", "0/3"], ["dsr-0.9-1", "0/3"], ["dense-1", "0/3"]]
     assert header.split()[:2] == ["run", "epochs"]
     assert "4 runs, 0.00 hours left; with 2 at a time" in rows[5]
-    assert "Measured: 2 kinds of run" in rows[6]
+    assert "Measured: 2 kinds of run" in rows[6] and len(measured) == 2
     assert not (tmp_path / "out").exists()
 
 
