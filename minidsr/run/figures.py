@@ -119,7 +119,7 @@ def _threshold(figure, history, label):
     return (f"{label}: the threshold H and the number K of weights pruned at each of "
             f"{len(records)} reallocations. H begins at {H[0]:.3g} and ends at {H[-1]:.3g}. K goes "
             f"from {K[0]:,} to {K[-1]:,}, at most {max(K):,}; {inside} times it is within "
-            f"{delta:.0%} of the target N_p = {N_p:,}.")
+            f"{100 * delta:g} % of the target N_p = {N_p:,}.")
 
 
 def band(axes, N_p, delta):

@@ -7,6 +7,7 @@ import unicodedata
 from contextlib import ExitStack, contextmanager, suppress
 
 UNDELIVERED = 74  # exit code: a failure of input or output, in sysexits.h
+SIGNS = {"×": "x", "±": "+-", "−": "-"}
 SPELLED = "minidsr.spelled"  # among the ways in which codecs handle errors
 
 
@@ -71,15 +72,15 @@ def delivered(code):
 
 
 def spelled(error):
-    """For codecs: of what an encoding lacks, δ becomes delta, ő becomes o, others an escape."""
+    """For codecs: of what an encoding lacks, δ becomes delta, ő o, × x, others an escape."""
     return "".join(map(_spell, error.object[error.start:error.end])), error.end
 
 
 def _spell(character):
     parts, name = unicodedata.normalize("NFKD", character), unicodedata.name(character, "")
     plain = "".join(part for part in parts if not unicodedata.combining(part))
-    if plain.isascii():
-        return plain
+    if plain.isascii() or character in SIGNS:
+        return SIGNS.get(character, plain)
     if name.startswith("GREEK SMALL LETTER "):
         return name.split()[-1].lower()
     return "-" if name.endswith(" DASH") else character.encode("ascii", "backslashreplace").decode()

@@ -148,7 +148,7 @@ def shades(n):
     """n colours from dark to bright, which tell an order, also in grey."""
     from matplotlib import colormaps
 
-    return [colormaps["viridis"](0.88 * i / max(1, n - 1)) for i in range(n)]
+    return [colormaps["viridis"](0.8 * i / max(1, n - 1)) for i in range(n)]
 
 
 def finish(axes, *, from_zero=False, **names):

@@ -112,7 +112,7 @@ def test_figures_of_a_run_in_words(plain):
     assert "dsr: from 0.25 to 0.25." in said["exploration.alt.txt"]
     assert "a: from 70.0 to 80.0. b: from 70.0 to 60.0." in said["sparsity-dsr.alt.txt"]
     assert "H begins at 0.5 and ends at 0.25. K goes from 3 to 4, at most 4; 1 times it is within "\
-        "10% of the target N_p = 4." in said["threshold-dsr.alt.txt"]
+        "10 % of the target N_p = 4." in said["threshold-dsr.alt.txt"]
 
 
 def test_what_is_watched():

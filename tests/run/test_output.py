@@ -180,9 +180,9 @@ def test_every_text_can_be_written(text, encoding):
 def test_what_is_lacking_is_spelled():
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    Output(stream).write("Erdős–Rényi, (1-δ) N_p, ½, 木, \udcff, e\u0301\n")
+    Output(stream).write("Erdős–Rényi, (1-δ) N_p, ½, 木, \udcff, e\u0301, 2 × 1 ± 0.5 − 1\n")
     assert raw.getvalue() == (
-        b"Erdos-Renyi, (1-delta) N_p, \\xbd, \\u6728, \\udcff, e\n")
+        b"Erdos-Renyi, (1-delta) N_p, \\xbd, \\u6728, \\udcff, e, 2 x 1 +- 0.5 - 1\n")
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
