@@ -7,6 +7,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -15,7 +16,6 @@ from statistics import fmean, stdev
 
 from ..checks import check_choice
 from ..methods import METHODS
-from ..reading import ReadingError, parse_json, read_bytes
 from . import directory, moves, schema
 from .config import COMMON, Config
 from .directory import CheckpointError
@@ -44,8 +44,10 @@ class Result:
         """{name: value} of all that determines the results but the seed; and the commit."""
         values = {k: v for k, v in self.config.resolved().items() if k not in NOT_RESULTS}
         version = self.environment.get("versions", {}).get("minidsr", "unknown")
+        commits = [*self.environment.get("earlier_commits", []), self.environment.get("commit")]
         return values | {"structure_from": _source(self.config.structure_from),
-                         "commit": self.environment.get("commit") or f"none, minidsr {version}"}
+                         "commit": " then ".join(commit or f"none, minidsr {version}"
+                                                 for commit in commits)}
 
     @cached_property
     def ages(self):
@@ -153,20 +155,7 @@ def _read(run):
         raise CheckpointError(f"not finished, {len(history.epochs)} of {config.epochs} epochs")
     if history.broken:
         raise CheckpointError(f"broke its budget, which is {history.setup['budget']}")
-    return Result(run, config, history, _environment(run / directory.ENVIRONMENT))
-
-
-def _environment(path):
-    """What env.json says; nothing where it is missing."""
-    if not path.exists():
-        return {}
-    try:
-        values = parse_json(read_bytes(path, directory.CONFIG_BYTES, packed=False))
-    except ReadingError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    if not isinstance(values, dict) or not isinstance(values.get("versions", {}), dict):
-        raise CheckpointError(f"{path}: not the environment of a run")
-    return values
+    return Result(run, config, history, directory.read_environment(run))
 
 
 def _source(run):
@@ -238,8 +227,7 @@ def in_words(value):
     if isinstance(value, float):
         return f"{value:g}"
     words = "default" if value is None else str(value)
-    hexadecimal = len(words.split()[0]) == 40 if words.split() else False
-    return words[:7] + words[40:] if hexadecimal else words
+    return re.sub(r"\b[0-9a-f]{40}\b", lambda commit: commit[0][:7], words)
 
 
 # --- which may be compared

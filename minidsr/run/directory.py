@@ -115,6 +115,23 @@ def has_run(run):
     return os.path.exists(Path(run) / CONFIG)
 
 
+def read_environment(run):
+    """What env.json of the run in the folder `run` says; {} where there is none. Raises
+    CheckpointError, in one line."""
+    path = Path(run) / ENVIRONMENT
+    if not path.exists():
+        return {}
+    try:
+        values = parse_json(read_bytes(path, CONFIG_BYTES, packed=False))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    earlier = values.get("earlier_commits", []) if isinstance(values, dict) else None
+    if not (isinstance(earlier, list) and isinstance(values.get("versions", {}), dict)
+            and all(isinstance(commit, str | None) for commit in earlier)):
+        raise CheckpointError(f"{path}: not the environment of a run")
+    return values
+
+
 def settled(run, config=None):
     """The config to train by in the folder `run`, or in none: that of the run in it, if there is.
 

@@ -1,6 +1,7 @@
 """How a run starts: its random streams, initial values, first records; another run's structure."""
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +67,24 @@ def begin(trainer, out, threads):
         schema.check_count(history, counted)
         schema.check_history(history, trainer)
         directory.write_config(out, trainer.config)
-        directory.write_json(out / directory.ENVIRONMENT, environment(trainer.device) | {
+        directory.write_json(out / directory.ENVIRONMENT, _environment(trainer, out) | {
             "threads": threads, "engine": trainer.engine, "seed": trainer.config.seed})
         history.rewrite()
     if not history.records:
         history.add_setup(trainer)
         save(trainer, history, out)
     return history
+
+
+def _environment(trainer, out):
+    """What the run is trained with from now on, and by which other commits it was before."""
+    now, before = environment(trainer.device), {}
+    with suppress(CheckpointError):  # a damaged one is replaced
+        before = directory.read_environment(out)
+    commits = [*before.get("earlier_commits", []), before.get("commit", now["commit"])]
+    if commits[-1] == now["commit"]:
+        commits.pop()
+    return now | {"earlier_commits": commits}
 
 
 def save(trainer, history, out):

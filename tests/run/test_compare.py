@@ -121,6 +121,13 @@ def test_other_commits_are_other_groups():
                                         "dsr, commit none, minidsr 0.1.0"]
 
 
+def test_a_run_that_went_on_by_another_commit_is_of_both():
+    early = replace(made(), environment={"commit": "f" * 40, "earlier_commits": ["e" * 40, None]})
+    assert early.settings["commit"] == f"{'e' * 40} then none, minidsr unknown then {'f' * 40}"
+    assert compare.in_words(early.settings["commit"]).startswith("eeeeeee then none")
+    assert "commits differ" in compare.comparable(early, made())
+
+
 def test_the_same_run_twice_counts_once():
     runs = [made(), made(path="copy/dsr-0"), made(seed=1)]
     found, lines = compare.grouped(runs)

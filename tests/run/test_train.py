@@ -314,3 +314,17 @@ def test_a_notebook_has_a_bar(tiny, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
     train(dataclasses.replace(tiny, epochs=1), progress=True)
     assert "10/10" in capsys.readouterr().err
+
+
+def test_commits_by_which_a_run_was_trained(tiny, tmp_path, monkeypatch):
+    """Those before the last are kept, also where a run is resumed by one of them."""
+    said = []
+    for commit in ("a", "a", "b", "a", None):
+        monkeypatch.setattr("minidsr.run.environment.commit", lambda path, commit=commit: commit)
+        train(dataclasses.replace(tiny, epochs=1), out=tmp_path, resume=True)
+        written = directory.read_environment(tmp_path)
+        said.append((written["earlier_commits"], written["commit"]))
+    assert said == [([], "a"), ([], "a"), (["a"], "b"), (["a", "b"], "a"), (["a", "b", "a"], None)]
+    (tmp_path / "env.json").write_text("[1]")
+    train(dataclasses.replace(tiny, epochs=1), out=tmp_path, resume=True)
+    assert directory.read_environment(tmp_path)["earlier_commits"] == []
