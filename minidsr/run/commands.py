@@ -293,8 +293,7 @@ def plot(runs: Runs, out: Out = None, html: bool = False) -> None:
         page.check_count(runs)
     single = len(runs) == 1 and directory.has_run(runs[0])
     if out is None:
-        out = runs[0] / directory.FIGURES if len(runs) == 1 or html else (
-            Path("runs") / directory.FIGURES)
+        out = runs[0] / directory.FIGURES if len(runs) == 1 else Path("runs") / directory.FIGURES
     if html:
         return _write_page(runs, out)
     if not single:

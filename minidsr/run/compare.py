@@ -16,6 +16,7 @@ from statistics import fmean, stdev
 
 from ..checks import check_choice
 from ..methods import METHODS
+from ..reading import parse_json, read_bytes
 from . import directory, moves, schema
 from .config import COMMON, Config
 from .directory import CheckpointError
@@ -23,6 +24,7 @@ from .history import History
 
 NOT_RESULTS = directory.MAY_DIFFER | {"seed", "record"}  # may differ within a group
 CONFIDENCE = 0.95   # of intervals
+STUDY_BYTES = 1 << 26  # that the list of a study's runs has at most
 TOLERANCE = 0.01    # by which budgets that are called equal may differ
 AGREE = {           # what runs that are compared have in common, whatever their methods
     "model": "models", "data": "data sets", "train_images": "numbers of training images",
@@ -130,7 +132,20 @@ def read(paths):
             results.append(_read(run))
         except CheckpointError as error:
             lines.append(f"{error}" if str(run) in str(error) else f"{run}: {error}")
-    return results, lines
+    return results, lines + [line for path in paths for line in _not_begun(Path(path))]
+
+
+def _not_begun(folder):
+    """A line about each run of the study in a folder that has not begun."""
+    path = folder / directory.STUDY
+    if not path.exists():
+        return []
+    try:
+        study = parse_json(read_bytes(path, STUDY_BYTES, packed=False))
+        names = [str(run["name"]) for run in study["runs"]]
+    except (ValueError, LookupError, TypeError):
+        return [f"{path}: not the list of a study's runs"]
+    return [f"{folder / name}: not begun" for name in names if not directory.has_run(folder / name)]
 
 
 def _found(paths):

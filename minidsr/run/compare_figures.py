@@ -346,11 +346,11 @@ def _threshold(figure, sketch, groups):
             targets.add((first["N_p"], first["delta"]))
         upper.set_yscale("log", base=2)
         upper.set_title(title, loc="left", fontsize="medium")
-        style.finish(upper, ylabel="threshold H")
-        style.finish(lower, ylabel="K, weights pruned", from_zero=True)
         for N_p, delta in sorted(targets):
             band(lower, N_p, delta)
             ends_K[N_p] = f"N_p = {N_p:,}", steps[-1], N_p, style.BLACK
+        style.finish(upper, ylabel="threshold H")
+        style.finish(lower, ylabel="K, weights pruned", from_zero=True)
         style.label_ends(upper, list(ends_H.values()))
         style.label_ends(lower, list(ends_K.values()))
     lower.set_xlabel("training step")

@@ -44,8 +44,8 @@ def spread(values, digits=2):
 def _title(groups):
     runs, common = sum(len(g.results) for g in groups), groups[0].results[0].settings
     same = [f"{name.replace('_', ' ')} {compare.in_words(common[name])}"
-            for name in ("model", "data", "epochs", "batch", "commit")
-            if len({g.results[0].settings[name] for g in groups}) == 1]
+            for name in ("model", "data", "train_images", "validation", "epochs", "batch", "commit")
+            if common[name] and len({g.results[0].settings[name] for g in groups}) == 1]
     return (f"# {_count(runs, 'run')} in {_count(len(groups), 'group')}"
             + (f"\n\nAll with {', '.join(same)}." if same else ""))
 

@@ -4,6 +4,8 @@
     metrics.jsonl    the records of history.py         figures/     what `plot` draws
     checkpoint.npz   all that changes in training      lock         held by the process at work
 
+Beside the runs of a study, study.json lists them.
+
 A checkpoint has arrays as they are, everything else as JSON. The same state gives the same bytes.
 Files are replaced atomically: at any moment there is the old one or the new one, whole. What a
 checkpoint counts on is on the disk before it: the folder, and so many records of metrics.jsonl.
@@ -32,6 +34,7 @@ from .progress import TrainingError
 
 CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, FIGURES, LOCK = (
     "config.json", "env.json", "metrics.jsonl", "checkpoint.npz", "figures", "lock")
+STUDY = "study.json"
 FORMAT = "minidsr-4"
 CONFIG_BYTES = 1 << 20  # that a config.json has at most
 OLDER = "of an older version, which this one does not read; train the run again, in another folder"
@@ -170,7 +173,7 @@ def _check_given(run, own, given):
     for name, value in given.items():
         if name in values and name not in MAY_DIFFER and value != values[name]:
             longer = name == "epochs" and value > own.epochs
-            todo = f"--extend-epochs {value} trains it longer" if longer else (
+            todo = f"train --resume --extend-epochs {value} trains it longer" if longer else (
                 "leave that out to go on with it, or choose another --out")
             begun = "its default" if values[name] is None else shown(values[name])
             raise CheckpointError(f"{run}: was begun with {name} {begun}, not "

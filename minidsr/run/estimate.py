@@ -39,9 +39,9 @@ def estimate(runs, out, here):
         table(rows, ["run", "epochs", "ms a step", "minutes", "left", "starts from"], left=(0, 5))
         + f"\n\n{len(runs)} runs, {hours:,.2f} hours left; with {here.jobs} at a time, "
           f"{here.threads} thread{'s' * (here.threads > 1)} each, {with_jobs:,.2f} hours.\n"
-          f"Measured: {len(measured)} kinds of run, one at a time, the median of {STEPS} steps "
-          f"after {WARM_UP}, and the test of {TEST_IMAGES} images. Side by side they take longer; "
-          "the first seconds of each run are left out.")
+          f"Measured: {len(measured)} kind{'s' * (len(measured) > 1)} of run, one at a time, the "
+          f"median of {STEPS} steps after {WARM_UP}, and the test of {TEST_IMAGES} images. Side by "
+          "side they take longer; the first seconds of each run are left out.")
 
 
 def seconds(config, count):

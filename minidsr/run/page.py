@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..methods import METHODS
-from . import moves
+from . import directory, moves
 from .directory import replacing
 
 DRAWN = 100_000  # a tensor's kernels are drawn if it has fewer positions
@@ -46,6 +46,10 @@ def check_count(runs):
     """ValueError unless these are as many as a page shows."""
     if len(runs) not in (1, 2):
         raise ValueError(f"a page shows one run, or two side by side, not {len(runs)}")
+    for run in runs:
+        if not directory.has_run(run):
+            raise ValueError(f"{run}: not a run directory; a page shows one run, or two side by "
+                             "side")
 
 
 def _share_ranges(plots):
@@ -242,12 +246,13 @@ class _Run:
 
     def _accuracy(self):
         lines = []
-        for name in ("test_accuracy", "validation_accuracy", "train_accuracy"):
-            having = [e for e in self.epochs if name in e]
-            if having:
-                lines.append(_line(name.removesuffix("_accuracy"), having,
-                                   lambda e, name=name: round(e[name], 2)))
-        lines.append(_line("R_s", self.history.records, lambda r: round(100 * r["explored"], 2)))
+        for name in ("test", "train", "R_s", "validation"):  # each looks the same in any run
+            if name == "R_s":
+                lines.append(_line(name, self.history.records,
+                                   lambda r: round(100 * r["explored"], 2)))
+            elif having := [e for e in self.epochs if f"{name}_accuracy" in e]:
+                lines.append(_line(name, having,
+                                   lambda e, name=name: round(e[f"{name}_accuracy"], 2)))
         return _part("Accuracy, and how much was tried", "R_s is the share of positions that have "
                      "ever held a weight.", _plot("accuracy", "accuracy and R_s, %", lines,
                                                   [0, 100]))

@@ -99,7 +99,7 @@ def few_marks(points, most=12):
 
 def label_ends(axes, ends, size=FONT):
     """Write labels right of the axes, each at the height where its line ends, as near as the
-    others let it; a thin line leads there. The last thing to do with the axes.
+    others let it; a thin dotted line leads there. The last thing to do with the axes.
 
     ends  [(label, x, y, colour)], in data coordinates
     """
@@ -110,8 +110,8 @@ def label_ends(axes, ends, size=FONT):
     points.sort(key=lambda point: point[1])
     heights = spread([y for _, y, *_ in points], gap)
     for (x, y, label, colour), height in zip(points, heights, strict=True):
-        axes.plot([x, 1.025], [y, height], transform=axes.transAxes, color=colour, linewidth=0.6,
-                  alpha=0.6, clip_on=False, scalex=False, scaley=False)
+        axes.plot([x, 1.025], [y, height], transform=axes.transAxes, color="0.5", linewidth=0.6,
+                  linestyle=":", clip_on=False, scalex=False, scaley=False)  # no part of the line
         axes.text(1.03, height, label, transform=axes.transAxes, color=_readable(colour),
                   fontsize=size, va="center")
 

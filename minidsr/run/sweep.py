@@ -28,7 +28,7 @@ from .history import History
 from .progress import Interrupted, TrainingError, signals
 from .study import words
 
-STUDY, LOGS = "study.json", "logs"
+LOGS = "logs"
 TAIL = 4096  # bytes at the end of a log in which its last line is looked for
 
 
@@ -113,7 +113,7 @@ def sweep(runs, out, where):
     """
     out = Path(out)
     (out / LOGS).mkdir(parents=True, exist_ok=True)
-    directory.write_json(out / STUDY, {"runs": [
+    directory.write_json(out / directory.STUDY, {"runs": [
         {"name": run.name, "after": run.after, "config": run.config.resolved()} for run in runs]})
     board = _Board(runs, out)
     try:
@@ -161,7 +161,8 @@ class _Board:
         self.began = {"": time.monotonic()}  # all, then each run
         self.bar = tqdm(total=sum(run.config.epochs for run in runs), disable=None, leave=False,
                         dynamic_ncols=True, bar_format="{percentage:3.0f} % |{bar:12}| {desc}")
-        self.bar.write(f"{len(runs)} runs in {out}, {len(self.done)} of them complete")
+        self.bar.write(f"{len(runs)} run{'s' * (len(runs) > 1)} in {out}, {len(self.done)} "
+                       "complete")
 
     def log(self, run):
         return self.out / LOGS / f"{run.name}.log"
@@ -192,8 +193,10 @@ class _Board:
         else:
             self.done.add(run.name)
             history = History.load(self.out / run.name / directory.METRICS)
-            self.bar.write(f"{run.name}: done in {self._since(run.name)}, test accuracy "
-                           f"{history.test_accuracy:.2f} %; {self.state()}")
+            accuracies = {"validation": history.validation_accuracy, "test": history.test_accuracy}
+            said = ", ".join(f"{part} accuracy {accuracy:.2f} %"
+                             for part, accuracy in accuracies.items() if accuracy is not None)
+            self.bar.write(f"{run.name}: done in {self._since(run.name)}, {said}; {self.state()}")
 
     def show(self):
         """Bring the bar up to date, if there is one."""

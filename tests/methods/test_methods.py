@@ -205,6 +205,7 @@ def written(tmp_path):
     """A history in which a weight got lost and the accuracy fell, and a torn last line."""
     history = History(tmp_path / "metrics.jsonl")
     history.add("setup", 0, network="net", free_parameters=100, budget="conserved", explored=0.25,
+                options={},
                 tensors=[{"name": "conv", "shape": [20, 10], "size": 200, "active": 50}],
                 data={"image": [1, 8, 8], "classes": ["a", "b"], "mean": [0.5], "std": [0.25],
                       "train": 20, "validation": 0, "test": 10})

@@ -180,7 +180,7 @@ def test_resume_says_what_it_does(begin, elsewhere, capsys):
     capsys.readouterr()
     resume = ["train", "--resume", "--out", "a"]
     for flags, said in (
-            (["--epochs", "8"], "begun with epochs 2, not 8; --extend-epochs 8 trains it longer"),
+            (["--epochs", "8"], "epochs 2, not 8; train --resume --extend-epochs 8 trains it"),
             (["--epochs", "1"], "begun with epochs 2, not 1; leave that out"),
             (["--nesterov", "--lr", "0.1"], "begun with lr 0.02, not 0.1; leave that out"),
             (["--no-nesterov"], "begun with nesterov True, not False"),

@@ -214,6 +214,16 @@ def test_report(folder, capsys):
     assert (folder / "csv" / "runs.csv").exists()
 
 
+def test_report_names_runs_that_have_not_begun(folder, capsys):
+    (folder / directory.STUDY).write_text('{"runs": [{"name": "unfinished"}, {"name": "set-7"}]}')
+    for text, line in ((None, f"{folder / 'set-7'}: not begun"), ('{"runs": 1}', "not the list")):
+        if text:
+            (folder / directory.STUDY).write_text(text)
+        assert main(["report", str(folder)]) == 0
+        out = capsys.readouterr().out
+        assert line in out and "unfinished: not begun" not in out
+
+
 def test_report_against_a_method(folder, capsys):
     assert main(["report", str(folder), "--against", "dsr"]) == 0
     assert "| static − dsr | -1.33 [-7.58, +4.92] |" in capsys.readouterr().out
