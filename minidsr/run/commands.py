@@ -291,6 +291,9 @@ def plot(runs: Runs, out: Out = None, html: bool = False) -> None:
     """
     if html:
         page.check_count(runs)
+        for run in runs:
+            if not directory.has_run(run):
+                raise ValueError(f"{run}: not a run directory; a page shows one run, or two")
     single = len(runs) == 1 and directory.has_run(runs[0])
     if out is None:
         out = runs[0] / directory.FIGURES if len(runs) == 1 else Path("runs") / directory.FIGURES

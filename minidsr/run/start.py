@@ -81,8 +81,9 @@ def _environment(trainer, out):
     now, before = environment(trainer.device), {}
     with suppress(CheckpointError):  # a damaged one is replaced
         before = directory.read_environment(out)
-    commits = [*before.get("earlier_commits", []), before.get("commit", now["commit"])]
-    if commits[-1] == now["commit"]:
+    commit = now.get("commit")
+    commits = [*before.get("earlier_commits", []), before.get("commit", commit)]
+    if commits[-1] == commit:
         commits.pop()
     return now | {"earlier_commits": commits}
 

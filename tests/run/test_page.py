@@ -196,14 +196,18 @@ def test_names_are_text(dsr, tmp_path):
 # --- the command
 
 
-def test_plot_html(dsr, capsys):
+def test_plot_html(dsr, capsys, monkeypatch, tmp_path):
     out, *_ = dsr
+    monkeypatch.chdir(tmp_path)
     assert main(["plot", str(out), "--html"]) == 0
     path = out / "figures" / "page.html"
     assert capsys.readouterr().out == (
         f"{path}: {path.stat().st_size:,} bytes; open it in a browser\n")
+    alone = path.read_text(encoding="utf-8")
     assert main(["plot", str(out), str(out / ".." / "dsr"), "--html"]) == 0
-    assert "dsr/../dsr" in path.read_text(encoding="utf-8")
+    both = tmp_path / "runs" / "figures" / "page.html"
+    assert "dsr/../dsr" in both.read_text(encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == alone
 
 
 @pytest.mark.parametrize(("argv", "said"), [

@@ -142,7 +142,7 @@ def test_resume_takes_the_settings_of_the_run(tiny, tmp_path):
     assert train(out=tmp_path, resume=True).epochs[-1]["epoch"] == 2
     elsewhere = dataclasses.replace(tiny, engine="blocked", threads=2)
     assert train(elsewhere, out=tmp_path, resume=True).epochs[-1]["epoch"] == 2
-    for epochs, todo in ((1, "leave that out"), (8, "--extend-epochs 8")):
+    for epochs, todo in ((1, "leave that out"), (8, "train --resume --extend-epochs 8")):
         with pytest.raises(directory.CheckpointError,
                            match=f"was begun with epochs 2, not {epochs}; {todo}"):
             train(dataclasses.replace(tiny, epochs=epochs), out=tmp_path, resume=True)
