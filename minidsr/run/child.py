@@ -35,10 +35,11 @@ def train_in_child(words, log, stop, cwd=None):
     if stop():
         return TOLD_TO_END
     with open(Path(cwd or "", log), "ab") as file:
-        # In a session of its own: Ctrl-C is the parent's alone, which then closes the pipe.
+        # In a process group of its own: Ctrl-C is the parent's alone, which then closes the pipe.
+        # In the same session, so that `nice` of the sweep counts against other work.
         child = subprocess.Popen(
             [sys.executable, "-m", "minidsr.run.child", *words], cwd=cwd, stdin=subprocess.PIPE,
-            stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+            stdout=file, stderr=subprocess.STDOUT, process_group=0,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
     with child.stdin as pipe:
         while True:
