@@ -46,18 +46,20 @@ class History:
 
     def add_setup(self, trainer):
         """Record what a Trainer begins with."""
-        layers, positions = trainer.model.sparsifiable_layers(), _positions(trainer)
+        layers, positions = trainer.model.sparsifiable_layers(), _active(trainer)
         tensors = [{"name": name, "shape": list(layer.weight.shape), "size": layer.weight.size,
                     "active": len(active)}
                    for (name, layer), active in zip(layers.items(), positions, strict=True)]
-        start = {"start": [moves.pack(p) for p in positions]} if moves.recorded_by(trainer) else {}
+        start = {}
+        if moves.recorded_by(trainer):
+            start["start"] = [moves.pack(p) for p in to_host_together(positions)]
         return self.add("setup", trainer.t, network=trainer.model_name, data=_data(trainer.dataset),
                         budget=trainer.method.budget_rule, options=_options(trainer),
                         tensors=tensors, **start, **_counts(trainer))
 
     def add_reallocation(self, trainer, report):
         """Record the Report of a reallocation."""
-        found = self._moved(_positions(trainer)) if self.recorded else {}
+        found = self._moved(to_host_together(_active(trainer))) if self.recorded else {}
         return self.add("reallocation", trainer.t, **asdict(report), **found, **_counts(trainer))
 
     def _moved(self, now):
@@ -83,7 +85,7 @@ class History:
             measured |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
         return self.add("epoch", trainer.t, epoch=trainer.t // trainer.steps_per_epoch, **measured,
                         images_per_s=images_per_s,
-                        active=[len(p) for p in _positions(trainer)], **_counts(trainer))
+                        active=[len(p) for p in _active(trainer)], **_counts(trainer))
 
     def add(self, kind, step, **fields):
         """Keep and return the record {kind, step, **fields}. TrainingError where the file would be
@@ -194,10 +196,9 @@ def _options(trainer):
     return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
-def _positions(trainer):
-    """The active positions of each tensor that may be sparse, on the host."""
-    return to_host_together([layer.weight.active()
-                             for layer in trainer.model.sparsifiable_layers().values()])
+def _active(trainer):
+    """The active positions of each tensor that may be sparse, where they are kept."""
+    return [layer.weight.active() for layer in trainer.model.sparsifiable_layers().values()]
 
 
 def _counts(trainer):
