@@ -178,8 +178,10 @@ class Change:
         self.room = before.size - self.m
         self._match()
         self.magnitude = np.abs(before.value)
+        # Beside float16, of which traces may be, an H could be 0 or infinite.
+        wide = self.magnitude.astype(np.result_type(self.magnitude, np.float32))
         with np.errstate(over="ignore"):  # an H too large for the type of the values is infinite
-            self.below = np.zeros(self.m, bool) if H is None else self.magnitude < H
+            self.below = np.zeros(self.m, bool) if H is None else wide < H
         self.protected = np.isin(before.index, before.protected)
         self.below &= ~self.protected
         same, anew = self._same(), self._anew()

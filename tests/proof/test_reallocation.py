@@ -292,3 +292,12 @@ def test_the_same_number(w, same):
     assert change(1, {0: (1, 0.0)}, {0: (1, w)}).keeps("velocity").tolist() == [same]
     assert change(1, {0: -0.0}, {0: -w}).keeps("value").tolist() == [same]
     assert change(1, {0: w}, {0: 0.0}).keeps("value").tolist() == [same]
+
+
+def test_a_threshold_that_float16_cannot_hold():
+    """A 0 in float16 is below the smallest H, and every value below one that is beyond it."""
+    value = np.array([0.5, -0.0], np.float16)
+    before = Tensor("W", 2, np.array([0, 1]), value, None)
+    after = Tensor("W", 2, np.array([0, 1]), np.array([0.5, 0.0], np.float16), None)
+    for H, below in ((2.0 ** -126, [False, True]), (1e6, [True, True]), (0.0, [False, False])):
+        assert Change(before, after, H, None).below.tolist() == below
