@@ -19,7 +19,7 @@ def from_arrays(name, train_x, train_y, test_x, test_y, classes=None, *, augment
 
     train_x, test_x  uint8 (N, C, H, W); or (N, H, W, C) where C is 1 or 3; or (N, H, W)
     train_y, test_y  whole numbers (N,), from 0 to classes - 1
-    classes          their names; numbers, if left out
+    classes          their names; if left out, numbers, and each must label some image
     augment          are images shifted and mirrored, where --augment does not say so?
 
     Raises DataError, in one line, for anything else.
@@ -31,6 +31,11 @@ def from_arrays(name, train_x, train_y, test_x, test_y, classes=None, *, augment
     train_y = _labels(name, "train_y", train_y, train_x)
     test_y = _labels(name, "test_y", test_y, test_x)
     most = max(int(train_y.max()), int(test_y.max()))
+    used = np.union1d(train_y, test_y)
+    if classes is None and len(used) <= most:
+        missing = next(i for i, label in enumerate(used.tolist()) if i != label)
+        raise DataError(f"{name}: labels must count from 0, and none is {missing} while the largest"
+                        f" is {most}; or give classes, the names of all")
     names = tuple(map(str, range(most + 1) if classes is None else np.asarray(classes).ravel()))
     if most >= len(names) or len(names) > 1 << 16 or len(set(names)) < len(names):
         raise DataError(f"{name}: classes must be {most + 1} names or more, all different, as "

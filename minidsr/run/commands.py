@@ -384,14 +384,17 @@ def info(data_dir: str = "data", device: str = "auto") -> None:
             value = ", ".join(f"{key} {v}" for key, v in value.items())
         for line in value if isinstance(value, list) else [value or "none: not tracked by git"]:
             print(f"{name:>12}  {line}")
+    found, missing = {}, {}
     for name in data.DATASETS:
         try:
-            found = data.load(name, data_dir)
-            state = f"{len(found.train_y):,} training images, {len(found.test_y):,} test images"
+            there = data.load(name, data_dir)
+            found[name] = (f"{len(there.train_y):,} training images, "
+                           f"{len(there.test_y):,} test images")
         except data.DataError as error:
-            if name in data.OWN:
-                continue
-            state = str(error).removeprefix(f"{name}: ")
+            missing[name] = str(error).removeprefix(f"{name}: ")
+    if not set(found) & set(data.OWN):  # images of the user's are no place for others
+        found |= {name: fault for name, fault in missing.items() if name not in data.OWN}
+    for name, state in found.items():
         print(f"{name:>12}  {state}")
 
 

@@ -119,6 +119,11 @@ def _levels(study, flags):
         groups.insert(0, _level({}))
     whole = [_methods(flags | top | group) for group in groups]
     _check_used(top | flags, {method for methods in whole for method in methods})
+    for level, methods in zip([top, *groups], [sum(whole, []), *whole], strict=True):
+        unused = [method for method in level["method"] if method not in methods]
+        if unused and "methods" not in flags:
+            raise ValueError(f"[method.{unused[0]}] is for no run: the methods are "
+                             f"{', '.join(dict.fromkeys(methods))}")
     for group, methods in zip(groups, whole, strict=True):
         _check_used(group, methods)
         if not re.fullmatch(r"[\w.+-]*", str(group.setdefault("name", ""))):

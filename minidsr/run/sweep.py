@@ -178,8 +178,10 @@ class _Board:
         self.waiting.remove(run)
         self.running[future], self.began[run.name] = run, time.monotonic()
         epochs = self.epochs[run.name]
+        saved = (self.out / run.name / directory.CHECKPOINT).exists()
         self.bar.write(f"{run.name}: " + (
-            f"goes on after epoch {epochs} of {run.config.epochs}" if epochs else "begins"))
+            f"goes on after epoch {epochs} of {run.config.epochs}" if epochs else
+            "goes on in the first epoch" if saved else "begins"))
 
     def end(self, future):
         """A run has ended, well or not."""

@@ -209,6 +209,7 @@ def test_train_is_given_what_the_study_says(study):
     ("methods = ['dense']\nsparsities = [0.9]", "sparsities is for thin-dense, "),
     ("methods = ['static']\n[method.static]\ntolerance = 0.1", "static has no option tolerance"),
     ("methods = ['static']\n[method.statik]\nlr = 1", "unknown method 'statik'"),
+    ("methods = ['static']\n[method.dsr]\nlr = 1", "[method.dsr] is for no run: the methods"),
     ("methods = ['static']\n[method.static]\nlrr = 1", "no key 'lrr'"),
     ("methods = ['static']\n[method.static]\nmethods = ['dsr']", "[method.static] has options of"),
     ("methods = ['static']\n[method]\nstatic = 3", "[method.static] has options of"),
