@@ -266,8 +266,8 @@ def _density(figure, sketch, groups):
         axes.axis("off")
     figure.supxlabel("training step", fontsize="medium")
     bar = figure.colorbar(drawn, ax=maps, label="density (%)")
-    ticks = np.geomspace(norm.vmin, norm.vmax, 5)
-    bar.set_ticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
+    ticks = {f"{tick:.3g}": tick for tick in np.geomspace(norm.vmin, norm.vmax, 5)}
+    bar.set_ticks(list(ticks.values()), labels=list(ticks))
     bar.ax.minorticks_off()
     return " ".join(dict.fromkeys(said))
 

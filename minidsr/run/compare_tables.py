@@ -80,6 +80,9 @@ def _differences(differences, reasons):
                      + _many(differences))
     if any(len(d.seeds) == 1 for d in differences):
         parts.append("From one seed there is no interval, and a difference that says little.")
+    if any(0 in (d.test[1], d.validation[1]) for d in differences):
+        parts.append("An interval without width is of seeds that happen to differ by the same; it "
+                     "says nothing of the spread.")
     if reasons:
         lines = [f"- {reason}: {_such_as(pairs)}" for reason, pairs in reasons.items()]
         parts.append("\n".join(["Not compared:\n", *lines]))

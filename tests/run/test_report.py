@@ -114,6 +114,13 @@ def test_one_seed_has_no_interval():
     assert not any("±" in line for line in lines if "over n seeds" not in line)
 
 
+def test_an_interval_without_width_is_said_to_be_none():
+    lines = told(*(made(m, s, 50.0 + s + (m == "dsr")) for m in ("static", "dsr") for s in (0, 1)))
+    assert cells(lines, "dsr − static")[0][1] == "+1.00 [+1.00, +1.00]"
+    assert any(line.startswith("An interval without width") for line in lines)
+    assert not any(line.startswith("An interval without width") for line in told(*three_seeds()))
+
+
 def test_many_intervals_are_said_to_be_many():
     runs = [made(m, s, 50.0 + s) for m in ("static", "set", "rigl", "dsr") for s in (0, 1)]
     assert any("Of 6 such intervals about 0.3 miss the true one" in line for line in told(*runs))
