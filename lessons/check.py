@@ -1,0 +1,115 @@
+"""Check your exercises: `python -m lessons.check 7`, `python -m lessons.check apportion --hint`."""
+
+import sys
+import time
+from inspect import signature
+from pathlib import Path
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional
+
+from minidsr.checks import check_choice
+from minidsr.proof.remote import Remote
+
+from .grader import find, lessons, report
+from .grader.exercise import LESSONS
+from .grader.words import say
+from .grader.work import Work
+
+HANGING = 0.5  # seconds a call, after one that did not end
+
+
+def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False,
+          run: bool = False, solution: bool = False, give_up: bool = False, reset: bool = False,
+          diff: bool = False, setup: bool = False, here: bool = False,
+          work: Path = LESSONS / "mine") -> int:
+    """Judge exercises of the course, or show how far you are. Exit code 1 unless all are right.
+
+    Your work is in lessons/mine, which git ignores. Without arguments: the table of the course.
+
+    Args:
+        what: A lesson (7), an exercise by number (7.3) or by name (apportion).
+        watch: Judge again whenever the file is saved, until Ctrl-C.
+        hint: Show the next hint.
+        run: Put your function into the package: minidsr verify judges it, and a training runs.
+        solution: Show our solution, when yours is right.
+        give_up: With --solution, show it before.
+        reset: Begin the exercise anew; your file is kept beside it, as .bak.
+        diff: Show what has changed in the exercise since you have begun it.
+        setup: Say whether all is there that the course needs.
+        here: Run your code in this process, without a time limit: where there are no others.
+        work: Folder of your work.
+    """
+    if setup:
+        return report.setup(Work(work))
+    if not what:
+        return report.course(lessons(), Work(work))
+    exercises, mine = find(what), Work(work)
+    if hint or run or solution or reset or diff:
+        one = _only(exercises, what)
+        act = (report.hint if hint else report.solution if solution else report.reset if reset
+               else report.diff if diff else report.run)
+        return act(one, mine, give_up) if solution else act(one, mine)
+    if watch:
+        return _watch(exercises, mine, here)
+    return _judge(exercises, mine, here)
+
+
+def main(argv=None):
+    """Run the command line; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        _check_flags(argv)
+        return tyro.cli(check, prog="python -m lessons.check", args=argv,
+                        config=(FlagCreatePairsOff,))
+    except (ValueError, OSError) as error:
+        say(f"check: {error}")
+        return 2 if isinstance(error, ValueError) else 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _check_flags(argv):
+    """ValueError where a flag is not there."""
+    known = [f"--{name.replace('_', '-')}" for name in signature(check).parameters]
+    for word in argv:
+        if word.startswith("--"):
+            check_choice("flag", word.partition("=")[0], [*known[1:], "--help"])
+
+
+def _only(exercises, what):
+    if len(exercises) > 1:
+        raise ValueError(f"{what} is a lesson; name one exercise: "
+                         f"{', '.join(exercise.name for exercise in exercises)}")
+    return exercises[0]
+
+
+def _judge(exercises, mine, here):
+    """Judge and report each; 0 if all are right."""
+    path, new = mine.copy(exercises[0].file)
+    if new:
+        say(f"{report.shown(path)} is new: yours to fill in\n")
+    if mine.changes(path.name):
+        say(f"The exercises have changed since: python -m lessons.check {exercises[0].name} "
+            "--diff\n")
+    remote = Remote(path)
+    try:
+        return max([report.judged(exercise, mine, remote, here) for exercise in exercises])
+    finally:
+        remote.close()
+
+
+def _watch(exercises, mine, here):
+    path, _ = mine.copy(exercises[0].file)
+    seen = None
+    while True:
+        if (now := path.stat().st_mtime_ns) != seen:
+            seen = now
+            say(f"--- {time.strftime('%H:%M:%S')}, saving {report.shown(path)} judges again, "
+                "Ctrl-C ends\n")
+            _judge(exercises, mine, here)
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

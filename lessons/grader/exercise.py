@@ -1,0 +1,108 @@
+"""What an exercise is, and where all of them are."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minidsr.checks import nearest, shown
+
+LESSONS = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Plug:
+    """Where `check --run` puts the learner's function into the package.
+
+    targets  what it replaces: "minidsr.reparam.apportion"; more than one where several modules
+             have imported it by name
+    adapt    makes of it a function with the signature that the package calls
+    config   the training, where it is not DSR on the small network: fields of Config
+    """
+
+    targets: tuple[str, ...]
+    adapt: Callable = lambda f: f
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exercise:
+    """One function to write. The package's docstring says what its functions are given."""
+
+    name: str
+    stars: int  # 1 to 3: how hard
+    minutes: int  # estimated
+    small: Callable[[], Iterable[tuple]]
+    cases: Any  # a hypothesis strategy
+    levels: tuple[str, ...]
+    level: Callable[..., int]
+    properties: tuple[Callable, ...]  # in the order in which they are tried, the simple ones first
+    relations: tuple[Callable, ...] = ()
+    picture: Callable[..., str] | None = None  # None: the arguments, and answers beside them
+    mistakes: tuple[Callable, ...]
+    lazy: tuple[Callable, ...] = ()
+    hints: tuple[str, ...]
+    plug: Plug | None = None
+    inside: Callable | None = None
+    seconds: float = 2.0  # that a call may take
+    number: str = ""  # 7.3, set by lessons()
+
+    @property
+    def solution(self):
+        """The right function."""
+        return getattr(importlib.import_module(f"lessons.solutions.{self.file[:-3]}"), self.name)
+
+    @property
+    def file(self):
+        """The name of the file where it is written: ex07.py."""
+        return f"ex{self.number.partition('.')[0]:0>2}.py"
+
+    @property
+    def parameters(self):
+        """The names of its arguments."""
+        return list(inspect.signature(self.solution).parameters)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A lesson's exercises, in order."""
+
+    number: int
+    title: str
+    exercises: list[Exercise]
+
+
+def lessons():
+    """All Lessons that have exercises, by number."""
+    found = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if re.fullmatch(r"ex\d\d", module.name):
+            grader = importlib.import_module(f"lessons.grader.{module.name}")
+            number = int(module.name[2:])
+            for i, exercise in enumerate(grader.EXERCISES, 1):
+                object.__setattr__(exercise, "number", f"{number}.{i}")
+            title = inspect.getdoc(grader).splitlines()[0].rstrip(".")
+            found[number] = Lesson(number, title, list(grader.EXERCISES))
+    return found
+
+
+def find(what):
+    """The Exercises that `what` names: a lesson (7), one by its number (7.3) or by its name
+    (apportion). ValueError with what there is."""
+    course = lessons()
+    if what in map(str, course):
+        return course[int(what)].exercises
+    every = [exercise for lesson in course.values() for exercise in lesson.exercises]
+    found = [exercise for exercise in every if what in (exercise.name, exercise.number)]
+    if len(found) > 1:
+        numbers = " or ".join(exercise.number for exercise in found)
+        raise ValueError(f"there is a {what} in several lessons: say {numbers}")
+    if not found:
+        near = nearest(what, [exercise.name for exercise in every])
+        raise ValueError(f"there is no exercise {shown(what)}; {near}lessons are "
+                         f"{', '.join(map(str, course))}, and python -m lessons.check lists all")
+    return found

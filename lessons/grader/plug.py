@@ -1,0 +1,61 @@
+"""The package with the learner's function in it: verified, and trained beside ours."""
+
+from contextlib import ExitStack
+from importlib import import_module
+from unittest.mock import patch
+
+from .exercise import find
+
+SECONDS = 600  # that it may take
+CASES = 200
+TRAINING = {"model": "small-cnn", "sparsity": 0.95, "epochs": 2, "batch": 50, "train_images": 2000,
+            "periods": (5,), "period_milestones": (), "threshold": 0.01, "engine": "plain", "device": "cpu"}
+
+
+def run(function, address):
+    """What `minidsr verify` says of the package with this function, and two short trainings, ours
+    and theirs: as data."""
+    (exercise,) = find(address)
+    calls, adapted = [], exercise.plug.adapt(function)
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        return adapted(*args, **kwargs)
+
+    ours = _train(exercise.plug)
+    with replaced(exercise.plug, counted):
+        verdict = _verify(calls)
+        calls.clear()
+        theirs = _train(exercise.plug)
+    return {"verify": verdict, "ours": ours, "theirs": theirs, "calls": len(calls)}
+
+
+def replaced(plug, function):
+    """A context in which a function of the signature that the package has is in its place."""
+    stack = ExitStack()
+    for target in plug.targets:
+        stack.enter_context(patch(target, function))
+    return stack
+
+
+def _verify(calls):
+    """None where the function was not called: then there is nothing to be said of it."""
+    from minidsr.run.verify import verify_package
+
+    tally, tried = verify_package(CASES, small=False)
+    found = [[v.invariant, str(v), str(example)] for _, example, v in tally.examples.values()]
+    return {"summary": tally.summary, "tried": sum(tried.values()), "calls": len(calls),
+            "violated": found} if calls else None
+
+
+def _train(plug):
+    """What comes out of a training: {network, counts, accuracy, ...}, or what went wrong."""
+    config = import_module("minidsr.run.config").Config(**{**TRAINING, **plug.config})
+    try:
+        history = import_module("minidsr.run.train").train(config)
+    except Exception as error:  # whatever it is, it is an answer
+        return {"raised": f"{type(error).__name__}: {error}"}
+    last = history.epochs[-1]
+    return {"free": [r["free_parameters"] for r in history.records],
+            "active": [r["active"] for r in history.reallocations],
+            "loss": last["train_loss"], "accuracy": last["test_accuracy"]}

@@ -1,0 +1,232 @@
+"""What the commands of lessons/check.py do, and say."""
+
+import inspect
+import sys
+import textwrap
+import time
+from functools import partial
+from pathlib import Path
+
+from minidsr.proof.remote import Answerless, Remote
+from minidsr.run.report import table
+
+from . import plug
+from .judge import diagnose, first_failure, through
+from .words import MARKS, call, picture, say
+
+COMMAND = "python -m lessons.check"
+TRIES = 3  # after so many wrong ones a hint is offered
+WHAT_HAPPENED = {"hangs": "it does not end", "garbled": "does the file write to what it has not "
+                 "opened?", "dies": "does it call exit, or use all memory?"}
+
+
+def judged(exercise, work, remote, here):
+    """Judge an exercise and say what came out; 0 if it is right, else 1."""
+    function, start = _function(exercise, remote, here), time.perf_counter()
+    failure, tried = first_failure(exercise, function)
+    record, name = work.record(exercise), exercise.name
+    if failure is None:
+        work.note(exercise, state="right")
+        say(f"{MARKS['right']} {name}: right in {tried:,} cases, every small one among them "
+            f"({time.perf_counter() - start:.1f} s)\n")
+        if exercise.plug:
+            say(f"  Let the package run with it:  {COMMAND} {name} --run")
+        say(f"  Ours, to compare:             {COMMAND} {name} --solution\n")
+        return 0
+    if failure.what in ("stub", "missing"):
+        why = failure.words if failure.what == "missing" else "not written yet"
+        say(f"{MARKS['open']} {name}: {why}. It stands in {shown(work.folder / exercise.file)}; "
+            "the docstring says what it must do.\n")
+        return 1
+    record = work.record(exercise)
+    work.note(exercise, state="wrong", tries=record["tries"] + 1)
+    _say_failure(exercise, failure, tried, work, getattr(remote, "printed", ""))
+    if failure.what not in ("hangs", "dies", "garbled"):
+        mistake = diagnose(exercise, function, failure)
+        if mistake:
+            _say_wrapped("Your function does what this one does: " + inspect.getdoc(mistake))
+    if record["tries"] + 1 >= TRIES and record["hints"] < len(exercise.hints):
+        say(f"  Stuck? There are {len(exercise.hints)} hints: {COMMAND} {name} --hint\n")
+    return 1
+
+
+def hint(exercise, work):
+    """Say the next hint; 0."""
+    n = min(work.record(exercise)["hints"], len(exercise.hints) - 1)
+    work.note(exercise, hints=n + 1)
+    say(f"{exercise.name}, hint {n + 1} of {len(exercise.hints)}\n")
+    _say_wrapped(exercise.hints[n])
+    if n + 1 == len(exercise.hints):
+        say(f"  That was the last. Ours: {COMMAND} {exercise.name} --solution --give-up\n")
+    return 0
+
+
+def solution(exercise, work, give_up):
+    """Show our solution where the learner's is right, or with give_up; 0."""
+    state = work.record(exercise)["state"]
+    if state not in ("right", "shown") and not give_up:
+        raise ValueError(f"{exercise.name} is not right yet; --hint helps, and --solution "
+                         "--give-up shows ours all the same")
+    if state != "right":
+        work.note(exercise, state="shown")
+    say(f"{inspect.getsource(exercise.solution)}\n"
+        f"from {shown(Path(inspect.getsourcefile(exercise.solution)))}")
+    return 0
+
+
+def reset(exercise, work):
+    """Begin anew; 0."""
+    kept = work.reset(exercise)
+    work.note(exercise, state="open", tries=0, hints=0)
+    say(f"{exercise.name} is a stub again; your file as it was is {shown(kept)}")
+    return 0
+
+
+def diff(exercise, work):
+    """Show what has changed in the stubs; 0."""
+    say(work.changes(exercise.file) or "nothing has changed since you have begun")
+    return 0
+
+
+def run(exercise, work):
+    """Run the package with the learner's function; 0 if nothing is violated and it trains."""
+    if exercise.plug is None:
+        raise ValueError(f"{exercise.name} has no place in the package; it is judged only")
+    path, _ = work.copy(exercise.file)
+    with Remote(path) as remote:
+        try:
+            found = remote.call(exercise.name, exercise.number, through=f"{plug.__name__}:run",
+                                seconds=plug.SECONDS)
+        except Answerless as error:
+            say(f"{MARKS['wrong']} {error}{_place(error)}")
+            return 1
+    right = [_say_verdict(exercise, found["verify"]), _say_trainings(exercise, found)]
+    return 0 if all(right) else 1
+
+
+def course(lessons, work):
+    """Say how far one is, and what is next; 0."""
+    every = [exercise for lesson in lessons.values() for exercise in lesson.exercises]
+    states = {exercise: work.record(exercise)["state"] for exercise in every}
+    for lesson in lessons.values():
+        left = sum(e.minutes for e in lesson.exercises if states[e] != "right")
+        say(f"{lesson.number:>2}  {lesson.title}" + (f", {left} minutes left" if left else ""))
+        for e in lesson.exercises:
+            say(f"      {MARKS[states[e]]} {e.number:<5} {e.name:<24} {'★' * e.stars:<4} "
+                f"{e.minutes:>3} min   {states[e]}")
+    right = sum(state == "right" for state in states.values())
+    say(f"\n{right} of {len(every)} exercises are right. Minutes are estimated.")
+    following = next((e for e in every if states[e] in ("open", "wrong")), None)
+    say(f"Next: {COMMAND} {following.name}" if following else
+        "That was all of it. What is open stands at the end of each lesson.")
+    return 0
+
+
+def setup(work):
+    """Say whether all is there that the course needs; 0."""
+    from minidsr.run.bench import measure
+    from minidsr.run.config import Config
+    from minidsr.run.environment import environment
+
+    found = environment()
+    say(f"Python     {found['python']}, {found['system']}, {found['cores']} cores")
+    say(f"libraries  {', '.join(f'{name} {v}' for name, v in found['versions'].items())}")
+    steps = measure(Config(model="small-cnn", batch=50, engine="plain", device="cpu"), 20, False)
+    say(f"training   20 steps of the small network take {1000 / steps['train_images_per_s']:.1f} s")
+    work.folder.mkdir(parents=True, exist_ok=True)
+    probe = work.folder / "probe.py"
+    probe.write_text("def add(a, b):\n    return a + b\n", encoding="utf-8")
+    try:
+        with Remote(probe) as remote:
+            remote.call("add", 1, 2)
+    finally:
+        probe.unlink()
+    say(f"your work  {shown(work.folder)} can be written, and run in a process of its own")
+    say(f"terminal   {sys.stdout.encoding}: {MARKS['right']} right, {MARKS['wrong']} wrong")
+    return 0
+
+
+def shown(path):
+    """A path as one would type it from here."""
+    path = Path(path).resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _function(exercise, remote, here):
+    """The learner's function, here or there."""
+    if here:
+        module = {"__name__": exercise.file[:-3]}
+        path = Path(remote.path)
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module)
+        return through(exercise, module[exercise.name])
+    inside = exercise.inside
+    place = inside and f"{inside.__module__}:{inside.__name__}"
+    return partial(remote.call, exercise.name, through=place)
+
+
+def _say_failure(exercise, failure, tried, work, printed):
+    words = WHAT_HAPPENED.get(failure.what)
+    words = f"{failure.words}: {words}" if words else failure.words
+    if failure.answered:
+        words = f"this does not hold: {words}"
+    say(f"{MARKS['wrong']} {exercise.name}: {tried:,} cases are right, then {words}")
+    for more in (failure.detail, failure.where):
+        if more:
+            say(f"  {more}")
+    say()
+    at = exercise.level(*failure.case)
+    for i, level in enumerate(exercise.levels):
+        say(f"  {MARKS['right' if i < at else 'wrong' if i == at else 'open']} {level}")
+    say("\n  The smallest case that shows it:\n")
+    say(textwrap.indent(picture(exercise, failure), "    "))
+    if printed:
+        say(f"\n  It printed:\n\n{textwrap.indent(printed.rstrip(), '    ')}")
+    code = call(exercise.name, failure.case)
+    if code:
+        imports = "import numpy as np; " * ("np." in code)
+        say(f"\n  Try it, in {shown(work.folder)}:\n    python -c \"{imports}from "
+            f"{exercise.file[:-3]} import *; print({code})\"")
+    say()
+
+
+def _say_wrapped(text):
+    say(textwrap.fill(" ".join(text.split()), 92, initial_indent="  ", subsequent_indent="  "))
+    say()
+
+
+def _place(error):
+    return f"\n  line {error.line}: {error.code}" if error.line else ""
+
+
+def _say_verdict(exercise, verdict):
+    """What `verify` says; True if nothing is violated."""
+    if verdict is None:
+        return True
+    mark = MARKS["wrong" if verdict["violated"] else "right"]
+    say(f"{mark} minidsr verify, with your {exercise.name}: {verdict['summary']} "
+        f"({verdict['tried']:,} reallocations, {verdict['calls']:,} calls of yours)")
+    for _, words, example in verdict["violated"]:
+        say(f"\n  {words}\n    in " + example.replace("\n", "\n       "))
+    say()
+    return not verdict["violated"]
+
+
+def _say_trainings(exercise, found):
+    """Both trainings in a table, and where theirs leaves ours; True if it came to its end."""
+    ours, theirs = found["ours"], found["theirs"]
+    if "raised" in theirs:
+        say(f"{MARKS['wrong']} training, with your {exercise.name}: {theirs['raised']}")
+        return False
+    rows = [[name, f"{t['free'][0]:,}", f"{t['free'][-1]:,}", f"{len(t['active'])}",
+             f"{t['loss']:.4f}", f"{t['accuracy']:.1f} %"]
+            for name, t in (("ours", ours), ("yours", theirs))]
+    say(table(rows, ["training", "free parameters", "at the end", "reallocations", "train loss",
+                     "test accuracy"]))
+    if theirs == ours:
+        say(f"\nTo the last bit the same, by {found['calls']:,} calls of yours.")
+    else:
+        differ = [i for i, (a, b) in enumerate(zip(ours["active"], theirs["active"], strict=False))
+                  if a != b]
+        say(f"\nThe tensors hold other numbers of weights from reallocation {differ[0] + 1} on."
+            if differ else "\nThe tensors hold as many weights as ours, each time; numbers differ.")
+    return True

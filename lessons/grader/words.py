@@ -1,0 +1,63 @@
+"""How the checker speaks: marks, bars and calls, in ASCII where the terminal has no more."""
+
+import sys
+
+import numpy as np
+
+from minidsr.run.output import SPELLED
+
+MARKS = {"right": "✔", "wrong": "✘", "open": "·", "shown": "~"}
+SIGNS = {"✔": "ok", "✘": "no", "·": ".", "■": "#", "★": "*", "☆": " ", "←": "<--", "→": "->",
+         "≤": "<=", "≥": ">=", "√": "sqrt", "Σ": "sum", "ψ": "psi"}
+
+
+def say(text=""):
+    """Print text; where the encoding is not UTF-8, in ASCII."""
+    if "utf" not in (getattr(sys.stdout, "encoding", None) or "").lower():
+        for sign, plain in SIGNS.items():
+            text = text.replace(sign, plain)
+        text = text.encode("ascii", SPELLED).decode()
+    print(text)
+
+
+def bar(n, most=8):
+    """A whole number, also as a length."""
+    return f"{'■' * n} {n}".strip() if 0 <= n <= most else f"{'■' * most}.. {n:,}"
+
+
+def call(name, case):
+    """The call as code; None where it cannot be written short."""
+    text = f"{name}({', '.join(map(code, case))})"
+    return text if len(text) <= 200 and "<" not in text and "\n" not in text else None
+
+
+def code(x):
+    """An argument or answer as code, or nearly so."""
+    if isinstance(x, np.ndarray):
+        kind = "" if x.dtype in (np.int64, np.float64) and x.size else f", np.{x.dtype}"
+        return f"np.array({x.tolist()}{kind})"
+    if isinstance(x, np.generic):
+        return repr(x.item())
+    if isinstance(x, np.random.Generator):
+        seed = x.bit_generator.seed_seq.entropy
+        return f"np.random.default_rng({seed})"
+    if isinstance(x, list):
+        return f"[{', '.join(map(code, x))}]"
+    if isinstance(x, tuple):
+        return f"({', '.join(map(code, x))}{',' * (len(x) == 1)})"
+    return repr(x)
+
+
+def picture(exercise, failure):
+    """The case and the answer: the exercise's own picture, else a line an argument."""
+    if exercise.picture:
+        try:
+            return exercise.picture(failure.answer, *failure.case)
+        except Exception:  # the answer is nothing that can be drawn
+            pass
+    width = max(map(len, (*exercise.parameters, "yours")))
+    lines = [f"{name:<{width}}  {code(x)}"
+             for name, x in zip(exercise.parameters, failure.case, strict=True)]
+    if failure.answered:
+        lines.append(f"{'yours':<{width}}  {code(failure.answer)}")
+    return "\n".join(lines)
