@@ -52,8 +52,8 @@ def level(index, size, n, avoid, rng):
 
 
 def n_positions(g, index, size, n, avoid, rng):
-    """there are n whole numbers"""
-    return len(g) == n and all(type(i) is int for i in g)
+    """there are n whole numbers, sorted"""
+    return len(g) == n and all(type(i) is int for i in g) and g == sorted(g)
 
 
 def each_once(g, index, size, n, avoid, rng):
@@ -115,7 +115,7 @@ def with_replacement(index, size, n, avoid, rng):
     free, again = map(sorted, _free(index, size, avoid))
     first = sorted(set(free) - set(again))
     chosen = rng.choice(first, min(n, len(first))) if first else []
-    return [*chosen, *rng.choice(again, n - len(chosen))] if n > len(chosen) else chosen
+    return sorted([*chosen, *rng.choice(again, n - len(chosen))] if n > len(chosen) else chosen)
 
 
 def unseeded(index, size, n, avoid, rng):
@@ -127,14 +127,14 @@ def unseeded(index, size, n, avoid, rng):
 def avoids_nothing(index, size, n, avoid, rng):
     """All that is free is drawn from. Weights were just pruned from some of these positions: why
     would one give them back at once?"""
-    return rng.choice(sorted(_free(index, size, avoid)[0]), n, replace=False)
+    return np.sort(rng.choice(sorted(_free(index, size, avoid)[0]), n, replace=False))
 
 
 def never_again(index, size, n, avoid, rng):
     """What is to be avoided is never drawn, and then positions are missing. The weights of the
     network would become fewer."""
     free, again = _free(index, size, avoid)
-    return rng.permutation(sorted(free - again))[:n]
+    return np.sort(rng.permutation(sorted(free - again))[:n])
 
 
 def in_a_row(index, size, n, avoid, rng):
@@ -142,14 +142,14 @@ def in_a_row(index, size, n, avoid, rng):
     free, again = _free(index, size, avoid)
     first, again = np.array(sorted(free - again), int), sorted(again)
     rolled = np.roll(first, rng.integers(len(first))) if len(first) else first
-    return [*rolled[:n], *again[:max(n - len(first), 0)]]
+    return sorted([*rolled[:n], *again[:max(n - len(first), 0)]])
 
 
 def the_first(index, size, n, avoid, rng):
     """Nothing is drawn: the first that are free are taken. How would weights ever reach the end of
     a tensor?"""
     free, again = _free(index, size, avoid)
-    return [*sorted(free - again), *sorted(again)][:n]
+    return sorted([*sorted(free - again), *sorted(again)][:n])
 
 
 def as_grow_back(f):

@@ -158,6 +158,11 @@ def grows_what_it_lost(tensors, H, N_p, delta, rng, keep_one=True):
     return next_H, report.pruned, report.grown
 
 
+def does_nothing(tensors, H, N_p, delta, rng, keep_one=True):
+    """All stays as it is, and that is said. Which weights are below H?"""
+    return H, [0] * len(tensors), [0] * len(tensors)
+
+
 def threshold_too_soon(tensors, H, N_p, delta, rng, keep_one=True):
     """The threshold is changed first, and then used. The new one is for the next time."""
     K = sum(int((np.abs(W.value) < H).sum()) for W in tensors)
@@ -184,6 +189,7 @@ reallocate = Exercise(
     picture=picture, inside=reallocated,
     mistakes=(room_after_pruning, avoids_nothing, loses_what_finds_no_room, grows_what_it_lost,
               threshold_too_soon),
+    lazy=(does_nothing,),
     hints=(
         "Which of your functions comes first? Which numbers does apportion() need, and from which "
         "moment is each: before or after pruning?",

@@ -51,7 +51,7 @@ def first_failure(exercise, function, *, examples=150, every=1):
     """(Failure or None, how many cases were right before): every small case by level and size, then
     so many random ones, shrunk.
 
-    every  only each so-manieth of the small cases
+    every  only each so-manieth of the small cases, in tests
     """
     tried = 0
     for case in small_cases(exercise)[::every]:

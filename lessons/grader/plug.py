@@ -9,7 +9,8 @@ from .exercise import find
 SECONDS = 600  # that it may take
 CASES = 200
 TRAINING = {"model": "small-cnn", "sparsity": 0.95, "epochs": 2, "batch": 50, "train_images": 2000,
-            "periods": (5,), "period_milestones": (), "threshold": 0.01, "engine": "plain", "device": "cpu"}
+            "periods": (5,), "period_milestones": (), "threshold": 0.01, "engine": "plain",
+            "device": "cpu"}
 
 
 def run(function, address):

@@ -27,8 +27,8 @@ def grow(index, size, n, avoid, rng):
     free = np.setdiff1d(np.arange(size), index)
     first = np.setdiff1d(free, avoid)
     chosen = rng.choice(first, min(n, len(first)), replace=False)
-    rest = np.setdiff1d(free, first)
-    return np.concatenate([chosen, rng.choice(rest, n - len(chosen), replace=False)])
+    again = rng.choice(np.setdiff1d(free, first), n - len(chosen), replace=False)
+    return np.sort(np.concatenate([chosen, again]))
 
 
 def reallocate(tensors, H, N_p, delta, rng, keep_one=True):
