@@ -16,8 +16,6 @@ from .grader.exercise import LESSONS
 from .grader.words import say
 from .grader.work import Work
 
-HANGING = 0.5  # seconds a call, after one that did not end
-
 
 def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False,
           run: bool = False, solution: bool = False, give_up: bool = False, reset: bool = False,
@@ -92,11 +90,10 @@ def _judge(exercises, mine, here):
     if mine.changes(path.name):
         say(f"The exercises have changed since: python -m lessons.check {exercises[0].name} "
             "--diff\n")
-    remote = Remote(path)
-    try:
-        return max([report.judged(exercise, mine, remote, here) for exercise in exercises])
-    finally:
-        remote.close()
+    with Remote(path) as remote:
+        functions = report.functions(exercises, remote, here)
+        return max((report.judged(exercise, function, mine, remote)
+                    for exercise, function in functions.items()), default=1)
 
 
 def _watch(exercises, mine, here):

@@ -19,6 +19,8 @@ from minidsr.reparam import reallocate as ours
 
 from .exercise import Exercise, Plug
 
+LAST = []  # an answer, and the Reallocation it tells of
+
 
 def arguments(case):
     """A Case of proof/cases.py as the arguments of reallocate()."""
@@ -68,7 +70,9 @@ def three_results(g, tensors, *rest):
 def held(invariant):
     """The property that an invariant of one reallocation holds."""
     def holds(g, *case):
-        return _said(invariant, seen(g, *case))
+        if not LAST or LAST[0] is not g:  # the others have asked for the same one
+            LAST[:] = g, seen(g, *case)
+        return _said(invariant, LAST[1])
     return _named_as(holds, invariant)
 
 

@@ -60,6 +60,8 @@ def first_failure(exercise, function, *, examples=150, every=1):
         except Failure as failure:
             return failure, tried
         tried += 1
+    if not examples:
+        return None, tried
     found, ends = [], []
 
     @settings(max_examples=examples, deadline=None, database=None, derandomize=True,

@@ -1,6 +1,6 @@
 """The package with the learner's function in it: verified, and trained beside ours."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from unittest.mock import patch
 
@@ -31,12 +31,19 @@ def run(function, address):
     return {"verify": verdict, "ours": ours, "theirs": theirs, "calls": len(calls)}
 
 
+@contextmanager
 def replaced(plug, function):
-    """A context in which a function of the signature that the package has is in its place."""
-    stack = ExitStack()
-    for target in plug.targets:
-        stack.enter_context(patch(target, function))
-    return stack
+    """A context in which the package calls this function, which has the signature of its own."""
+    with ExitStack() as stack:
+        for target in plug.targets:
+            stack.enter_context(patch(target, function))
+        yield
+
+
+def current(target):
+    """What stands at a target now."""
+    module, _, name = target.rpartition(".")
+    return getattr(import_module(module), name)
 
 
 def _verify(calls):

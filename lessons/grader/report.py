@@ -4,10 +4,12 @@ import inspect
 import sys
 import textwrap
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 
 from minidsr.proof.remote import Answerless, Remote
+from minidsr.proof.runner import Printed
 from minidsr.run.report import table
 
 from . import plug
@@ -20,27 +22,43 @@ WHAT_HAPPENED = {"hangs": "it does not end", "garbled": "does the file write to 
                  "opened?", "dies": "does it call exit, or use all memory?"}
 
 
-def judged(exercise, work, remote, here):
+def functions(exercises, remote, here):
+    """{exercise: the learner's function as it is judged}, in its process or `here`; empty where the
+    file does not load, which is said."""
+    path = Path(remote.path)
+    try:
+        if not here:
+            remote.start()
+            return {exercise: partial(remote.call, exercise.name, through=_inside(exercise),
+                                      seconds=exercise.seconds) for exercise in exercises}
+        module = {"__name__": path.stem}
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module)
+        return {exercise: _here(through(exercise, module.get(exercise.name, _missing)), remote)
+                for exercise in exercises}
+    except Answerless as error:
+        say(f"{MARKS['wrong']} {shown(path)} cannot be loaded. {error}{_place(error)}")
+    except Exception as error:  # of the learner's, here
+        say(f"{MARKS['wrong']} {shown(path)} cannot be loaded. {type(error).__name__}: {error}")
+    return {}
+
+
+def judged(exercise, function, work, remote):
     """Judge an exercise and say what came out; 0 if it is right, else 1."""
-    function, start = _function(exercise, remote, here), time.perf_counter()
+    name, start = exercise.name, time.perf_counter()
     failure, tried = first_failure(exercise, function)
-    record, name = work.record(exercise), exercise.name
     if failure is None:
         work.note(exercise, state="right")
-        say(f"{MARKS['right']} {name}: right in {tried:,} cases, every small one among them "
-            f"({time.perf_counter() - start:.1f} s)\n")
-        if exercise.plug:
-            say(f"  Let the package run with it:  {COMMAND} {name} --run")
-        say(f"  Ours, to compare:             {COMMAND} {name} --solution\n")
+        _say_right(exercise, tried, time.perf_counter() - start)
         return 0
     if failure.what in ("stub", "missing"):
+        work.note(exercise, state="open")
         why = failure.words if failure.what == "missing" else "not written yet"
         say(f"{MARKS['open']} {name}: {why}. It stands in {shown(work.folder / exercise.file)}; "
             "the docstring says what it must do.\n")
         return 1
     record = work.record(exercise)
     work.note(exercise, state="wrong", tries=record["tries"] + 1)
-    _say_failure(exercise, failure, tried, work, getattr(remote, "printed", ""))
+    _say_failure(exercise, failure, tried, work, remote.printed)
     if failure.what not in ("hangs", "dies", "garbled"):
         mistake = diagnose(exercise, function, failure)
         if mistake:
@@ -152,16 +170,32 @@ def shown(path):
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _function(exercise, remote, here):
-    """The learner's function, here or there."""
-    if here:
-        module = {"__name__": exercise.file[:-3]}
-        path = Path(remote.path)
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module)
-        return through(exercise, module[exercise.name])
-    inside = exercise.inside
-    place = inside and f"{inside.__module__}:{inside.__name__}"
-    return partial(remote.call, exercise.name, through=place)
+def _say_right(exercise, tried, seconds):
+    say(f"{MARKS['right']} {exercise.name}: right in {tried:,} cases, every small one among them "
+        f"({seconds:.1f} s)\n")
+    if exercise.plug:
+        say(f"  Let the package run with it:  {COMMAND} {exercise.name} --run")
+    say(f"  Ours, to compare:             {COMMAND} {exercise.name} --solution\n")
+
+
+def _inside(exercise):
+    return exercise.inside and f"{exercise.inside.__module__}:{exercise.inside.__name__}"
+
+
+def _here(function, remote):
+    """What is printed is kept where that of the other process would be."""
+    def call(*case):
+        printed = Printed()
+        try:
+            with redirect_stdout(printed), redirect_stderr(printed):
+                return function(*case)
+        finally:
+            remote.printed = printed.text
+    return call
+
+
+def _missing(*case):
+    raise NotImplementedError("the function is not there")
 
 
 def _say_failure(exercise, failure, tried, work, printed):

@@ -1,0 +1,223 @@
+"""`python -m lessons.check`, as a learner sees it: empty, wrong, endless and right answers."""
+
+import inspect
+import json
+import sys
+
+import pytest
+
+from lessons import check
+from lessons.exercises import ex07 as stubs
+from lessons.grader import find, plug
+from lessons.grader.words import MARKS, bar, say
+from lessons.solutions import ex07 as solutions
+
+WRONG = """
+import numpy as np
+
+def prune(index, value, H, keep_one):
+    print("H is", H)
+    dead = value < H
+    if keep_one and len(dead) and dead.all():
+        dead[np.argmax(np.abs(value))] = False
+    return index[~dead], value[~dead], dead.sum()
+
+def next_threshold(H, K, N_p, delta):
+    return 1 / 0
+
+def apportion(K, weights, room):
+    room.append(0)
+    while True:
+        pass
+"""
+
+
+@pytest.fixture
+def learner(tmp_path, capsys):
+    """learner(arguments...) -> (exit code, what is printed), in a folder of one's own."""
+    def run(*argv):
+        code = check.main([*argv, "--work", str(tmp_path)])
+        return code, capsys.readouterr().out
+    run.file, run.folder = tmp_path / "ex07.py", tmp_path
+    return run
+
+
+def test_an_empty_one(learner):
+    code, said = learner("prune")
+    assert code == 1 and "is new: yours to fill in" in said and "· prune: not written yet" in said
+    assert learner.file.read_text() == inspect.getsource(stubs)
+    code, said = learner("7")
+    assert code == 1 and said.count("not written yet") == 5 and "is new" not in said
+
+
+@pytest.mark.slow
+def test_wrong_ones(learner):
+    learner.file.write_text(WRONG)
+    code, said = learner("prune")
+    assert code == 1
+    assert "✘ prune: 0 cases are right, then this does not hold: no weight goes that" in said
+    assert "✘ some weights stay" in said and "· a weight equals H" in said
+    assert "1      -1       no  goes" in said and "It printed:" in said and "H is 0.5" in said
+    assert "print(prune(np.array([1]), np.array([-1.0], np.float32), 0.5, False))" in said
+    assert "Your function does what this one does: What is -3 compared with H = 1" in said
+    _, said = learner("next_threshold")
+    assert "ZeroDivisionError: division by zero\n  line 12: return 1 / 0" in said
+    _, said = learner("apportion")
+    assert "no answer within 2 s: it does not end" in said
+    _, said = learner("grow")
+    assert "there is no function grow" in said
+    assert "1 ✘" not in said and "Stuck?" not in said
+    learner("prune")
+    assert "Stuck? There are 3 hints" in learner("prune")[1]
+    _, said = learner()
+    assert "✘ 7.1" in said and "· 7.4" in said and "0 of " in said
+
+
+@pytest.mark.slow
+def test_a_right_one(learner):
+    learner.file.write_text(inspect.getsource(solutions))
+    code, said = learner("prune")
+    assert code == 0 and "✔ prune: right in 320 cases, every small one among them" in said
+    assert learner("7.1", "--solution")[0] == 0
+    _, said = learner()
+    assert "✔ 7.1" in said and "Next: python -m lessons.check next_threshold" in said
+
+
+def test_one_that_is_judged_inside(learner):
+    """Tensors go there and come back changed; the fixture is imported there."""
+    learner.file.write_text(
+        "from minidsr import reparam\n\n\n"
+        "def reallocate(tensors, H, N_p, delta, rng, keep_one=True):\n"
+        "    H, report = reparam.reallocate(tensors, H, N_p, delta, rng, keep_one=keep_one)\n"
+        "    tensors[0].velocity += 1\n"
+        "    return H, report.pruned, report.grown\n")
+    code, said = learner("reallocate")
+    assert code == 1 and "a weight that survives keeps its velocity, bit for bit" in said
+    assert "  before  " in said and "  yours   " in said and "returned [" in said
+
+
+def test_a_file_that_does_not_load_is_said_once(learner):
+    learner.file.write_text("def prune(:\n")
+    code, said = learner("7")
+    assert code == 1 and said.count("cannot be loaded. SyntaxError: invalid syntax") == 1
+    assert "line 1: def prune(:" in said
+    assert learner("7", "--here")[1].count("cannot be loaded. SyntaxError") == 1
+
+
+def test_here_is_the_same_verdict(learner):
+    learner.file.write_text(WRONG)
+    assert learner("prune") == learner("prune", "--here")
+
+
+def test_hints_come_one_by_one(learner):
+    hints = find("apportion")[0].hints
+    for n in (1, 2, 3, 3):
+        code, said = learner("apportion", "--hint")
+        assert code == 0 and f"hint {n} of 3" in said
+        assert " ".join(said.split()).find(hints[n - 1]) > 0
+        assert ("--give-up" in said) == (n == 3)
+
+
+def test_the_solution_is_shown_to_those_who_are_right_or_give_up(learner):
+    code, said = learner("grow", "--solution")
+    assert code == 2 and said.count("\n") == 1 and "grow is not right yet" in said
+    code, said = learner("grow", "--solution", "--give-up")
+    assert code == 0 and inspect.getsource(solutions.grow) in said
+    assert json.loads((learner.folder / "progress.json").read_text())["ex07.grow"][
+        "state"] == "shown"
+    assert "~ 7.4" in learner()[1]
+
+
+def test_reset_is_of_one_function_and_keeps_the_file(learner):
+    learner("7")
+    learner.file.write_text("# mine\n" + WRONG + "\n# the end\n")
+    code, said = learner("next_threshold", "--reset")
+    assert code == 0 and "ex07.bak" in said
+    now = learner.file.read_text()
+    assert now.startswith("# mine") and now.endswith("# the end\n") and "1 / 0" not in now
+    assert inspect.getsource(stubs.next_threshold) in now and "dead = value < H" in now
+    assert (learner.folder / "ex07.bak").read_text() == "# mine\n" + WRONG + "\n# the end\n"
+    learner.file.write_text("def prune(:\n")
+    learner("prune", "--reset")
+    assert learner.file.read_text() == inspect.getsource(stubs)
+
+
+def test_what_has_changed_in_a_stub_is_said(learner):
+    learner("prune")
+    assert "nothing has changed" in learner("prune", "--diff")[1]
+    old = learner.folder / "stubs" / "ex07.py"
+    old.write_text(old.read_text().replace("Remove the small weights", "Remove small weights"))
+    assert "The exercises have changed" in learner("prune")[1]
+    said = learner("prune", "--diff")[1]
+    assert '-    """Remove small weights' in said and '+    """Remove the small weights' in said
+
+
+def test_watch_judges_again_when_the_file_is_saved(learner, monkeypatch, capsys):
+    naps = []
+
+    def nap(seconds):
+        naps.append(seconds)
+        if len(naps) == 2:
+            learner.file.write_text(WRONG)
+        if len(naps) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(check.time, "sleep", nap)
+    code, said = learner("prune", "--watch")
+    assert code == 130 and said.count("judges again") == 2
+    assert "not written yet" in said and "✘ prune" in said
+
+
+@pytest.mark.parametrize(("argv", "words"), [
+    (["aportion"], "did you mean apportion?"), (["3.1"], "lessons are "),
+    (["7", "--run"], "name one exercise: prune, next_threshold"), (["7", "--hnt"], "--hint"),
+    (["prune", "--wrok=x"], "choose one of")])
+def test_wrong_words_are_one_line_that_says_what_is_allowed(learner, argv, words):
+    code, said = learner(*argv)
+    assert code == 2 and said.count("\n") == 1 and words in said
+
+
+def test_a_folder_that_cannot_be_one(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert check.main(["prune", "--work", str(tmp_path / "file")]) == 2
+    assert "is not a folder" in capsys.readouterr().out
+
+
+def test_ascii_where_the_terminal_has_no_more(monkeypatch, tmp_path):
+    class Terminal:
+        encoding, text = "cp1252", ""
+
+        def write(self, text):
+            self.text += text
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    say(f"{''.join(MARKS.values())} {bar(3)} Σ δ θ ψ ≤ ★ é — ←")
+    assert sys.stdout.text == "okno.~ ### 3 sum delta theta psi <= * e - <--\n"
+    check.main(["prune", "--work", str(tmp_path)])
+    assert sys.stdout.text.isascii()
+
+
+# --- the package with the learner's function in it
+
+
+@pytest.mark.slow
+def test_run_says_what_verify_says(learner, monkeypatch, shapes):
+    """`--run` itself takes half a minute; here it runs in this process, and little."""
+    shapes(40, 20)
+    monkeypatch.setattr(plug, "CASES", 20)
+    monkeypatch.setattr(plug, "TRAINING", {**plug.TRAINING, "train_images": 40, "batch": 10,
+                                           "periods": (2,)})
+    found = plug.run(solutions.apportion, "7.3")
+    assert found["verify"]["violated"] == [] and found["ours"] == found["theirs"]
+    assert found["calls"] > 0 and found["verify"]["calls"] > 0
+
+    def first_of_all(K, weights, room):
+        g = solutions.apportion(K, weights, room)
+        return g if len(g) < 3 or not g[-1] else [g[0] + 1, *g[1:-1], g[-1] - 1]
+
+    found = plug.run(first_of_all, "7.3")
+    assert "shares" in [name for name, *_ in found["verify"]["violated"]]
+    assert "InvariantError" in found["theirs"]["raised"]
