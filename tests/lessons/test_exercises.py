@@ -8,7 +8,7 @@ import inspect
 import numpy as np
 import pytest
 
-from lessons.grader import find, lessons, plug
+from lessons.grader import find, lessons, mutants, plug
 from lessons.grader.exercise import LESSONS
 from lessons.grader.judge import diagnose, first_failure, plain, small_cases, through
 from lessons.grader.words import picture
@@ -186,3 +186,15 @@ def test_every_file_of_a_lesson_is_there():
             assert (LESSONS / folder / f"ex{number:02}.py").exists()
     stubs = {path.name for path in (LESSONS / "exercises").glob("ex*.py")}
     assert stubs == {f"ex{number:02}.py" for number in lessons()}
+
+
+# --- are the properties complete?
+
+
+@pytest.mark.slow
+def test_no_mutant_of_a_solution_is_right():
+    """Of one exercise; `python -m lessons.grader.mutants` has the others, tests/README.md a table.
+    The one that survives does the same: where not all weights are dead, the largest is not."""
+    (exercise,) = find("prune")
+    assert len(mutants.mutants(exercise.solution)) >= 10
+    assert mutants.survivors(exercise, examples=0) == ["dead.all  ->  dead.any"]
