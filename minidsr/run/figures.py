@@ -25,7 +25,7 @@ def plot(histories, folder):
         if len({tuple(r["active"]) for r in moments(history)}) > 1:
             paths.append(style.draw(folder / f"sparsity-{label}", _sparsity, history, label))
         if has_threshold(history):
-            paths.append(style.draw(folder / f"threshold-{label}", _threshold, history, label))
+            paths.append(style.draw(folder / f"threshold-{label}", threshold, history, label))
     return paths
 
 
@@ -39,6 +39,30 @@ def has_threshold(history):
     """Has the run's method a threshold H and a target N_p?"""
     return bool(history.reallocations) and None not in [
         history.reallocations[0][name] for name in ("H", "N_p")]
+
+
+def threshold(figure, history, label):
+    """Fill a Figure with H and K at each reallocation; returns a description of it."""
+    records = history.reallocations
+    steps, H, K = ([r[name] for r in records] for name in ("step", "H", "K"))
+    N_p, delta = records[0]["N_p"], records[0]["delta"]
+    upper, lower = figure.subplots(2, sharex=True)
+    look = style.lines([label])[label] | {"markersize": 3}
+    upper.plot(steps, H, drawstyle="steps-post", **look)
+    upper.set_yscale("log", base=2)
+    style.finish(upper, ylabel="threshold H",
+                 title=f"{label}: threshold, and how many weights it prunes")
+    lower.plot(steps, K, **look)
+    band(lower, N_p, delta)
+    style.finish(lower, xlabel="training step", ylabel="weights pruned",
+                 from_zero=True)
+    style.label_ends(lower, [("K, pruned", steps[-1], K[-1], look["color"]),
+                             (f"N_p = {N_p:,}", steps[-1], N_p, style.BLACK)])
+    inside = sum(abs(k - N_p) <= delta * N_p for k in K)
+    return (f"{label}: the threshold H and the number K of weights pruned at each of "
+            f"{len(records)} reallocations. H begins at {H[0]:.3g} and ends at {H[-1]:.3g}. K goes "
+            f"from {K[0]:,} to {K[-1]:,}, at most {max(K):,}; {inside} times it is within "
+            f"{100 * delta:g} % of the target N_p = {N_p:,}.")
 
 
 def watched(history):
@@ -97,29 +121,6 @@ def _sparsity(figure, history, label):
                  title=f"{label}: sparsity of each tensor, first layers dark, last layers bright")
     style.label_ends(axes, ends, size=style.FONT if len(ends) <= 16 else 6)
     return f"{label}: the sparsity of each tensor over training, in %. " + " ".join(said)
-
-
-def _threshold(figure, history, label):
-    records = history.reallocations
-    steps, H, K = ([r[name] for r in records] for name in ("step", "H", "K"))
-    N_p, delta = records[0]["N_p"], records[0]["delta"]
-    upper, lower = figure.subplots(2, sharex=True)
-    look = style.lines([label])[label] | {"markersize": 3}
-    upper.plot(steps, H, drawstyle="steps-post", **look)
-    upper.set_yscale("log", base=2)
-    style.finish(upper, ylabel="threshold H",
-                 title=f"{label}: threshold, and how many weights it prunes")
-    lower.plot(steps, K, **look)
-    band(lower, N_p, delta)
-    style.finish(lower, xlabel="training step", ylabel="weights pruned",
-                 from_zero=True)
-    style.label_ends(lower, [("K, pruned", steps[-1], K[-1], look["color"]),
-                             (f"N_p = {N_p:,}", steps[-1], N_p, style.BLACK)])
-    inside = sum(abs(k - N_p) <= delta * N_p for k in K)
-    return (f"{label}: the threshold H and the number K of weights pruned at each of "
-            f"{len(records)} reallocations. H begins at {H[0]:.3g} and ends at {H[-1]:.3g}. K goes "
-            f"from {K[0]:,} to {K[-1]:,}, at most {max(K):,}; {inside} times it is within "
-            f"{100 * delta:g} % of the target N_p = {N_p:,}.")
 
 
 def band(axes, N_p, delta):

@@ -15,6 +15,7 @@ from collections import Counter
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean, stdev
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_what_is_packed(tmp_path):
     if int(version("setuptools").split(".")[0]) < 77:
         pytest.skip("needs setuptools 77: pip install -U setuptools")
     folders = {name: [path for path in sorted((ROOT / name).rglob("*"))
-                      if path.is_file() and "__pycache__" not in path.parts]
+                      if path.is_file() and not {"__pycache__", "mine"} & {*path.parts}]
                for name in ("minidsr", "lessons", "tests", ".ci", ".github")}
     alone = (".editorconfig", ".gitignore", ".pre-commit-config.yaml", "CITATION.cff", "LICENSE",
              "MANIFEST.in", "README.md", "pyproject.toml", "requirements.txt")
@@ -199,6 +200,20 @@ def test_accuracies_are_those_of_the_records():
         records = re.findall(r"\]\(([\w/-]+\.jsonl)\)", row)
         said = re.findall(r"\d\d\.\d\d", row.split("|")[-2]) if records else []
         assert said == [f"{last_epoch(record)['test_accuracy']:.2f}" for record in records]
+
+
+def test_table_of_shapes_is_that_of_the_records():
+    rows = re.findall(r"^\| (.*) \| ([\d., ]+) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) \|$",
+                      section(read("lessons/results/README.md"), "Drawn shapes, five seeds each"),
+                      re.MULTILINE)
+    assert len(rows) == 5
+    for method, each, *said in rows:
+        name = {"static, by ERK": "erk-static"}.get(method, method.lower())
+        lasts = [last_epoch(f"shapes-small-cnn/{name}-0.95-{i}/metrics.jsonl") for i in range(5)]
+        found = [last["test_accuracy"] for last in lasts]
+        assert each.split(", ") == [f"{a:.2f}" for a in found]
+        explored = fmean(last["explored"] for last in lasts)
+        assert said == [f"{fmean(found):.2f}", f"{stdev(found):.2f}", f"{explored:.2f}"]
 
 
 def test_short_runs_are_those_of_the_records():
