@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 7. Algorithm 1, line by line
 #
-# *Needs no other lesson; [lesson 0](00_see_it_move.py) shows what it is for. Reading 45 minutes,
+# *Needs no other lesson; [lesson 0](00_see_it_move.ipynb) shows what it is for. Reading 45 minutes,
 # exercises 90 minutes, estimated. Runs 5 seconds.*
 #
 # ## Question
@@ -247,4 +247,4 @@ for function in (reparam.reallocate, reparam.prune_by_threshold, reparam.adjust_
 #
 # ## Next
 #
-# [Lesson 8](08_what_must_always_hold.py): how to trust a program whose result is random.
+# Lesson 8: how to trust a program whose result is random.

@@ -10,6 +10,7 @@ import pytest
 from lessons import build
 
 pytest.importorskip("jupytext", reason='needs jupytext: pip install -e ".[lessons]"')
+nbformat = pytest.importorskip("nbformat", reason='needs nbclient: pip install -e ".[lessons]"')
 pytest.importorskip("nbclient", reason='needs nbclient: pip install -e ".[lessons]"')
 
 LESSON = """# %% [markdown]
@@ -118,6 +119,15 @@ def test_a_lesson_that_fails_is_not_written(tmp_path):
     fault, = build.build("# %%\nassert 1 == 2, 'not so'\n", path)
     assert re.match(r"cell 0: .*AssertionError: not so", fault, re.DOTALL)
     assert not path.exists()
+
+
+def test_texts_in_a_row_are_one():
+    """And no others: a picture between them, or another stream, keeps them apart."""
+    out, err = {"name": "stdout", "text": "a"}, {"name": "stderr", "text": "b"}
+    picture = {"data": {}}
+    cell = nbformat.from_dict({"outputs": [out, out, picture, out, err, err, out]})
+    build._join_texts(cell)
+    assert [output.get("text") for output in cell.outputs] == ["aa", None, "a", "bb", "a"]
 
 
 def test_lessons_are_named_by_their_numbers():

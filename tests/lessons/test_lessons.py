@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import re
+import sys
 from collections import Counter
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from lessons import build
+from lessons.grader import find
 
 LESSONS = build.chosen()
 HEADINGS = ["Question", "Predict", "Run", "Check", "Read the code", "Notice", "Exercises",
@@ -68,14 +70,32 @@ def test_form(lesson):
 
 
 @each
+def test_exercises_are_those_of_the_grader(lesson):
+    """Each with its stars and minutes, and all of these are in the header."""
+    text, number = text_of(lesson), str(int(lesson.stem[:2]))
+    rows = re.findall(r"^# \| `(\w+)` \| (★+) \| (\d+) \|", text, re.MULTILINE)
+    assert [(e.name, "★" * e.stars, str(e.minutes)) for e in find(number)] == rows
+    minutes, = re.findall(r"exercises (\d+)\s+(?:# )?minutes", text)
+    assert int(minutes) == sum(int(row[2]) for row in rows)
+
+
+@each
+def test_links_lead_somewhere(lesson):
+    """From the notebook, which is what people read."""
+    path = build.notebook_of(lesson)
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text_of(path)):
+        assert (path.parent / target).exists(), target
+
+
+@each
 def test_imports(lesson):
     """The package, and what lessons share; no other lesson, and nothing of a learner's."""
     _, imports = code_of(lesson)
     assert {name for name in imports if name.startswith("lessons")} <= {
         "lessons.MINE", "lessons.RESULTS", "lessons.predict.predict", "lessons.show.show",
         "lessons.gallery"}
-    assert all(name.split(".")[0] in {"minidsr", "lessons", "numpy", "matplotlib", "scipy"}
-               or name.split(".")[0] in __import__("sys").stdlib_module_names for name in imports)
+    assert {name.partition(".")[0] for name in imports} <= {
+        "minidsr", "lessons", "numpy", "matplotlib", "scipy", *sys.stdlib_module_names}
 
 
 @each
