@@ -26,9 +26,9 @@ from lessons.predict import predict
 from lessons.show import show
 predict("how many", ...)
 print(os.listdir(), lessons.MINE.samefile("."), sys.executable == EXECUTABLE)
-for connect in (socket.create_connection, socket.socket().connect):
+for ask in (socket.getaddrinfo, lambda *where: socket.socket().connect(where)):
     try:
-        connect(("localhost", 1))
+        ask("localhost", 1)
     except OSError as error:
         print(error)
 
@@ -128,6 +128,38 @@ def test_texts_in_a_row_are_one():
     cell = nbformat.from_dict({"outputs": [out, out, picture, out, err, err, out]})
     build._join_texts(cell)
     assert [output.get("text") for output in cell.outputs] == ["aa", None, "a", "bb", "a"]
+
+
+def test_what_has_not_changed_is_left_alone(monkeypatch, tmp_path, capsys):
+    """--check compares it all the same; lessons that are named are built in any case."""
+    source, ran = tmp_path / "01_short.py", []
+
+    def executed(text):
+        ran.append(text)
+        cell = nbformat.v4.new_code_cell(text, id="cell-0", outputs=[
+            nbformat.v4.new_output("stream", text=text.upper())])
+        return nbformat.v4.new_notebook(
+            cells=[cell], metadata={"lesson": {"source": build.digest(text)}}), None
+
+    def main(*names, **flags):
+        ran.clear()
+        with pytest.raises(SystemExit) as end:
+            build.main(names, **flags)
+        return end.value.code, len(ran), capsys.readouterr().out
+
+    monkeypatch.setattr(build, "FOLDER", tmp_path)
+    monkeypatch.setattr(build, "executed", executed)
+    source.write_text("one")
+    code, runs, said = main(check=True)
+    assert (code, runs) == (1, 0) and "there is no notebook" in said
+    assert main()[:2] == (0, 1)
+    assert main() == (0, 0, "01_short: not changed\n")
+    assert main("1")[:2] == main(check=True)[:2] == (0, 1)
+    source.write_text("two")
+    code, runs, said = main(check=True)
+    assert (code, runs) == (1, 1) and "its output was ['ONE'], and is ['TWO']" in said
+    assert main()[:2] == (0, 1)
+    assert main(check=True)[:2] == (0, 1)
 
 
 def test_lessons_are_named_by_their_numbers():
