@@ -5,7 +5,10 @@ import textwrap
 
 import lessons
 from minidsr.run import style
+from minidsr.run.output import SPELLED
 
+if hasattr(sys.stdout, "reconfigure"):  # a script's: code that a lesson prints has δ and Σ in it
+    sys.stdout.reconfigure(errors=SPELLED)
 
 @style.own_style()
 def show(figure, name, *, alt):

@@ -168,10 +168,10 @@ density = Exercise(
 
 
 def small_positions():
-    """Up to two tensors with two positions."""
-    patterns = [[], [0], [1], [0, 1]]
-    for n in range(3):
-        for chosen in product(product(patterns, repeat=2), repeat=n):
+    """One tensor with three positions, and none or two with two."""
+    for tensors, positions in ((0, 0), (1, 3), (2, 2)):
+        patterns = [[i for i in range(positions) if bits >> i & 1] for bits in range(2**positions)]
+        for chosen in product(product(patterns, repeat=2), repeat=tensors):
             yield [before for before, _ in chosen], [after for _, after in chosen]
 
 

@@ -80,7 +80,7 @@ def test_a_right_one(learner):
     assert code == 0 and "✔ prune: right in 320 cases, every small one among them" in said
     assert learner("7.1", "--solution")[0] == 0
     _, said = learner()
-    assert "✔ 7.1" in said and "Next: python -m lessons.check next_threshold" in said
+    assert "✔ 7.1" in said and "Next: python -m lessons.check below" in said
 
 
 def test_one_that_is_judged_inside(learner):

@@ -1,7 +1,10 @@
 """Figures and predictions of a lesson: where they are kept, and what is said of them."""
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -79,6 +82,16 @@ def test_a_damaged_file_is_named(text, mine):
     (mine / "predictions.json").write_text(text)
     with pytest.raises(ValueError, match=r"predictions\.json is damaged; delete it"):
         predict("how many", 5)
+
+
+@pytest.mark.slow
+def test_a_terminal_without_greek_is_no_hindrance(tmp_path):
+    """The code that a lesson prints has letters that not every code page has."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import lessons.show; print('δ, Σ m')"], cwd=tmp_path, check=True,
+        capture_output=True, env=os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(
+            Path(lessons.__file__).parents[1])})
+    assert done.stdout.split() == [b"delta,", rb"\u03a3", b"m"]
 
 
 @pytest.mark.parametrize(("shell", "there"), [
