@@ -5,7 +5,7 @@
 
 A convolutional network is trained with a tenth of its weights. Every few steps the small ones are
 pruned everywhere, and as many grow where weights survived (Mostafa & Wang, ICML 2019). So weights
-move to the tensors that need them, and their number never changes.
+move to the tensors that need them, and their number never changes: it is printed each time.
 
     θ  theta      what the network computes with: {name: array}, four of them mostly zeros
     φ  values     the free numbers, which training chooses
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-BATCH, STEPS, TEST_IMAGES = 50, 300, 1000
+BATCH, STEPS, TEST_IMAGES = 50, 300, 500
 RATE, DROPS = 0.1, (0.3, 0.6, 0.8)   # learning rate; it drops to a fifth after 0.3 of training, ...
 MOMENTUM, DECAY = 0.9, 5e-4
 DENSITY = 0.1                        # up to 0.5, so that there is always room to grow
@@ -30,7 +30,7 @@ FIRST_H, DELTA, SHARE = 1e-3, 0.1, 20_000 / 145_139   # of Algorithm 1, as in th
 # --- y and a function: dy -> dx, gradients of the tensors. dx is the gradient of the loss by x.
 def windows(x, size, stride):
     """A window of size x size pixels slides over x in steps of `stride`. For each of its pixels:
-    what this one meets on the way, (N, C, height, width), as a view: to change it changes x."""
+    what it meets on the way, (N, C, height, width). These are views: to add to them adds to x."""
     height, width = ((length - size) // stride + 1 for length in x.shape[2:])
     return [x[:, :, i:i + stride * height:stride, j:j + stride * width:stride]
             for i in range(size) for j in range(size)]
@@ -63,7 +63,7 @@ def norm(x, weight, bias):
     normal = scale * centred
 
     def backward(dy):
-        dnormal, count = weight * dy, dy.size // dy.shape[1]
+        dnormal, count = weight * dy, dy.size // dy.shape[1]  # x moves mean and variance, too:
         dx = scale * (dnormal - mean_of(dnormal) - normal * mean_of(dnormal * normal))
         return dx, count * mean_of(dy * normal), count * mean_of(dy)
 
@@ -136,7 +136,7 @@ def reallocate(values, velocity, structure, H, N_p, draws):
     before = dict(structure)
     for name in before:                                             # 1  prune
         stays = abs(values[name]) >= H
-        stays[abs(values[name]).argmax()] = True                    #    no tensor dies out
+        stays[abs(values[name]).argmax()] = True                    #    the largest, always
         for arrays in values, velocity, structure:
             arrays[name] = arrays[name][stays]
     l = {name: len(structure[name]) for name in before}             # 2  count the survivors
@@ -207,10 +207,10 @@ def train(values, structure, batches, draws):
             velocity[name] = MOMENTUM * velocity[name] + g
             values[name] -= rate * (g + MOMENTUM * velocity[name])
         if 0 < t < STOP * len(batches) and t % PERIOD == 0:
-            used, (H, K) = H, reallocate(values, velocity, structure, H, N_p, draws)
+            H, K = reallocate(values, velocity, structure, H, N_p, draws)
             counts = [len(positions) for positions in structure.values()]
             free = sum(value.size for value in values.values())
-            print(f"step {t}: loss {loss:.3f}, H {used:.3f}, moved {K}, in {counts}, free {free}")
+            print(f"step {t}: loss {loss:.2f}, K {K}, H {H}, {counts} of {free} free parameters")
     return losses
 
 # --- Data.
@@ -244,7 +244,7 @@ def main(folder=None):
     losses = train(values, structure, batches, partial(rng.choice, replace=False))
     logits, _ = network(dense(values, structure), test_x)           # all of them one batch
     print(f"loss {np.mean(losses[-50:]):.3f} over the last 50 steps, "
-          f"accuracy {100 * np.mean(logits.argmax(1) == test_labels):.1f} %")
+          f"accuracy {100 * np.mean(logits.argmax(1) == test_labels):.1f} % of {len(test_x)}")
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -23,12 +23,12 @@ from minidsr.nn.layers import softmax_cross_entropy
 from minidsr.nn.sgd import SGD
 from minidsr.parameters import Sparse
 from minidsr.proof.cases import seeds, sparse_tensors
-from minidsr.reparam import apportion, reallocate
+from minidsr.reparam import adjust_pruning_threshold, apportion, reallocate
 from minidsr.run.config import Config
 from minidsr.schedules import SCHEDULES
 
 FILE = Path(one_file.__file__)
-STEPS, BATCH, SIDE = 100, 8, 14
+STEPS, BATCH, SIDE = 100, 4, 20  # the last layers have images of 2 x 2, the pools an odd side
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -117,8 +117,8 @@ def test_it_trains_as_the_package_does(capsys):
     free = package.model.free_parameters()
     said = capsys.readouterr().out.splitlines()
     for line, (t, report) in zip(said, reports, strict=True):
-        assert line == (f"step {t}: loss {losses[t]:.3f}, H {report.H:.3f}, moved {report.K}, in "
-                        f"{report.active}, free {free}")
+        assert line == (f"step {t}: loss {losses[t]:.2f}, K {report.K}, H {report.next_H}, "
+                        f"{report.active} of {free} free parameters")
     assert len(reports) == 9 and all(report.K for _, report in reports)
 
 
@@ -143,6 +143,17 @@ def test_it_reallocates_as_the_package_does(tensors, H, N_p, seed):
         assert np.array_equal(structure[name][order], W.index)
         assert np.array_equal(values[name][order], W.value)
         assert np.array_equal(velocity[name][order], W.velocity)
+
+
+@pytest.mark.parametrize("N_p", [10, 20, 30, 70, 110, 190])
+def test_it_adjusts_H_as_the_package_does(N_p, monkeypatch):
+    """Where K just is what may be missed, too."""
+    monkeypatch.setattr(one_file, "SPARSE", {"W": (1000,)})
+    for K in {bound * N_p // 10 + off for bound in (9, 11) for off in (-1, 0, 1)}:
+        values, velocity = {"W": np.repeat([0.0, 1.0], [K, 1])}, {"W": np.zeros(K + 1)}
+        H, moved = one_file.reallocate(values, velocity, {"W": np.arange(K + 1)}, 0.5, N_p,
+                                       lambda positions, n: positions[:n])
+        assert (H, moved) == (adjust_pruning_threshold(0.5, K, N_p, 0.1), K)
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40)), min_size=1, max_size=6),
@@ -195,9 +206,9 @@ def test_the_budget_that_it_prints_is_constant(data, monkeypatch, tmp_path, caps
     assert [int(re.match(r"step (\d+):", line)[1]) for line in lines] == [10, 20]
     dense = 16 * 9 + 2 * (16 + 32 + 32 + 64 + 64) + 10 * 64 + 10
     for line in lines:
-        counts, free = re.search(r"in \[([\d, ]+)\], free (\d+)$", line).groups()
+        counts, free = re.search(r" \[([\d, ]+)\] of (\d+) free parameters$", line).groups()
         assert sum(map(int, counts.split(", "))) + dense == int(free) == 6910 + dense
-    assert re.match(r"loss \d+\.\d{3} over the last 50 steps, accuracy \d+\.\d %$", last)
+    assert re.match(r"loss \d+\.\d{3} over the last 50 steps, accuracy \d+\.\d % of 20$", last)
 
 
 def test_it_reads_the_images_of_mnist_and_their_labels(tmp_path):
