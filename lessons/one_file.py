@@ -146,7 +146,7 @@ def reallocate(values, velocity, structure, H, N_p, draws):
     elif K > (1 + DELTA) * N_p:
         H = H / 2
     empty = {name: np.setdiff1d(range(np.prod(SPARSE[name])), before[name]) for name in before}
-    room = {name: len(empty[name]) for name in before}
+    room = {name: len(empty[name]) for name in before}              # empty before pruning
     grown = shares(K, l, room)                                      # 4  share
     for name in before:                                             # 5  grow
         structure[name] = np.append(structure[name], draws(empty[name], grown[name]))
