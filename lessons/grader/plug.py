@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from pkgutil import resolve_name
 from unittest.mock import patch
 
 from .exercise import find
@@ -42,8 +43,7 @@ def replaced(plug, function):
 
 def current(target):
     """What stands at a target now."""
-    module, _, name = target.rpartition(".")
-    return getattr(import_module(module), name)
+    return resolve_name(target)
 
 
 def _verify(calls):
