@@ -10,6 +10,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from minidsr.checks import check_choice
 from minidsr.proof.remote import Remote
+from minidsr.run.output import delivered, outputs
 
 from .grader import find, lessons, report
 from .grader.exercise import LESSONS
@@ -56,15 +57,16 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
 def main(argv=None):
     """Run the command line; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    try:
-        _check_flags(argv)
-        return tyro.cli(check, prog="python -m lessons.check", args=argv,
-                        config=(FlagCreatePairsOff,))
-    except (ValueError, OSError) as error:
-        say(f"check: {error}")
-        return 2 if isinstance(error, ValueError) else 1
-    except KeyboardInterrupt:
-        return 130
+    with outputs():
+        try:
+            _check_flags(argv)
+            return delivered(tyro.cli(check, prog="python -m lessons.check", args=argv,
+                                      config=(FlagCreatePairsOff,)))
+        except (ValueError, OSError) as error:
+            say(f"check: {error}", sys.stderr)
+            return 2 if isinstance(error, ValueError) else 1
+        except KeyboardInterrupt:
+            return 130
 
 
 def _check_flags(argv):

@@ -19,8 +19,8 @@ arguments. A case is a tuple of these; each call gets a copy. A Generator in it 
     picture(g, *case)  case and answer as text; g is anything, None where there was no answer
     mistake(*case)     a typical wrong program. Its docstring is the hint, at best a question
     lazy(*case)        a silly answer that must fail, too, if the list in the tests lacks it
-    inside(f, *case)   is called instead of f, and beside it in the runner, where what f takes or
-                       returns is no data (minidsr/proof/runner.py: encode); it returns data
+    inside(f, *case)   is called instead of f, in f's process, where what f takes or returns is no
+                       data (encode() in minidsr/proof/runner.py); a case is what inside takes
     hints              three rungs at least: a question, the idea, the pitfall
 
 Properties must be complete: `python -m lessons.grader.mutants 7` changes each solution in every

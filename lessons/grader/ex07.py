@@ -209,8 +209,9 @@ def stays(g, H, K, N_p, delta):
 def threshold_picture(g, H, K, N_p, delta):
     low, high = band(N_p, delta)
     where = "below" if K < low else "above" if K > high else "within"
+    yours = "" if g is None else f", yours for the next time: {g}"
     return (f"N_p = {N_p:,}, delta = {delta:g}: H stays from {float(low):.10g} to "
-            f"{float(high):.10g}\nK = {K:,} is {where}\nH = {H:g}, yours for the next time: {g}")
+            f"{float(high):.10g}\nK = {K:,} is {where}\nH = {H:g}{yours}")
 
 
 def floats(H, K, N_p, delta):

@@ -45,9 +45,9 @@ def level(tensors, H, N_p, delta, rng, keep_one):
     return int(sum(k) > sum(W.size - len(W.value) for W in tensors))
 
 
-def reallocated(f, tensors, *rest):
-    """What f returns, and the tensors as it leaves them. It runs beside f, in its process."""
-    said = f(tensors, *rest)
+def reallocated(f, tensors, H, N_p, delta, rng, keep_one):
+    """The tensors as f leaves them, and what it returns. It runs beside f, in its process."""
+    said = f(tensors, H, N_p, delta, rng, keep_one)
     return tensors, said
 
 

@@ -63,7 +63,9 @@ class Exercise:
 
     @property
     def parameters(self):
-        """The names of its arguments."""
+        """What the parts of a case are called."""
+        if self.inside:
+            return list(inspect.signature(self.inside).parameters)[1:]
         return list(inspect.signature(self.solution).parameters)
 
 

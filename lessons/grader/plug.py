@@ -41,6 +41,15 @@ def replaced(plug, function):
         yield
 
 
+def training(plug, **more):
+    """The Config that a plug is trained with."""
+    from minidsr.run.config import Config
+
+    config = {**TRAINING, **more, **plug.config}
+    method = config.pop("method", "dsr")
+    return Config(**config).for_method(method)
+
+
 def current(target):
     """What stands at a target now."""
     return resolve_name(target)
@@ -58,9 +67,10 @@ def _verify(calls):
 
 def _train(plug):
     """What comes out of a training: {network, counts, accuracy, ...}, or what went wrong."""
-    config = import_module("minidsr.run.config").Config(**{**TRAINING, **plug.config})
+    from minidsr.run.train import train
+
     try:
-        history = import_module("minidsr.run.train").train(config)
+        history = train(training(plug))
     except Exception as error:  # whatever it is, it is an answer
         return {"raised": f"{type(error).__name__}: {error}"}
     last = history.epochs[-1]

@@ -174,8 +174,8 @@ def _say_right(exercise, tried, seconds):
     say(f"{MARKS['right']} {exercise.name}: right in {tried:,} cases, every small one among them "
         f"({seconds:.1f} s)\n")
     if exercise.plug:
-        say(f"  Let the package run with it:  {COMMAND} {exercise.name} --run")
-    say(f"  Ours, to compare:             {COMMAND} {exercise.name} --solution\n")
+        say(f"  The package with your function in it:  {COMMAND} {exercise.name} --run")
+    say(f"  Our solution, to compare:  {COMMAND} {exercise.name} --solution\n")
 
 
 def _inside(exercise):
@@ -203,7 +203,8 @@ def _say_failure(exercise, failure, tried, work, printed):
     words = f"{failure.words}: {words}" if words else failure.words
     if failure.answered:
         words = f"this does not hold: {words}"
-    say(f"{MARKS['wrong']} {exercise.name}: {tried:,} cases are right, then {words}")
+    count = "1 case is" if tried == 1 else f"{tried:,} cases are"
+    say(f"{MARKS['wrong']} {exercise.name}: {count} right, then {words}")
     for more in (failure.detail, failure.where):
         if more:
             say(f"  {more}")
@@ -216,7 +217,7 @@ def _say_failure(exercise, failure, tried, work, printed):
     if printed:
         say(f"\n  It printed:\n\n{textwrap.indent(printed.rstrip(), '    ')}")
     code = call(exercise.name, failure.case)
-    if code:
+    if code and not exercise.inside:
         imports = "import numpy as np; " * ("np." in code)
         say(f"\n  Try it, in {shown(work.folder)}:\n    python -c \"{imports}from "
             f"{exercise.file[:-3]} import *; print({code})\"")
@@ -261,6 +262,7 @@ def _say_trainings(exercise, found):
     else:
         differ = [i for i, (a, b) in enumerate(zip(ours["active"], theirs["active"], strict=False))
                   if a != b]
-        say(f"\nThe tensors hold other numbers of weights from reallocation {differ[0] + 1} on."
+        say(f"\nThe tensors hold other numbers of weights from reallocation {differ[0] + 1} on. "
+            "Where positions are\ndrawn in another way, that is chance; where not, ask why."
             if differ else "\nThe tensors hold as many weights as ours, each time; numbers differ.")
     return True

@@ -1,23 +1,26 @@
 """How the checker speaks: marks, bars and calls, in ASCII where the terminal has no more."""
 
 import sys
+from contextlib import suppress
 
 import numpy as np
 
 from minidsr.run.output import SPELLED
 
 MARKS = {"right": "✔", "wrong": "✘", "open": "·", "shown": "~"}
+WIDTH = 200  # characters of a line
 SIGNS = {"✔": "ok", "✘": "no", "·": ".", "■": "#", "★": "*", "☆": " ", "←": "<--", "→": "->",
          "≤": "<=", "≥": ">=", "√": "sqrt", "Σ": "sum", "ψ": "psi"}
 
 
-def say(text=""):
-    """Print text; where the encoding is not UTF-8, in ASCII."""
-    if "utf" not in (getattr(sys.stdout, "encoding", None) or "").lower():
+def say(text="", file=None):
+    """Print text, to standard output if no file is named; where it has no UTF-8, in ASCII."""
+    file = file or sys.stdout
+    if "utf" not in (getattr(file, "encoding", None) or "").lower():
         for sign, plain in SIGNS.items():
             text = text.replace(sign, plain)
         text = text.encode("ascii", SPELLED).decode()
-    print(text)
+    print(text, file=file)
 
 
 def bar(n, most=8):
@@ -28,7 +31,7 @@ def bar(n, most=8):
 def call(name, case):
     """The call as code; None where it cannot be written short."""
     text = f"{name}({', '.join(map(code, case))})"
-    return text if len(text) <= 200 and "<" not in text and "\n" not in text else None
+    return text if len(text) <= WIDTH and "<" not in text and "\n" not in text else None
 
 
 def code(x):
@@ -50,14 +53,14 @@ def code(x):
 
 def picture(exercise, failure):
     """The case and the answer: the exercise's own picture, else a line an argument."""
+    text = None
     if exercise.picture:
-        try:
-            return exercise.picture(failure.answer, *failure.case)
-        except Exception:  # the answer is nothing that can be drawn
-            pass
-    width = max(map(len, (*exercise.parameters, "yours")))
-    lines = [f"{name:<{width}}  {code(x)}"
-             for name, x in zip(exercise.parameters, failure.case, strict=True)]
-    if failure.answered:
-        lines.append(f"{'yours':<{width}}  {code(failure.answer)}")
-    return "\n".join(lines)
+        with suppress(Exception):  # the answer may be nothing that can be drawn
+            text = exercise.picture(failure.answer, *failure.case)
+    if text is None:
+        pairs = [*zip(exercise.parameters, failure.case, strict=True)]
+        pairs += [("yours", failure.answer)] if failure.answered else []
+        width = max(len(name) for name, _ in pairs)
+        text = "\n".join(f"{name:<{width}}  {code(x)}" for name, x in pairs)
+    return "\n".join(line if len(line) <= WIDTH else f"{line[:WIDTH]} ..."
+                     for line in text.splitlines())

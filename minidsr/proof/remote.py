@@ -88,7 +88,8 @@ class Remote:
             for i, now in answer["changed"]:
                 _take_over(args[i], decode(now))
             return decode(answer["value"])
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration,
+                RecursionError):
             raise self._garbled() from None
 
     def close(self):
