@@ -48,6 +48,7 @@ class Exercise:
     hints: tuple[str, ...]
     plug: Plug | None = None
     inside: Callable | None = None
+    gist: Callable | None = None  # of an answer: what tells mistakes apart, where its words do not
     seconds: float = 2.0  # that a call may take
     number: str = ""  # 7.3, set by lessons()
 

@@ -164,12 +164,19 @@ def _behaviour(exercise, function, cases):
             if random_:
                 judge(exercise, function, case)
             else:
-                seen.append(encode(_ask(function, case, case)[0]))
+                seen.append(encode(_gist(exercise, _ask(function, case, case)[0])))
         except Failure as failure:
             seen.append(failure.what)
             if failure.what == "hangs":
                 break
     return set(seen) if random_ else seen
+
+
+def _gist(exercise, answer):
+    try:
+        return exercise.gist(answer) if exercise.gist else answer
+    except Exception:  # the answer is nothing that it understands
+        return answer
 
 
 def _data(case):

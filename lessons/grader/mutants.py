@@ -179,7 +179,7 @@ def main(argv):
         for words in left:
             say(f"{exercise.name}: {words}")
     rows.append(["all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])])
-    share = 1 - rows[-1][2] / rows[-1][1]
+    share = 1 - rows[-1][2] / max(rows[-1][1], 1)
     cells = [[name, f"{count}", f"{count - left}", f"{left}"] for name, count, left in rows]
     say("\n" + table(cells, ["exercise", "mutants", "killed", "survive"]))
     say(f"\n{100 * share:.1f} % are killed.")

@@ -114,7 +114,7 @@ LAZY = {
 }
 
 
-@by_name(EXERCISES)
+@by_name([exercise for exercise in EXERCISES if exercise.gist is None])  # numbers; not words, files
 @pytest.mark.parametrize("name", [*LAZY, "the first argument"])
 def test_a_lazy_answer_is_wrong(exercise, name):
     changed = []

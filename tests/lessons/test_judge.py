@@ -125,6 +125,21 @@ def test_a_mistake_is_told_by_what_it_does():
     assert diagnose(TOTAL, lambda *case: total(*case) + 1, failure) is None
 
 
+@pytest.mark.parametrize("wrong", [lambda *case: 0, lambda *case: [[1]] * len(case[0])])
+def test_a_mistake_is_told_whatever_its_words(wrong):
+    """By the gist of an answer; an answer of which there is none is none of them."""
+    exercise, = find("8.1")
+    tensor_by_tensor = exercise.mistakes[0]
+
+    def in_other_words(*case):
+        return [f"{text}, I say" for text in tensor_by_tensor(*case)]
+
+    failure, _ = first_failure(exercise, in_other_words)
+    assert diagnose(exercise, in_other_words, failure) is tensor_by_tensor
+    failure, _ = first_failure(exercise, wrong)
+    assert diagnose(exercise, wrong, failure) is None
+
+
 def test_plain():
     assert plain((np.arange(2), np.float32(0.5), [np.bool(True)], {"a": (1,)})) == [
         [0, 1], 0.5, [True], {"a": [1]}]

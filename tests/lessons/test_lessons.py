@@ -96,7 +96,8 @@ def test_imports(lesson):
         "lessons.MINE", "lessons.RESULTS", "lessons.predict.predict", "lessons.show.show",
         "lessons.gallery"}
     assert {name.partition(".")[0] for name in imports} <= {
-        "minidsr", "lessons", "numpy", "matplotlib", "scipy", *sys.stdlib_module_names}
+        "minidsr", "lessons", "numpy", "matplotlib", "scipy", "hypothesis",
+        *sys.stdlib_module_names}
 
 
 @each
