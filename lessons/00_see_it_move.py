@@ -178,4 +178,5 @@ print(inspect.getsource(DSR.reallocate))
 #
 # ## Next
 #
-# [Lesson 7](07_algorithm_1.ipynb): how it decides, step by step. Lesson 5: what a parameter is.
+# [Lesson 7](07_algorithm_1.ipynb): how it decides, step by step. [Lesson
+# 5](05_counting_parameters.ipynb): what a parameter is.

@@ -247,4 +247,4 @@ for function in (reparam.reallocate, reparam.prune_by_threshold, reparam.adjust_
 #
 # ## Next
 #
-# Lesson 8: how to trust a program whose result is random.
+# [Lesson 8](08_what_must_always_hold.ipynb): how to trust a program whose result is random.

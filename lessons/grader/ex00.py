@@ -47,7 +47,8 @@ def below_picture(g, values, H):
     rows = [[f"{w:g}", f"{abs(w):g}", "yes" if abs(w) < H else "no"] for w in values]
     drawn = table(rows, ["weight", "magnitude", f"below H = {H:g}"])
     count = sum(abs(w) < H for w in values)
-    return f"{drawn if values else 'there are no weights'}\n\n{count} in all; yours: {g}"
+    yours = "?" if g is None else g
+    return f"{drawn if values else 'there are no weights'}\n\n{count} in all; yours: {yours}"
 
 
 def without_abs(values, H):

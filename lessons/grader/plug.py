@@ -1,7 +1,6 @@
 """The package with the learner's function in it: verified, and trained beside ours."""
 
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
 from pkgutil import resolve_name
 from unittest.mock import patch
 
