@@ -58,10 +58,11 @@ class Remote:
         """Load the file, if it is not loaded. Answerless where it cannot be."""
         if self.process is None:
             command = [sys.executable, "-P", "-X", "utf8", "-m", "minidsr.proof.runner", self.path]
-            paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # it imports what we do
+            paths = {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                encoding="utf-8", errors="replace", env={**os.environ, **paths})
+                encoding="utf-8", errors="replace",
+                env={**os.environ, **paths})  # it imports what we do
             self.lines = queue.Queue()
             self.reader = threading.Thread(target=_read, args=(self.process.stdout, self.lines),
                                            daemon=True)
@@ -120,13 +121,15 @@ class Remote:
             answer = json.loads(line)
             if answer["id"] != self.id:
                 raise ValueError
-            self.printed, raised = answer["printed"], answer.get("raised")
+            self.printed = str(answer["printed"])
+            if "raised" not in answer:
+                return answer
+            kind = answer["raised"]
+            raised = Answerless("raised", f"{kind}: {answer['text']}".removesuffix(": "),
+                                error=kind, line=answer["line"], code=answer["code"])
         except (ValueError, TypeError, KeyError, RecursionError):
             raise self._garbled() from None
-        if raised is not None:
-            raise Answerless("raised", f"{raised}: {answer['text']}".removesuffix(": "),
-                             error=raised, line=answer["line"], code=answer["code"])
-        return answer
+        raise raised
 
     def _garbled(self):
         self.close()
@@ -147,6 +150,8 @@ def _take_over(mine, theirs):
     elif isinstance(mine, np.random.Generator):
         mine.bit_generator.state = theirs.bit_generator.state
     elif isinstance(mine, np.ndarray):
+        if mine.shape != theirs.shape:
+            mine.resize(theirs.shape, refcheck=False)
         mine[...] = theirs
     elif isinstance(mine, list):
         if len(mine) == len(theirs) and all(isinstance(x, Sparse) for x in mine):

@@ -56,12 +56,15 @@ def main(path):
     sys.stdout = sys.stderr = printed = Printed()
     module = ModuleType(os.path.splitext(os.path.basename(path))[0])
     module.__file__ = path
+    us = os.getpid()
     while True:
         call = calls.get()
         try:
             answer = _load(module) if call["name"] is None else _called(module, call)
         except BaseException as error:
             answer = _raised(error, path)
+        if os.getpid() != us:  # a copy that the stranger has made by fork()
+            os._exit(0)
         print(json.dumps({"id": call["id"], "printed": printed.take(), **answer}), file=answers,
               flush=True)
 

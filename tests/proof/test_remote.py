@@ -85,6 +85,13 @@ def changes(numbers, array, W, rng, table):
     table["x"] = 2
     return rng.random()
 
+def reshapes(array):
+    array.shape = -1
+
+def forks():
+    os.fork()
+    return 1
+
 def breaks(W):
     W.index = W.index[::-1]
 
@@ -146,6 +153,12 @@ def test_what_it_changes_is_changed_here(remote):
     assert rng.random() == second
 
 
+def test_an_array_may_get_another_shape(remote):
+    array = np.arange(6.0).reshape(2, 3)
+    remote.call("reshapes", array)
+    assert array.tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_our_reallocate_does_there_what_it_does_here(remote):
     here, there = [tensor(), tensor()], [tensor(), tensor()]
     rest = 0.75, 2, 0.1
@@ -193,15 +206,23 @@ def test_a_forged_line_is_none(remote, line):
     assert remote.call("same", 1) == (1,)  # it was started again
 
 
-@pytest.mark.parametrize("value", ['{"array": "!", "dtype": "O", "shape": []}', '{"x": 1}'])
+@pytest.mark.parametrize("value", [
+    '{"array": "!", "dtype": "O", "shape": []}', '{"x": 1}', '1, "raised": "Error"'])
 def test_a_forged_value_is_none(remote, value):
     """Also of a program that has seen the number of the call."""
+    remote.start()
     line = f'{{"id": {remote.id + 1}, "value": {value}, "changed": [], "printed": ""}}'
     assert answerless(remote, "forges", line).kind == "garbled"
 
 
 def test_what_it_writes_past_python_goes_nowhere(remote):
     assert remote.call("writes") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_copy_of_the_process_does_not_answer(remote):
+    assert remote.call("forks") == 1
+    assert remote.call("same", 1) == (1,)
 
 
 def test_it_may_be_called_through_another_function(remote):
