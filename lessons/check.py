@@ -33,7 +33,7 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
         run: Put your function into the package: minidsr verify judges it, and a training runs.
         solution: Show our solution, when yours is right.
         give_up: With --solution, show it before.
-        reset: Begin the exercise anew; your file is kept beside it, as .bak.
+        reset: Begin the exercise anew; your file is kept beside it, as .1.bak, .2.bak, ...
         diff: Show what has changed in the exercise since you have begun it.
         setup: Say whether all is there that the course needs.
         here: Run your code in this process, without a time limit: where there are no others.
@@ -102,7 +102,8 @@ def _watch(exercises, mine, here):
     path, _ = mine.copy(exercises[0].file)
     seen = None
     while True:
-        if (now := path.stat().st_mtime_ns) != seen:
+        now = path.stat().st_mtime_ns if path.exists() else seen  # editors may replace it
+        if now != seen:
             seen = now
             say(f"--- {time.strftime('%H:%M:%S')}, saving {report.shown(path)} judges again, "
                 "Ctrl-C ends\n")

@@ -32,7 +32,7 @@ def functions(exercises, remote, here):
             return {exercise: partial(remote.call, exercise.name, through=_inside(exercise),
                                       seconds=exercise.seconds) for exercise in exercises}
         module = {"__name__": path.stem}
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module)
+        exec(compile(path.read_bytes(), str(path), "exec"), module)
         return {exercise: _here(through(exercise, module.get(exercise.name, _missing)), remote)
                 for exercise in exercises}
     except Answerless as error:

@@ -4,6 +4,7 @@ import ast
 import difflib
 import json
 import shutil
+from itertools import count
 from pathlib import Path
 
 from minidsr.checks import check_folder
@@ -42,20 +43,26 @@ class Work:
             "the stub you have begun with", "the stub as it is now"))
 
     def reset(self, exercise):
-        """Put the stub in the place of the learner's function; the file as it was is kept, and its
-        name returned. Of a file that cannot be read, all is replaced."""
+        """Put the stub in the place of the learner's function, or at the end where there is none;
+        the file as it was is kept, and its name returned. Of a file that cannot be read, all is
+        replaced."""
         path, _ = self.copy(exercise.file)
-        kept = path.with_suffix(".bak")
+        kept = next(name for n in count(1) if not (name := path.with_suffix(f".{n}.bak")).exists())
         shutil.copyfile(path, kept)
-        stub, mine = _read(EXERCISES / exercise.file), _read(path)
+        stub = _read(EXERCISES / exercise.file)
+        new = stub.splitlines(keepends=True)
+        fresh = new[slice(*_lines(stub, exercise.name))]
         try:
+            mine = _read(path)
             begin, end = _lines(mine, exercise.name)
-        except (SyntaxError, StopIteration):
-            path.write_text(stub, encoding="utf-8")
-        else:
-            old, new = mine.splitlines(keepends=True), stub.splitlines(keepends=True)
-            fresh = new[slice(*_lines(stub, exercise.name))]
-            path.write_text("".join(old[:begin] + fresh + old[end:]), encoding="utf-8")
+            old = mine.splitlines(keepends=True)
+            new = old[:begin] + fresh + old[end:]
+        except StopIteration:
+            new = [mine.rstrip(), "\n\n\n", *fresh]
+        except (SyntaxError, ValueError):  # it is no Python, or no text
+            pass
+        path.write_text("".join(new), encoding="utf-8")
+        (self.folder / "stubs").mkdir(exist_ok=True)
         shutil.copyfile(EXERCISES / exercise.file, self.folder / "stubs" / exercise.file)
         return kept
 
@@ -81,7 +88,7 @@ def _key(exercise):
 
 
 def _read(path):
-    return path.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
 
 
 def _lines(source, name):

@@ -39,7 +39,8 @@ class Remote:
     """The functions of a Python file, each call in a process that is killed when it takes too long,
     and started again for the next.
 
-    seconds   that a call may take; loading the file may take `to_load`
+    seconds   that a call may take
+    to_load   that loading may take: the file, and what a call goes through
     printed   what the last call that gave an answer has printed, from its beginning
     names     what can be called, when the file has been loaded
     """
@@ -67,8 +68,9 @@ class Remote:
             self.reader = threading.Thread(target=_read, args=(self.process.stdout, self.lines),
                                            daemon=True)
             self.reader.start()
+            self.ready = set()  # what calls may go through
             try:
-                self.names = self._ask(self.to_load, name=None)["value"]
+                self.names = self._ask(self.to_load, name=None, through=None)["value"]
             except Answerless:
                 self.close()
                 raise
@@ -82,6 +84,9 @@ class Remote:
         self.start()
         if name not in self.names:
             raise Answerless("missing", f"there is no function {name}")
+        if through and through not in self.ready:
+            self._ask(self.to_load, name=None, through=through)
+            self.ready.add(through)
         answer = self._ask(self.seconds if seconds is None else seconds, name=name, through=through,
                            args=encode(list(args)),
                            kwargs={key: encode(value) for key, value in kwargs.items()})

@@ -5,7 +5,8 @@
 A call is {"id", "name", "args", "kwargs", "through"}. The answer has the call's id, what was
 "printed", and either the "value" with the arguments that were "changed", or what was "raised" and
 in which line. `through` names a function "module:name" that is called in the place of the
-stranger's, with that one first. Nothing here judges. This process ends when its input does, also
+stranger's, with that one first; a call without a name loads the file, or the module of `through`,
+for which there is more time. Nothing here judges. This process ends when its input does, also
 from within an endless loop.
 """
 
@@ -60,7 +61,10 @@ def main(path):
     while True:
         call = calls.get()
         try:
-            answer = _load(module) if call["name"] is None else _called(module, call)
+            if call["name"]:
+                answer = _called(module, call)
+            else:
+                answer = _imported(call["through"]) if call["through"] else _load(module)
         except BaseException as error:
             answer = _raised(error, path)
         if os.getpid() != us:  # a copy that the stranger has made by fork()
@@ -100,11 +104,16 @@ def _load(module):
     return {"value": sorted(name for name, x in vars(module).items() if callable(x))}
 
 
+def _imported(through):
+    importlib.import_module(through.partition(":")[0])
+    return {"value": None}
+
+
 def _called(module, call):
     function = getattr(module, call["name"])
     if call["through"]:
-        place, name = call["through"].split(":")
-        function = partial(getattr(importlib.import_module(place), name), function)
+        place, _, name = call["through"].partition(":")
+        function = partial(getattr(sys.modules[place], name), function)
     args = decode(call["args"])
     kwargs = {name: decode(value) for name, value in call["kwargs"].items()}
     value = encode(function(*args, **kwargs))

@@ -104,7 +104,7 @@ def test_a_file_that_does_not_load_is_said_once(learner):
 
 
 def test_here_is_the_same_verdict(learner):
-    learner.file.write_text(WRONG)
+    learner.file.write_text(WRONG, encoding="utf-8-sig")
     assert learner("prune") == learner("prune", "--here")
 
 
@@ -131,14 +131,25 @@ def test_reset_is_of_one_function_and_keeps_the_file(learner):
     learner("7", "--here")
     learner.file.write_text("# mine\n" + WRONG + "\n# the end\n")
     code, said = learner("next_threshold", "--reset")
-    assert code == 0 and "ex07.bak" in said
+    assert code == 0 and "ex07.1.bak" in said
     now = learner.file.read_text()
     assert now.startswith("# mine") and now.endswith("# the end\n") and "1 / 0" not in now
     assert inspect.getsource(stubs.next_threshold) in now and "dead = value < H" in now
-    assert (learner.folder / "ex07.bak").read_text() == "# mine\n" + WRONG + "\n# the end\n"
-    learner.file.write_text("def prune(:\n")
+    assert (learner.folder / "ex07.1.bak").read_text() == "# mine\n" + WRONG + "\n# the end\n"
+    assert "ex07.2.bak" in learner("reallocate", "--reset")[1]  # it was not there
+    assert learner.file.read_text() == now + "\n\n" + inspect.getsource(stubs.reallocate)
+    learner.file.write_text(WRONG, encoding="utf-8-sig")
     learner("prune", "--reset")
+    assert "1 / 0" in learner.file.read_text()
+
+
+@pytest.mark.parametrize("text", [b"def prune(:\n", b"def prune(): return '\xe9'\n"])
+def test_reset_of_what_is_no_python_is_of_all(learner, text):
+    """Also where nobody has kept the stubs."""
+    learner.file.write_bytes(text)
+    assert learner("prune", "--reset")[0] == 0
     assert learner.file.read_text() == inspect.getsource(stubs)
+    assert (learner.folder / "ex07.1.bak").read_bytes() == text
 
 
 def test_what_has_changed_in_a_stub_is_said(learner):
@@ -156,6 +167,8 @@ def test_watch_judges_again_when_the_file_is_saved(learner, monkeypatch, capsys)
 
     def nap(seconds):
         naps.append(seconds)
+        if len(naps) == 1:
+            learner.file.unlink()  # as some editors do for a moment
         if len(naps) == 2:
             learner.file.write_text(WRONG)
         if len(naps) == 4:

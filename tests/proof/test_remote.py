@@ -229,6 +229,14 @@ def test_it_may_be_called_through_another_function(remote):
     assert remote.call("same", 1, through=f"{__name__}:twice") == [(1,), (1,)]
 
 
+def test_to_import_that_function_is_not_of_its_time(remote, tmp_path, monkeypatch):
+    (tmp_path / "slow.py").write_text(
+        "import time\ntime.sleep(0.5)\n\n\ndef once(f, x):\n    return f(x)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    remote.close()
+    assert remote.call("same", 1, through="slow:once", seconds=0.4) == (1,)
+
+
 def twice(f, *args):
     return [f(*args), f(*args)]
 
