@@ -60,15 +60,9 @@ def fits(g, shapes, total):
     return all(n <= math.prod(shape) for n, shape in zip(g, shapes, strict=True))
 
 
-def one_epsilon(g, shapes, total):
-    """tensors that are not full have ε times the sum of their shape, to within one"""
-    partly = [(n, sum(shape)) for n, shape in zip(g, shapes, strict=True) if n < math.prod(shape)]
-    epsilon = Fraction(sum(n for n, _ in partly), max(1, sum(side for _, side in partly)))
-    return all(abs(n - epsilon * side) < 1 for n, side in partly)
-
-
-def full_for_a_reason(g, shapes, total):
-    """less than one away from the exact share, where full tensors have given on what they refuse"""
+def within_one(g, shapes, total):
+    """each is less than one away from the exact share, where full tensors have passed on what they
+    refuse"""
     return all(abs(n - share) < 1 for n, share in zip(g, _exact(shapes, total), strict=True))
 
 
@@ -144,7 +138,7 @@ erk = Exercise(
     small=small, cases=cases(),
     levels=("no tensor is full", "some tensors are full", "all are full"),
     level=level,
-    properties=(one_whole_number_each, sum_is_total, fits, one_epsilon, full_for_a_reason),
+    properties=(one_whole_number_each, sum_is_total, fits, within_one),
     picture=picture,
     mistakes=(cut_off, beyond_full, to_the_first, by_the_product, rounds_each, rounds_down),
     hints=(

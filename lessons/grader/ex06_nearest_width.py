@@ -35,7 +35,8 @@ def small():
 @st.composite
 def cases(draw):
     counts = counts_of(draw(st.lists(st.integers(1, 300), min_size=3, max_size=5)))
-    return draw(st.integers(0, counts[-1]) | st.sampled_from(counts)), counts
+    below_half_way = [(a + b - 1) // 2 for a, b in pairwise(counts)]
+    return draw(st.integers(0, counts[-1]) | st.sampled_from(counts + below_half_way)), counts
 
 
 def level(budget, counts):

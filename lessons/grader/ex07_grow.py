@@ -1,5 +1,6 @@
 """Lesson 7: grow."""
 
+import math
 from collections import Counter
 from itertools import combinations, product
 
@@ -15,13 +16,14 @@ DRAWS, LIMIT = 600, 55.0  # chi-square with 14 degrees of freedom is above LIMIT
 
 
 def small():
-    """Up to 3 positions, each free, in use, or to be avoided; and one of 8 to be drawn from often.
+    """Up to 3 positions, each free, in use, or to be avoided; and two of 8 to be drawn from often.
     """
     for size in range(1, 4):
         for seed, kinds in enumerate(product((FREE, IN_USE, AVOIDED), repeat=size)):
             for n in range(size - kinds.count(IN_USE) + 1):
                 yield _case(kinds, n, seed)
     yield _case((FREE, FREE, IN_USE, FREE, FREE, AVOIDED, FREE, FREE), 2, 0)
+    yield _case((AVOIDED, AVOIDED, IN_USE, AVOIDED, AVOIDED, FREE, AVOIDED, AVOIDED), 3, 0)
 
 
 @st.composite
@@ -46,9 +48,18 @@ def _free(index, size, avoid):
     return free, free & set(avoid.tolist())
 
 
+def _choices(index, size, n, avoid):
+    """All choices that there are; only of the tensors with 8 positions and 15 choices."""
+    free, again = _free(index, size, avoid)
+    must, of = (free - again, again) if n > len(free - again) else (set(), free - again)
+    if size != 8 or math.comb(len(of), n - len(must)) != 15:
+        return []
+    return [tuple(sorted({*must, *more})) for more in combinations(sorted(of), n - len(must))]
+
+
 def level(index, size, n, avoid, rng):
     free, again = _free(index, size, avoid)
-    return 2 if size == 8 and n == 2 else int(n > len(free) - len(again))
+    return 2 if _choices(index, size, n, avoid) else int(n > len(free) - len(again))
 
 
 def n_positions(g, index, size, n, avoid, rng):
@@ -85,17 +96,14 @@ def by_rng(f, index, size, n, avoid, rng):
 
 def uniform(f, index, size, n, avoid, rng):
     """every choice of positions is as likely as any other"""
-    if size != 8 or n != 2:  # one case is enough
+    choices = _choices(index, size, n, avoid)
+    if not choices:  # few cases are enough
         return True
-    free, again = _free(index, size, avoid)
-    pairs = list(combinations(sorted(free - again), 2))
-    if len(pairs) != 15:
-        return True
-    drawn = Counter(tuple(sorted(f(index, size, 2, avoid, np.random.default_rng(seed))))
+    drawn = Counter(tuple(sorted(f(index, size, n, avoid, np.random.default_rng(seed))))
                     for seed in range(DRAWS))
-    expected = DRAWS / len(pairs)
-    rare, *_, often = sorted(pairs, key=lambda pair: drawn[pair])
-    return sum((drawn[p] - expected) ** 2 for p in pairs) / expected < LIMIT or (
+    expected = DRAWS / len(choices)
+    rare, *_, often = sorted(choices, key=lambda choice: drawn[choice])
+    return sum((drawn[c] - expected) ** 2 for c in choices) / expected < LIMIT or (
         f"of {DRAWS} draws {often} came {drawn[often]} times, {rare} {drawn[rare]} times")
 
 
@@ -138,7 +146,8 @@ def never_again(index, size, n, avoid, rng):
 
 
 def in_a_row(index, size, n, avoid, rng):
-    """Positions lie beside each other, from one that is drawn. Which pairs can never come?"""
+    """Not all choices come equally often, as where positions lie beside each other, from one that
+    is drawn. Which choices come too rarely with yours, or never?"""
     free, again = _free(index, size, avoid)
     first, again = np.array(sorted(free - again), int), sorted(again)
     rolled = np.roll(first, rng.integers(len(first))) if len(first) else first
