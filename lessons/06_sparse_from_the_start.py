@@ -184,7 +184,7 @@ for what, runs in shapes_of.items():
 # %% [markdown]
 # Seeds differ by as much as methods do. Seed by seed, DSR gains 4.7 points over uniform (95 %
 # interval 0.2 to 9.2); what erk gains is not known (lesson 10). LeNet-300-100 on MNIST has one seed
-# each; the paper, of five, says 82.81 ± 6.52 for static and 98.14 ± 0.14 for DSR:
+# each; published, of five runs, are 82.81 ± 6.52 for static and 98.14 ± 0.14 for DSR:
 
 # %%
 for method, (first, last) in mnist.items():

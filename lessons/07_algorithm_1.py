@@ -225,7 +225,7 @@ for function in (reparam.reallocate, reparam.prune_by_threshold, reparam.adjust_
 # - Tensor 0 lost one weight and gains three; tensor 2 lost three and gains one. Weights *moved
 #   between tensors* (Algorithm 1).
 # - Each share rounded by itself is right here, by luck: of one weight for two equal tensors it
-#   gives none or two, and the budget drifts. Algorithm 1 says nothing of rounding.
+#   gives none or two, and the budget drifts; [the authors' does](../notes/where_we_differ.md).
 # - A tensor wholly below H would lose all, and by Algorithm 1 grow nothing ever again. So its
 #   largest weight stays; `keep_one=False` is the paper.
 #

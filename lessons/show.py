@@ -10,6 +10,7 @@ from minidsr.run.output import SPELLED
 if hasattr(sys.stdout, "reconfigure"):  # a script's: code that a lesson prints has δ and Σ in it
     sys.stdout.reconfigure(errors=SPELLED)
 
+
 @style.own_style()
 def show(figure, name, *, alt):
     """Save a figure, and display it in a notebook, or print where it is; print it in words.

@@ -20,7 +20,7 @@ from .exercise import Exercise, Plug
 
 # --- keep_largest: (theta, m) -> positions
 
-SORTED_STABLY = 16  # so many are by any of NumPy's ways to sort
+MANY = 16  # so many, or fewer, some of NumPy's ways to sort leave in order, others do not
 
 
 def small_weights():
@@ -43,7 +43,7 @@ def weight_level(theta, m):
     if not m or not theta.all():
         return 2
     equal = len(set(np.abs(theta).tolist())) < len(theta)
-    return 3 if equal and len(theta) > SORTED_STABLY else int(equal)
+    return 3 if equal and len(theta) > MANY else int(equal)
 
 
 def m_positions(g, theta, m):
@@ -127,7 +127,7 @@ keep_largest = Exercise(
     name="keep_largest", stars=1, minutes=10,
     small=small_weights, cases=weight_cases(),
     levels=("all magnitudes differ", "some are equal", "some are 0, or none is kept",
-            f"some are equal, of more than {SORTED_STABLY}"),
+            f"some are equal, of more than {MANY}"),
     level=weight_level,
     properties=(m_positions, largest, first_of_equals),
     picture=weight_picture,
@@ -202,7 +202,7 @@ def step_picture(g, t, end, N, m):
 
 def in_floats(t, end, N, m):
     """The formula is computed in floats, and falls short of a whole number by a hair. Print (1 -
-    1/10)**3 * 1000 - 729. What is Fraction(1, 10)?"""
+    2/5)**3 * 125 - 27. What is Fraction(2, 5)?"""
     return m + int((N - m) * (1 - min(t / end, 1)) ** 3)
 
 

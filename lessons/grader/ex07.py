@@ -234,8 +234,8 @@ def swapped(H, K, N_p, delta):
 
 
 def without_end(H, K, N_p, delta):
-    """H leaves the range of float32, and is infinite or 0 from then on. What does the docstring say
-    of 2 ** 127 and 2 ** -126?"""
+    """H leaves the range where float32 is exact; in the end it is infinite, or 0. What does the
+    docstring say of 2 ** 127 and 2 ** -126?"""
     return H * factor(K, N_p, delta)
 
 
