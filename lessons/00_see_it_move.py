@@ -11,6 +11,15 @@
 # their 69,120 positions, 3,454 have a weight, drawn at random, 5 % in each. The others have none;
 # nothing is stored or computed for them. Every ten steps, training takes the smallest weights away,
 # and puts as many new ones elsewhere.
+#
+# | word | meaning |
+# |---|---|
+# | tensor | an array of numbers; here the weights of one layer |
+# | convolution | a layer that slides small windows of weights, *kernels*, over an image |
+# | position | a place in a tensor that may hold a weight |
+# | step, epoch | one update of all weights, from 50 images; one pass over all images |
+# | density, sparsity | the share of positions with a weight; the share without |
+# | R_s | the share of positions that have ever held a weight |
 
 # %%
 import inspect

@@ -64,7 +64,7 @@ assert sum(W.value.size for W in before) == 13
 
 # %% [markdown]
 # Weights below H = 1 go, and as many come back, where weights survived. How many weights has each
-# tensor afterwards? Write three numbers in place of the dots.
+# tensor afterwards? Write three numbers, such as 5, 4, 4, in place of the dots.
 
 # %%
 predict("weights after one reallocation", ...)

@@ -30,7 +30,8 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
         what: A lesson (7), an exercise by number (7.3) or by name (apportion).
         watch: Judge again whenever the file is saved, until Ctrl-C.
         hint: Show the next hint.
-        run: Put your function into the package: minidsr verify judges it, and a training runs.
+        run: Put your function into the package: minidsr verify judges it, and a training
+            runs: about half a minute.
         solution: Show our solution, when yours is right.
         give_up: With --solution, show it before.
         reset: Begin the exercise anew; your file is kept beside it, as .1.bak, .2.bak, ...
@@ -41,8 +42,10 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
     """
     if setup:
         return report.setup(Work(work))
-    if not what:
+    if not what and not (watch or hint or run or solution or reset or diff):
         return report.course(lessons(), Work(work))
+    if not what:
+        raise ValueError("name an exercise, such as apportion or 7.3, or a lesson")
     exercises, mine = find(what), Work(work)
     if hint or run or solution or reset or diff:
         one = _only(exercises, what)

@@ -5,21 +5,22 @@ import json
 import lessons
 
 
-def predict(what, answer=...):
+def predict(what, *answers):
     """Keep an answer in lessons/mine/predictions.json; without one, show what is kept.
 
-    what    a few words, the same in all of the course for one prediction only
-    answer  a number, a text, or a list of these; ... where the learner is yet to write one
+    what     a few words, the same in all of the course for one prediction only
+    answers  a number or a text, or several; ... where the learner is yet to write one
 
     Raises ValueError for another kind of answer, and where the file is damaged.
     """
     path = lessons.MINE / "predictions.json"
     kept = _kept(path)
-    if answer is not ...:
+    answer = answers[0] if len(answers) == 1 else list(answers)
+    if answer not in (..., []):
         try:
             text = json.dumps(kept | {what: answer}, indent=1, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError):
-            raise ValueError("a prediction is a number, a text, or a list of these, not "
+            raise ValueError("a prediction is a number or a text, or several, not "
                              f"{answer!r}") from None
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ def prune(index, value, H, keep_one):
     index     (m,) positions of the weights, sorted
     value     (m,) the weights, float32
     H         the threshold
-    keep_one  may the tensor lose all its weights? If this is True, it may not
+    keep_one  True: at least one weight must stay
 
     A weight goes if |w| < H, strictly. If all would go and keep_one is True, one stays: the largest
     in magnitude, of equals the first.
@@ -67,7 +67,8 @@ def grow(index, size, n, avoid, rng):
     index  positions that are in use, sorted
     size   how many positions there are: 0, 1, ..., size - 1
     n      how many to draw, at most as many as are not in use
-    avoid  positions to draw only when there is no other one: those that were in use before pruning
+    avoid  positions to draw only when there is no other one: those that were in use before pruning;
+           some of them may be in `index`, too
     rng    numpy.random.Generator; all that is random comes from it
 
     Returns n positions, each once, sorted. Every choice of n positions is as likely as any other.

@@ -1,5 +1,6 @@
 """The package with the learner's function in it: verified, and trained beside ours."""
 
+import inspect
 from contextlib import ExitStack, contextmanager
 from pkgutil import resolve_name
 from unittest.mock import patch
@@ -59,9 +60,18 @@ def _verify(calls):
     from minidsr.run.verify import verify_package
 
     tally, tried = verify_package(CASES, small=False)
-    found = [[v.invariant, str(v), str(example)] for _, example, v in tally.examples.values()]
+    found = [[_rule(v.invariant), str(v), str(example)]
+             for _, example, v in tally.examples.values()]
     return {"summary": tally.summary, "tried": sum(tried.values()), "calls": len(calls),
             "violated": found} if calls else None
+
+
+def _rule(name):
+    """What an invariant says, in a sentence."""
+    from minidsr.proof import invariants
+
+    invariant = getattr(invariants, name, None)
+    return inspect.getdoc(invariant).splitlines()[0] if invariant else f"It {name}."
 
 
 def _train(plug):

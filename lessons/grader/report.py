@@ -62,9 +62,11 @@ def judged(exercise, function, work, remote):
     if failure.what not in ("hangs", "dies", "garbled"):
         mistake = diagnose(exercise, function, failure)
         if mistake:
-            _say_wrapped("Your function does what this one does: " + inspect.getdoc(mistake))
-    if record["tries"] + 1 >= TRIES and record["hints"] < len(exercise.hints):
-        say(f"  Stuck? There are {len(exercise.hints)} hints: {COMMAND} {name} --hint\n")
+            _say_wrapped("A known mistake does the same. " + inspect.getdoc(mistake))
+    hints = len(exercise.hints) - record["hints"]
+    if record["tries"] + 1 >= TRIES and hints > 0:
+        say(f"  Stuck? There {'is one hint' if hints == 1 else f'are {hints} hints'}"
+            f"{' more' * (record['hints'] > 0)}: {COMMAND} {name} --hint\n")
     return 1
 
 
@@ -102,7 +104,8 @@ def reset(exercise, work):
 
 def diff(exercise, work):
     """Show what has changed in the stubs; 0."""
-    say(work.changes(exercise.file) or "nothing has changed since you have begun")
+    say(work.changes(exercise.file) or "the exercise is as it was when you began; what you have "
+        "written is not compared")
     return 0
 
 
@@ -119,7 +122,11 @@ def run(exercise, work):
             say(f"{MARKS['wrong']} {error}{_place(error)}")
             return 1
     right = [_say_verdict(exercise, found["verify"]), _say_trainings(exercise, found)]
-    return 0 if all(right) else 1
+    if all(right):
+        return 0
+    say(f"\n{MARKS['wrong']} {exercise.name} is not right yet; the smallest case that shows it: "
+        f"{COMMAND} {exercise.name}")
+    return 1
 
 
 def course(lessons, work):
@@ -161,6 +168,7 @@ def setup(work):
         probe.unlink()
     say(f"your work  {shown(work.folder)} can be written, and run in a process of its own")
     say(f"terminal   {sys.stdout.encoding}: {MARKS['right']} right, {MARKS['wrong']} wrong")
+    say(f"All is there. Next: {COMMAND}")
     return 0
 
 
@@ -240,8 +248,8 @@ def _say_verdict(exercise, verdict):
     mark = MARKS["wrong" if verdict["violated"] else "right"]
     say(f"{mark} minidsr verify, with your {exercise.name}: {verdict['summary']} "
         f"({verdict['tried']:,} reallocations, {verdict['calls']:,} calls of yours)")
-    for _, words, example in verdict["violated"]:
-        say(f"\n  {words}\n    in " + example.replace("\n", "\n       "))
+    for rule, words, example in verdict["violated"]:
+        say(f"\n  {words}\n    The rule: {rule}\n    in " + example.replace("\n", "\n       "))
     say()
     return not verdict["violated"]
 

@@ -58,7 +58,7 @@ def test_wrong_ones(learner):
     assert "✘ some weights stay" in said and "· a weight equals H" in said
     assert "1      -1       no  goes" in said and "It printed:" in said and "H is 0.5" in said
     assert "print(prune(np.array([1]), np.array([-1.0], np.float32), 0.5, False))" in said
-    assert "Your function does what this one does: What is -3 compared with H = 1" in said
+    assert "A known mistake does the same. What is -3 compared with H = 1" in said
     _, said = learner("next_threshold")
     assert "ZeroDivisionError: division by zero\n  line 13: return 1 / 0" in said
     _, said = learner("apportion")
