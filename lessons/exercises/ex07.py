@@ -12,7 +12,7 @@ def prune(index, value, H, keep_one):
     index     (m,) positions of the weights, sorted
     value     (m,) the weights, float32
     H         the threshold
-    keep_one  may the tensor lose all its weights? If this is True, it may not
+    keep_one  True: the tensor may not lose all its weights
 
     A weight goes if |w| < H, strictly. If all would go and keep_one is True, one stays: the largest
     in magnitude, of equals the first.

@@ -64,7 +64,8 @@ def judged(exercise, function, work, remote):
         if mistake:
             _say_wrapped("Your function does what this one does: " + inspect.getdoc(mistake))
     if record["tries"] + 1 >= TRIES and record["hints"] < len(exercise.hints):
-        say(f"  Stuck? There are {len(exercise.hints)} hints: {COMMAND} {name} --hint\n")
+        say(f"  Stuck? There are {len(exercise.hints)} hints: {COMMAND} {exercise.address} "
+            "--hint\n")
     return 1
 
 
@@ -75,7 +76,7 @@ def hint(exercise, work):
     say(f"{exercise.name}, hint {n + 1} of {len(exercise.hints)}\n")
     _say_wrapped(exercise.hints[n])
     if n + 1 == len(exercise.hints):
-        say(f"  That was the last. Ours: {COMMAND} {exercise.name} --solution --give-up\n")
+        say(f"  That was the last. Ours: {COMMAND} {exercise.address} --solution --give-up\n")
     return 0
 
 
@@ -135,7 +136,7 @@ def course(lessons, work):
     right = sum(state == "right" for state in states.values())
     say(f"\n{right} of {len(every)} exercises are right. Minutes are estimated.")
     following = next((e for e in every if states[e] in ("open", "wrong")), None)
-    say(f"Next: {COMMAND} {following.name}" if following else
+    say(f"Next: {COMMAND} {following.address}" if following else
         "That was all of it. What is open stands at the end of each lesson.")
     return 0
 
@@ -174,8 +175,8 @@ def _say_right(exercise, tried, seconds):
     say(f"{MARKS['right']} {exercise.name}: right in {tried:,} cases, every small one among them "
         f"({seconds:.1f} s)\n")
     if exercise.plug:
-        say(f"  The package with your function in it:  {COMMAND} {exercise.name} --run")
-    say(f"  Our solution, to compare:  {COMMAND} {exercise.name} --solution\n")
+        say(f"  The package with your function in it:  {COMMAND} {exercise.address} --run")
+    say(f"  Our solution, to compare:  {COMMAND} {exercise.address} --solution\n")
 
 
 def _inside(exercise):
