@@ -83,7 +83,7 @@ def _check_flags(argv):
 def _only(exercises, what):
     if len(exercises) > 1:
         raise ValueError(f"{what} is a lesson; name one exercise: "
-                         f"{', '.join(exercise.name for exercise in exercises)}")
+                         f"{', '.join(exercise.address for exercise in exercises)}")
     return exercises[0]
 
 
@@ -93,7 +93,7 @@ def _judge(exercises, mine, here):
     if new:
         say(f"{report.shown(path)} is new: yours to fill in\n")
     if mine.changes(path.name):
-        say(f"The exercises have changed since: python -m lessons.check {exercises[0].name} "
+        say(f"The exercises have changed since: python -m lessons.check {exercises[0].address} "
             "--diff\n")
     with Remote(path) as remote:
         functions = report.functions(exercises, remote, here)

@@ -15,8 +15,8 @@ def predict(what, *answers):
     """
     path = lessons.MINE / "predictions.json"
     kept = _kept(path)
-    answer = answers[0] if len(answers) == 1 else list(answers)
-    if answer not in (..., []):
+    if answers and answers[0] is not ...:
+        answer = answers[0] if len(answers) == 1 else list(answers)
         try:
             text = json.dumps(kept | {what: answer}, indent=1, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError):

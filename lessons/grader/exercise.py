@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ class Plug:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Exercise:
     """One function to write. The package's docstring says what its functions are given."""
 
@@ -50,7 +51,8 @@ class Exercise:
     inside: Callable | None = None
     gist: Callable | None = None  # of an answer: what tells mistakes apart, where its words do not
     seconds: float = 2.0  # that a call may take
-    number: str = ""  # 7.3, set by lessons()
+    number: str = ""  # 7.3, set by lessons(), as is the next
+    address: str = ""  # how one asks for it: by name; where others have the same, by number
 
     @property
     def solution(self):
@@ -87,9 +89,13 @@ def lessons():
             grader = importlib.import_module(f"lessons.grader.{module.name}")
             number = int(module.name[2:])
             for i, exercise in enumerate(grader.EXERCISES, 1):
-                object.__setattr__(exercise, "number", f"{number}.{i}")
+                exercise.number = f"{number}.{i}"
             title = inspect.getdoc(grader).splitlines()[0].rstrip(".")
             found[number] = Lesson(number, title, list(grader.EXERCISES))
+    every = [exercise for lesson in found.values() for exercise in lesson.exercises]
+    names = Counter(exercise.name for exercise in every)
+    for exercise in every:
+        exercise.address = exercise.name if names[exercise.name] == 1 else exercise.number
     return found
 
 

@@ -66,7 +66,7 @@ def judged(exercise, function, work, remote):
     hints = len(exercise.hints) - record["hints"]
     if record["tries"] + 1 >= TRIES and hints > 0:
         say(f"  Stuck? There {'is one hint' if hints == 1 else f'are {hints} hints'}"
-            f"{' more' * (record['hints'] > 0)}: {COMMAND} {name} --hint\n")
+            f"{' more' * (record['hints'] > 0)}: {COMMAND} {exercise.address} --hint\n")
     return 1
 
 
@@ -77,7 +77,7 @@ def hint(exercise, work):
     say(f"{exercise.name}, hint {n + 1} of {len(exercise.hints)}\n")
     _say_wrapped(exercise.hints[n])
     if n + 1 == len(exercise.hints):
-        say(f"  That was the last. Ours: {COMMAND} {exercise.name} --solution --give-up\n")
+        say(f"  That was the last. Ours: {COMMAND} {exercise.address} --solution --give-up\n")
     return 0
 
 
@@ -125,7 +125,7 @@ def run(exercise, work):
     if all(right):
         return 0
     say(f"\n{MARKS['wrong']} {exercise.name} is not right yet; the smallest case that shows it: "
-        f"{COMMAND} {exercise.name}")
+        f"{COMMAND} {exercise.address}")
     return 1
 
 
@@ -142,7 +142,7 @@ def course(lessons, work):
     right = sum(state == "right" for state in states.values())
     say(f"\n{right} of {len(every)} exercises are right. Minutes are estimated.")
     following = next((e for e in every if states[e] in ("open", "wrong")), None)
-    say(f"Next: {COMMAND} {following.name}" if following else
+    say(f"Next: {COMMAND} {following.address}" if following else
         "That was all of it. What is open stands at the end of each lesson.")
     return 0
 
@@ -182,8 +182,8 @@ def _say_right(exercise, tried, seconds):
     say(f"{MARKS['right']} {exercise.name}: right in {tried:,} cases, every small one among them "
         f"({seconds:.1f} s)\n")
     if exercise.plug:
-        say(f"  The package with your function in it:  {COMMAND} {exercise.name} --run")
-    say(f"  Our solution, to compare:  {COMMAND} {exercise.name} --solution\n")
+        say(f"  The package with your function in it:  {COMMAND} {exercise.address} --run")
+    say(f"  Our solution, to compare:  {COMMAND} {exercise.address} --solution\n")
 
 
 def _inside(exercise):

@@ -180,6 +180,10 @@ def test_an_exercise_is_found_by_lesson_number_and_name():
     assert find("7.3") == find("apportion")
     with pytest.raises(ValueError, match="did you mean apportion"):
         find("aportion")
+    with pytest.raises(ValueError, match=r"there is a budget in several lessons: say 5\.4 or 8\.1"):
+        find("budget")
+    assert all(find(exercise.address) == [exercise] for exercise in EXERCISES)
+    assert find("7.3")[0].address == "apportion"
 
 
 def test_every_file_of_a_lesson_is_there():

@@ -60,7 +60,7 @@ def test_a_prediction_is_shown_again(capsys, mine):
     predict("how many")
     predict("how many", ...)  # where the learner is yet to write one
     assert not mine.exists()
-    predict("how many", (5, 3))
+    predict("how many", 5, 3)
     predict("gains most", "conv3")
     predict("how many", ...)  # in a session after that
     assert capsys.readouterr().out.splitlines() == [
@@ -71,7 +71,7 @@ def test_a_prediction_is_shown_again(capsys, mine):
 @pytest.mark.parametrize("answer", [{1, 2}, float("nan"), object(), b"5"])
 def test_what_is_no_prediction_is_refused(answer, mine):
     predict("how many", 5)
-    with pytest.raises(ValueError, match="a prediction is a number, a text, or a list"):
+    with pytest.raises(ValueError, match="a prediction is a number or a text, or several"):
         predict("how many", answer)
     assert json.loads((mine / "predictions.json").read_text("utf-8")) == {"how many": 5}
 
