@@ -19,7 +19,7 @@ from minidsr.reparam import reallocate
 from minidsr.run.report import table
 
 from .ex08_cases import my_cases
-from .ex08_order import same_in_another_order
+from .ex08_order import always_speaks, are_messages, same_in_another_order, says_nothing
 from .ex08_record import record
 from .exercise import Exercise
 
@@ -62,11 +62,6 @@ def reallocations(draw):
 def said(invariant, before, after):
     """What ours says: a list."""
     return list(invariant(Reallocation(snapshot(before), snapshot(after))))
-
-
-def are_messages(g, before, after):
-    """there is a list of texts"""
-    return isinstance(g, list) and all(type(x) is str for x in g)
 
 
 def picture(g, before, after):
@@ -150,16 +145,6 @@ def first_tensor(before, after):
 def counts_positions(before, after):
     """It counts the positions that there are, W.size, not those in use, W.index."""
     return _message(sum(W.size for W in before), sum(W.size for W in after))
-
-
-def says_nothing(*case):
-    """All is right, always."""
-    return []
-
-
-def always_speaks(*case):
-    """Something is wrong, always."""
-    return ["2 weights before, 1 after"]
 
 
 def _counts(before, after):

@@ -52,9 +52,11 @@ def judged(exercise, function, work, remote):
         return 0
     if failure.what in ("stub", "missing"):
         work.note(exercise, state="open")
-        why = failure.words if failure.what == "missing" else "not written yet"
-        say(f"{MARKS['open']} {name}: {why}. It stands in {shown(work.folder / exercise.file)}; "
-            "the docstring says what it must do.\n")
+        path = shown(work.folder / exercise.file)
+        say(f"{MARKS['open']} {name}: " + (
+            f"there is none in {path}. {COMMAND} {exercise.address} --reset puts its stub there.\n"
+            if failure.what == "missing" else
+            f"not written yet. It stands in {path}; the docstring says what it must do.\n"))
         return 1
     record = work.record(exercise)
     work.note(exercise, state="wrong", tries=record["tries"] + 1)
@@ -203,7 +205,7 @@ def _here(function, remote):
 
 
 def _missing(*case):
-    raise NotImplementedError("the function is not there")
+    raise Answerless("missing", "the function is not there")
 
 
 def _say_failure(exercise, failure, tried, work, printed):

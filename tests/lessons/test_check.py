@@ -64,7 +64,8 @@ def test_wrong_ones(learner):
     _, said = learner("apportion")
     assert "no answer within 2 s: it does not end" in said
     _, said = learner("grow")
-    assert "there is no function grow" in said
+    assert "grow: there is none in " in said and "grow --reset" in said
+    assert learner("grow", "--here")[1] == said
     assert "1 ✘" not in said and "Stuck?" not in said
     learner("prune")
     assert "Stuck? There are 3 hints" in learner("prune")[1]
