@@ -162,8 +162,8 @@ for n in (1, 10, 200):
 print("hidden:", *(faults.keys() - first.keys() or ["none"]))
 
 # %% [markdown]
-# Which cases are drawn depends on the version of hypothesis. `threshold_overflows` shows in about
-# one of 400: H must be as large as float32 lets it be, and still prune too few. To find it for
+# Which cases are drawn depends on the version of hypothesis. `threshold_overflows` shows in one of
+# several hundred: H must be as large as float32 lets it be, and still prune too few. To find it for
 # sure, one has to think of it.
 #
 # ### A stranger's trace

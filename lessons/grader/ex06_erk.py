@@ -19,6 +19,7 @@ def small():
     for shapes in (*product(matrices, repeat=1), *product(matrices, repeat=2),
                    *product([(1, 1), (2, 3), (2, 1, 2, 2)], repeat=3)):
         yield from ((list(shapes), total) for total in range(_positions(shapes) + 1))
+    yield [(1, 177), (7, 2), (3, 2)], 196  # the third is full when the first two are
 
 
 @st.composite
@@ -100,6 +101,18 @@ def to_the_first(shapes, total):
     return g
 
 
+def fills_once(shapes, total):
+    """After full tensors are left out, others may be full: ε has grown. What has to be done once
+    more?"""
+    sizes, exact = list(map(math.prod, shapes)), [
+        Fraction(total * sum(shape), sum(map(sum, shapes))) for shape in shapes]
+    is_full = [share >= size for share, size in zip(exact, sizes, strict=True)]
+    rest = total - sum(size for size, full in zip(sizes, is_full, strict=True) if full)
+    open_ones = [sum(shape) for shape, full in zip(shapes, is_full, strict=True) if not full]
+    shares = iter(_remainders(rest, open_ones) if open_ones else [])
+    return [size if full else next(shares) for size, full in zip(sizes, is_full, strict=True)]
+
+
 def by_the_product(shapes, total):
     """All tensors are equally dense: shares are as the products of the shapes. Whose sum does the
     docstring take?"""
@@ -140,7 +153,8 @@ erk = Exercise(
     level=level,
     properties=(one_whole_number_each, sum_is_total, fits, within_one),
     picture=picture,
-    mistakes=(cut_off, beyond_full, to_the_first, by_the_product, rounds_each, rounds_down),
+    mistakes=(cut_off, beyond_full, to_the_first, fills_once, by_the_product, rounds_each,
+              rounds_down),
     hints=(
         "Shapes (2, 2) and (10, 10), 40 free numbers: the sums are 4 and 20. What are the exact "
         "shares, and what is wrong with the first?",

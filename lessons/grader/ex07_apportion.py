@@ -137,6 +137,6 @@ apportion = Exercise(
         "Two steps. (1) Find the tensors whose exact share K w / Σ w is at least their room: fill "
         "them, take what they got from K, leave them out, and begin again. (2) When there is none: "
         "whole parts, then one more each for the largest remainders, until the sum is K.",
-        "Floats compare remainders wrongly now and then: fractions.Fraction(K * w, total) does "
-        "not. Mind that sum(w) may be 0."),
+        "Whole numbers suffice: K * w // total is the whole part of a share, K * w % total its "
+        "remainder, and nothing is rounded. Mind that sum(w) may be 0."),
     plug=Plug(("minidsr.reparam.apportion",)))

@@ -29,7 +29,7 @@ from .exercise import Exercise
 FREE, GROWN, GONE, STAYS, AGAIN = (
     (None, None), (None, (0, 0)), ((0.5, 1), None), ((0.5, 1), (0.5, 1)), ((0.5, 1), (0, 0)))
 AT_REST, MOVING, STOPS, PASSES = (
-    ((0, 0), (0, 0)), ((0, 1), (0, 1)), ((0, 1), (0, 0)), ((0.5, 1), (0, 1)))
+    ((0, 0), (0, 0)), ((0, 1), (0, 1)), ((0, -1), (0, 0)), ((0.5, 1), (0, 1)))
 PROGRAMS = [reallocate] * 8 + [
     fault.reallocate for name, fault in gallery.faults().items()
     if name not in ("empty_layer", "appended")]  # these do not end well, with positions sorted

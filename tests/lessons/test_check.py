@@ -8,7 +8,7 @@ import pytest
 
 from lessons import check
 from lessons.exercises import ex07 as stubs
-from lessons.grader import find, plug
+from lessons.grader import find, outputs, plug
 from lessons.grader.words import MARKS, bar, say
 from lessons.solutions import ex07 as solutions
 
@@ -151,6 +151,18 @@ def test_reset_of_what_is_no_python_is_of_all(learner, text):
     assert learner("prune", "--reset")[0] == 0
     assert learner.file.read_text() == inspect.getsource(stubs)
     assert (learner.folder / "ex07.1.bak").read_bytes() == text
+
+
+@pytest.mark.parametrize("name", ["density", "apportion"])
+def test_what_the_page_of_outputs_says(name):
+    """For right answers it takes long; `python -m lessons.grader.outputs` does that."""
+    page = (check.LESSONS / "grader" / "outputs.md").read_text(encoding="utf-8")
+    (exercise,) = find(name)
+    section = page[page.index(f"### {exercise.number} {name}"):]
+    for kind, text in outputs.answers(exercise).items():
+        if kind == "empty" or kind.startswith("wrong"):
+            said = outputs.said(exercise, text)
+            assert f"{kind.capitalize()}:\n\n```text\n{said}\n```" in section
 
 
 def test_what_has_changed_in_a_stub_is_said(learner):
