@@ -174,7 +174,7 @@ print("hidden:", *(faults.keys() - first.keys() or ["none"]))
 
 # %%
 trace = load(RESULTS / "stranger.npz")
-verdict = verify_trace(trace)
+verdict = verify_trace(trace, method="dsr")
 print(verdict)
 
 # %% [markdown]

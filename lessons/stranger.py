@@ -12,7 +12,7 @@ from .gallery.masked import Layer, Masked
 class Program:
     """A network in training, with random gradients.
 
-    weights     {name: array}; of no meaning where the mask is False
+    weights     {name: array}; 0 where the mask is False
     masks       {name: array of True and False} of the sparse tensors; "bias" is dense, and has none
     velocities  {name: array}, the momentum
     H           the threshold of the next reallocation; with it go N_p, delta and keep_one
@@ -37,6 +37,7 @@ class Program:
             v *= 0.9
             v += gradient * self.masks.get(name, True)
             w -= 0.1 * v
+            w *= self.masks.get(name, True)
 
     def reallocate(self):
         """Move weights, and set H for the next time."""
@@ -44,3 +45,4 @@ class Program:
             list(self.layers.values()), self.H, self.N_p, self.delta)
         for name, layer in self.layers.items():  # some methods make a mask anew
             self.masks[name][...] = layer.mask.reshape(layer.shape)
+            self.weights[name] *= self.masks[name]

@@ -5,7 +5,7 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-from minidsr.proof.invariants import fair_shares
+from minidsr.proof.sharing import fair_shares
 from minidsr.run.report import table
 
 from .exercise import Exercise, Plug

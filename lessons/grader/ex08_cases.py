@@ -12,6 +12,7 @@ from minidsr.parameters import Sparse
 from minidsr.proof.cases import Case
 from minidsr.proof.invariants import (
     OF_ONE_REALLOCATION,
+    Rules,
     judge,
     same_seed_same_result,
     violations,
@@ -87,8 +88,9 @@ def _shows(case, fault):
             return bool(judge(same_seed_same_result, one, case.run(fault.reallocate)))
     except Exception:  # whatever it is
         return "completes" in fault.VIOLATES
-    return bool(violations(one, invariants=[invariant for invariant in OF_ONE_REALLOCATION
-                                            if invariant.__name__ in fault.VIOLATES]))
+    return bool(violations(one, rules=Rules(tuple(
+        invariant for invariant in OF_ONE_REALLOCATION
+        if invariant.__name__ in fault.VIOLATES))))
 
 
 class _Enough(BaseException):

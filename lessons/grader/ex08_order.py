@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lessons import gallery
 from minidsr.parameters import Sparse
 from minidsr.proof.cases import cases
-from minidsr.proof.invariants import expected_growth, order_does_not_matter
 from minidsr.proof.reallocation import Reallocation, snapshot
+from minidsr.proof.rules_of_dsr import expected_growth, order_does_not_matter
 from minidsr.reparam import Report
 from minidsr.run.report import table
 

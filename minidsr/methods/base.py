@@ -12,7 +12,7 @@ from ..backend import on_the_host, to_host_together
 from ..checks import check_range, check_rng_state
 from ..density import check_density, free_counts
 from ..parameters import Sparse
-from ..proof.invariants import OF_ANY_METHOD, InvariantError, violations
+from ..proof.invariants import InvariantError, rules_of, violations
 from ..proof.reallocation import Reallocation, snapshot
 from ..reparam import Report
 from ..schedules import check_periods, cosine, reallocates, scaled_periods
@@ -44,7 +44,7 @@ class Method:
     # What becomes of the number of free parameters: conserved, shrinking; or learned, as a sparsity
     budget_rule: ClassVar[str] = "conserved"
     sparse: ClassVar[bool] = False     # are weights Sparse, so that a structure can be given?
-    invariants: ClassVar[tuple] = ()   # what must hold at each reallocation
+    rules: ClassVar[str | None] = None  # what must hold at each reallocation: a row of RULES
 
     check: bool = field(default=True, init=False)         # are the invariants checked?
     last: Reallocation | None = field(default=None, init=False)  # the one before
@@ -94,7 +94,7 @@ class Method:
             if self.check:
                 claims = self.claims(report)
                 this = Reallocation(before, snapshot(self.model.named_params()), claims)
-                broken = violations(this, self.last, self.invariants)
+                broken = violations(this, self.last, rules_of(self.rules))
                 if broken:
                     raise InvariantError("; ".join(map(str, broken)))
                 self.last = Reallocation(this.after, this.after, claims)  # needed the next time
@@ -131,7 +131,7 @@ class Dynamic(Method):
         "training, gradual 80 %, itop at the end)"))
 
     sparse: ClassVar[bool] = True
-    invariants: ClassVar[tuple] = OF_ANY_METHOD
+    rules: ClassVar[str | None] = "conserved"
     default_stop: ClassVar[float] = 0.95  # where nothing moves any more, as a fraction of training
     few: ClassVar[int] = 10  # with fewer reallocations it had little time to explore
 

@@ -45,6 +45,7 @@ class DeepR(Dynamic):
     def __post_init__(self):
         super().__post_init__()
         check_choice("variant of deepr", self.variant, ("global", "per-tensor"))
+        self.rules = "deepr" if self.variant == "global" else "deepr-per-tensor"
         check_range("alpha", self.alpha)
         check_range("temperature", self.temperature)
         check_range("noise_rate", self.noise_rate or 0.0)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..checks import check_arguments, check_choice, check_range, check_share
-from ..proof.invariants import OF_ANY_METHOD, OF_ONE_REALLOCATION
 from ..reparam import GROWTHS, LARGEST_H, SMALLEST_H, reallocate
 from .base import Dynamic, option
 from .dsr_slices import check_slices, random_slices, reallocate_slices, slice_size
@@ -57,8 +56,8 @@ class DSR(Dynamic):
             raise ValueError("granularity slice needs distribution uniform")
         if self.granularity == "slice" and self.protect_newborns:
             raise ValueError("protect_newborns needs granularity weight")
-        paper = self.growth == "survivors" and self.granularity == "weight"
-        self.invariants = OF_ONE_REALLOCATION if paper else OF_ANY_METHOD
+        self.rules = ("dsr-slices" if self.granularity == "slice" else
+                      "dsr" if self.growth == "survivors" else f"dsr-{self.growth}")
 
     def setup(self, model, rng):
         """Raises ValueError where H, N_p or δ is out of range, or kernel sizes are mixed."""

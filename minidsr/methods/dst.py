@@ -30,6 +30,7 @@ class DST(Method):
     alpha: float = option(5e-6, "α, the price of low thresholds; the larger, the sparser")
 
     budget_rule: ClassVar[str] = "learned"
+    rules: ClassVar[str] = "dst"
 
     def __post_init__(self):
         check_range("alpha", self.alpha)

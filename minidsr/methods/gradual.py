@@ -20,7 +20,6 @@ from typing import ClassVar
 
 from ..checks import check_choice
 from ..density import free_counts
-from ..proof.invariants import OF_ANY_METHOD
 from ..schedules import cubic, exponential, last_reallocation
 from .base import Dynamic, Method, make_sparse, option
 from .magnitude import prune_smallest
@@ -38,14 +37,13 @@ class Gradual(Dynamic):
         "exponential (theirs for MNIST and ImageNet), by the same factor each step"))
 
     budget_rule: ClassVar[str] = "shrinking"
-    invariants: ClassVar[tuple] = tuple(i for i in OF_ANY_METHOD
-                                        if i.__name__ not in ("budget", "balance"))
     default_stop: ClassVar[float] = 0.8
     few: ClassVar[int] = 1  # the last pruning brings it to its budget, however many there are
 
     def __post_init__(self):
         super().__post_init__()
         check_choice("schedule of gradual", self.schedule, SCHEDULES)
+        self.rules = "gradual" if self.schedule == "cubic" else "gradual-exponential"
 
     def setup(self, model, rng):
         """Raises ValueError where no step of this training is due."""

@@ -119,6 +119,7 @@ class HashedNet(Method):
     def __post_init__(self):
         check_density(self.sparsity, self.distribution)
         check_choice("variant of hashed", self.variant, VARIANTS)
+        self.rules = "hashed" if self.variant == "hash" else "hashed-balanced"
 
     def setup(self, model, rng):
         super().setup(model, rng)

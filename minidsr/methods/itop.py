@@ -47,6 +47,7 @@ class ITOP(Dynamic):
         check_range("fraction", self.fraction, 0, 1)
         check_range("last_fraction", self.last_fraction, 0, 1)
         check_choice("variant of itop", self.variant, ("set", "rigl"))
+        self.rules = "itop" if self.variant == "set" else "itop-rigl"
         if self.interval is None:
             self.interval = max(self.total_steps // 65, min(100, self.total_steps // 5), 1)
         check_range("interval", self.interval, 1, LONGEST)

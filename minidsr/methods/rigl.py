@@ -13,6 +13,7 @@ between tensors.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..checks import check_range
 from .base import Dynamic, option
@@ -22,6 +23,8 @@ from .magnitude import grow_largest, prune_smallest
 @dataclass(kw_only=True, eq=False)
 class RigL(Dynamic):
     """Where weights move, SGD takes no step."""
+
+    rules: ClassVar[str] = "rigl"
 
     fraction: float = option(0.3, "share of its weights that a tensor replaces at first")
 

@@ -36,6 +36,7 @@ class SET(Dynamic):
         super().__post_init__()
         check_range("fraction", self.fraction, 0, 1)
         check_choice("variant of set", self.variant, ("sign", "magnitude"))
+        self.rules = "set" if self.variant == "sign" else "set-magnitude"
 
     def reallocate(self, t):
         pruned = []

@@ -15,6 +15,7 @@ weights. Counts are exact here, where the published code lets them drift.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..backend import get_xp, to_host_together
 from ..checks import check_range
@@ -26,6 +27,8 @@ from .magnitude import grow_largest, prune_smallest
 @dataclass(kw_only=True, eq=False)
 class SNFS(Dynamic):
     """V, the momentum of the dense gradient, belongs to the state of the method."""
+
+    rules: ClassVar[str] = "snfs"
 
     fraction: float = option(0.5, "share of its weights that a tensor prunes at first")
     last_fraction: float = option(0.0, (

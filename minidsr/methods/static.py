@@ -24,6 +24,7 @@ class Static(Method):
     distribution: str = option(*DISTRIBUTION)
 
     sparse: ClassVar[bool] = True
+    rules: ClassVar[str] = "static"
 
     def __post_init__(self):
         check_density(self.sparsity, self.distribution)

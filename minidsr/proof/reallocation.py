@@ -22,7 +22,11 @@ class Tensor:
     """One tensor at one moment: flat arrays on the host, one entry for each free number; and the
     positions that no threshold prunes.
 
-    None: the index of a dense tensor; a velocity that is not known.
+    masked    the values at all other positions; none are stored in our own Sparse tensors
+    recorded  what rules of some methods need beside: flat arrays with an entry for each position
+              ("gradient", "momentum", "sign", "bucket"), or each row ("threshold")
+
+    None: the index of a dense tensor; a velocity, or masked values, that are not known.
     """
 
     name: str
@@ -31,6 +35,14 @@ class Tensor:
     value: np.ndarray
     velocity: np.ndarray | None = None
     protected: np.ndarray | tuple = ()
+    masked: np.ndarray | None = None
+    recorded: dict = field(default_factory=dict)
+
+    def known(self, key):
+        """What is recorded under this key. NotCheckable where nothing is."""
+        if key not in self.recorded:
+            raise NotCheckable(f"{key} is not recorded")
+        return self.recorded[key]
 
     def wrong_positions(self):
         """What is wrong with the positions, in words; None if nothing is."""
@@ -61,12 +73,16 @@ def snapshot(params):
         return None if array is None else to_host(array).flatten()
 
     return [Tensor(name, p.size, copy(getattr(p, "index", None)), copy(p.value), copy(p.velocity),
-                   getattr(p, "protected", ())) for name, p in named.items()]
+                   getattr(p, "protected", ()), masked=np.zeros(0, p.value.dtype))
+            for name, p in named.items()]
 
 
 @dataclass(frozen=True)
 class Reallocation:
     """All tensors before and after a reallocation, and what was said of it.
+
+    numbers: what rules of some methods need beside: the "fraction" that each tensor prunes; the
+    "progress" of shrinking, from 0 to 1, and the "final" counts, one for each sparse tensor.
 
     ValueError where the tensors before and after are not the same ones, or the report is of another
     number of sparse tensors.
@@ -77,6 +93,7 @@ class Reallocation:
     report: Report = field(default_factory=Report)
     name: str = "a reallocation"
     follows: bool = True  # directly on the one before it in the trace, if there is one
+    numbers: dict = field(default_factory=dict)
 
     def __post_init__(self):
         for pair in zip(self.before, self.after, strict=True):
@@ -120,6 +137,13 @@ class Reallocation:
         if None in values:
             raise NotCheckable(f"{names[values.index(None)]} is not known")
         return values
+
+    def known(self, *keys):
+        """These of the numbers. NotCheckable where one is not known."""
+        missing = [key for key in keys if key not in self.numbers]
+        if missing:
+            raise NotCheckable(f"{missing[0]} is not recorded")
+        return [self.numbers[key] for key in keys]
 
     def counts(self):
         """(k, l, g): three lists with a number for each sparse tensor.
@@ -166,6 +190,7 @@ class Change:
         protected no threshold prunes it: to the table, its |w| >= H
         below     |w| < H, and it is not protected
         survives, spared, pruned, regrown    as above; each place is one of the first three
+        kept      survives for sure: a 0 at rest may have been pruned and grown again
         new       grown, where no free number was before
 
     k_range: how many were pruned, at least and at most. One number where H is known; else a number
@@ -235,9 +260,14 @@ class Change:
         self.spared = same & (self.before.value != 0) & self.below & ~self.survives
         self.pruned = ~self.survives & ~self.spared
         self.regrown = self.stays & self.pruned
+        self.kept = self.survives & ~anew
 
     def _velocity_is_known(self):
         return self.before.velocity is not None and self.after.velocity is not None
+
+    def weight(self, i):
+        """The weight at place i before, in words."""
+        return f"{self.before.value[i]:g} at position {self.before.index[i]}"
 
     def afterwards(self, key):
         """`value` or `velocity` afterwards (m,); of no meaning where the position is gone."""

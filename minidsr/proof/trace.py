@@ -16,9 +16,14 @@ from .reallocation import Reallocation, Tensor
 
 LIMIT = 1 << 30  # bytes of arrays in a file; a reallocation of ResNet-50 with masks has 0.46 GB
 MOST = 1 << 53  # counts are below it: up to there a float has each whole number
-ARRAY = re.compile(r"(?:(\d+)/)?(.+)/(before|after)/(mask|index|value|velocity)")
-COUNT = re.compile(r"(?:(\d+)/)?(.+)/(size|pruned|grown)")
-SCALAR = re.compile(r"(?:(\d+)/)?(H|next_H|N_p|delta|keep_one)")
+RECORDED = ("gradient", "momentum", "sign", "bucket", "threshold")  # for rules of some methods
+SAID = ("H", "next_H", "N_p", "delta", "keep_one")
+NUMBERS = ("fraction", "progress")
+DECIMAL = ("delta", *NUMBERS)
+ARRAY = re.compile(rf"(?:(\d+)/)?(.+)/(before|after)/"
+                   rf"(mask|index|value|velocity|{'|'.join(RECORDED)})")
+COUNT = re.compile(r"(?:(\d+)/)?(.+)/(size|pruned|grown|final)")
+SCALAR = re.compile(rf"(?:(\d+)/)?({'|'.join((*SAID, *NUMBERS))})")
 
 
 class TraceError(ValueError):
@@ -87,11 +92,10 @@ def _reallocation(where, record):
         r = Reallocation(before, after)
     except ValueError as error:
         raise TraceError(f"{where}: {error}") from None
-    if not r.sparse:
-        raise TraceError(f"{where}: no tensor has a mask or an index")
-    said = {name: _number(where, name, record.get((name,)))
-            for name in ("H", "next_H", "N_p", "delta", "keep_one")}
-    for claim in ("pruned", "grown"):
+    if not r.sparse and not any("bucket" in t.recorded for t in before):
+        raise TraceError(f"{where}: no tensor has a mask or an index, or a bucket")
+    said = {name: _number(where, name, record.get((name,))) for name in (*SAID, *NUMBERS)}
+    for claim in ("pruned", "grown", "final"):
         counts = [_number(where, claim, record.get((t.name, claim)), whole=True)
                   for t, _ in r.sparse]
         if None in counts and any(n is not None for n in counts):
@@ -105,7 +109,12 @@ def _reallocation(where, record):
         if said["keep_one"] not in (0, 1):
             raise TraceError(f"{where}: keep_one must be 0 or 1, not {said['keep_one']}")
         said["keep_one"] = bool(said["keep_one"])
-    return replace(r, report=Report(**said))
+    numbers = {name: said.pop(name) for name in (*NUMBERS, "final")}
+    for name in NUMBERS:
+        if numbers[name] is not None and not 0 <= numbers[name] <= 1:
+            raise TraceError(f"{where}: {name} must be in [0, 1], not {numbers[name]}")
+    return replace(r, report=Report(**said),
+                   numbers={name: x for name, x in numbers.items() if x is not None})
 
 
 def _tensor(where, name, moment, record):
@@ -125,13 +134,14 @@ def _tensor(where, name, moment, record):
         if array is not None and array.shape != value.shape:
             raise TraceError(f"{where}: {key} {moment} has shape {array.shape}, "
                              f"value {value.shape}")
-    size = _number(where, "size", record.get((name, "size")), whole=True)
+    size, masked = _number(where, "size", record.get((name, "size")), whole=True), None
     if index is None and size not in (None, value.size):
         raise TraceError(f"{where}: size is {size}, and {value.size} positions {moment}")
     if mask is not None:
         if not np.isin(mask, (0, 1)).all():
             raise TraceError(f"{where}: mask {moment} has entries other than 0 and 1")
         size, index = mask.size, np.flatnonzero(mask)
+        masked = _floats(value[mask == 0])
         value, velocity = (None if a is None else a.reshape(-1)[index] for a in (value, velocity))
     elif index is not None:
         index = index.reshape(-1)
@@ -139,7 +149,24 @@ def _tensor(where, name, moment, record):
             raise TraceError(f"{where}: an index needs the size, the number of positions")
     else:
         size = value.size
-    return Tensor(name, size, index, _floats(value), _floats(velocity))
+    return Tensor(name, size, index, _floats(value), _floats(velocity), masked=masked,
+                  recorded=_recorded(where, name, moment, record, size))
+
+
+def _recorded(where, name, moment, record, size):
+    """{key: flat array} of what rules of some methods need beside."""
+    found = {key: record[name, moment, key] for key in RECORDED if (name, moment, key) in record}
+    for key, array in found.items():
+        if array.dtype.kind not in ("iuf" if key != "bucket" else "iu"):
+            raise TraceError(f"{where}: {key} {moment} is {array.dtype}, not "
+                             f"{'whole' if key == 'bucket' else 'real'} numbers")
+        if array.size != size and not (key == "threshold" and array.size
+                                       and size % array.size == 0):
+            raise TraceError(f"{where}: {key} {moment} has {array.size} entries, there are {size} "
+                             "positions")
+        if key == "sign" and not np.isin(array, (-1, 1)).all():
+            raise TraceError(f"{where}: sign {moment} has entries other than -1 and 1")
+    return {key: _floats(array) for key, array in found.items()}
 
 
 def _floats(array):
@@ -157,7 +184,7 @@ def _number(where, name, array, *, whole=False):
     if array.size != 1 or array.dtype.kind not in kinds or array != array:
         raise TraceError(f"{where}: {name} must be one number, not {' '.join(str(array).split())}")
     number = array.reshape(-1)[0]
-    number = float(str(number)) if name == "delta" else number.item()  # a float32 0.1 means 0.1
+    number = float(str(number)) if name in DECIMAL else number.item()  # a float32 0.1 means 0.1
     if whole and not (0 <= number < MOST and number % 1 == 0):
         raise TraceError(f"{where}: {name} must be a whole number, 0 or more and less than 2^53, "
                          f"not {number}")

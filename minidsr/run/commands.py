@@ -19,7 +19,7 @@ from ..fast.engine import missed
 from ..fast.parallel import threads
 from ..methods import METHODS
 from ..proof import trace
-from ..proof.invariants import InvariantError
+from ..proof.invariants import RULED, InvariantError, rules_of
 from . import bench as benchmark
 from . import (
     compare,
@@ -411,7 +411,7 @@ def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir:
     print(f"{name}: {fetch(name, data_dir, url=url)}")
 
 
-def verify(path: Trace = None, cases: int = 2000) -> None:
+def verify(path: Trace = None, cases: int = 2000, method: str | None = None) -> None:
     """Check the invariants of Algorithm 1, of this package or of a trace.
 
     Without TRACE, reallocations of many networks are tried on the installed package. With it, what
@@ -420,8 +420,13 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
 
     Args:
         cases: How many random networks to try, without TRACE; 40,410 small ones are always tried.
+        method: Whose rules the trace is judged by, such as dsr, set or rigl; without, those that
+            hold for any method.
     """
     check_range("cases", cases, 1, 10**7)
+    rules_of(method)
+    if method and path is None:
+        raise ValueError("--method is for a trace; the installed package is judged as dsr")
     if path is None:
         from tqdm import tqdm
 
@@ -436,7 +441,10 @@ def verify(path: Trace = None, cases: int = 2000) -> None:
         print(f"{path}: {_count(recorded, 'reallocation')} of "
               f"{_count(recorded[0].sparse, 'sparse tensor')}")
         with computing():
-            tally = verification.verify_trace(recorded)
+            tally = verification.verify_trace(recorded, method=method)
+        print(f"by the rules of {method}" if method else
+              "by the rules that hold for any method that moves weights at some steps; --method "
+              f"adds its own: {', '.join(RULED)}")
     print(f"\n{tally}\n\n{tally.summary}")
     if not tally.held:
         raise InvariantError(f"violated: {', '.join(tally.examples)}")

@@ -12,9 +12,11 @@ from ..proof.invariants import (
     OF_ONE_REALLOCATION,
     OF_TWO_IN_A_ROW,
     OF_TWO_RUNS,
+    RULES,
     Violation,
     judge,
     order_does_not_matter,
+    rules_of,
     same_seed_same_result,
 )
 from ..proof.reallocation import NotCheckable, Reallocation, snapshot
@@ -26,9 +28,10 @@ ALL = OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW + OF_TWO_RUNS
 class Tally:
     """How often each invariant was checked and violated, with the smallest example of each."""
 
-    def __init__(self):
+    def __init__(self, rules=RULES["dsr"]):
+        self.rules = rules
         self.checked, self.violated, self.examples = Counter(), Counter(), {}
-        self.unchecked = dict.fromkeys((i.__name__ for i in ALL), "one run cannot show it")
+        self.unchecked = dict.fromkeys((i.__name__ for i in rules.all), "one run cannot show it")
 
     def add(self, example, invariants, *runs, size=0):
         """Judge Reallocations by these invariants. Returns the violations; of several, the one
@@ -62,15 +65,15 @@ class Tally:
     @property
     def summary(self):
         """How many invariants are held, violated, not checkable."""
-        checked = [i.__name__ for i in ALL if self.checked[i.__name__]]
+        checked = [i.__name__ for i in self.rules.all if self.checked[i.__name__]]
         held = sum(not self.violated[name] for name in checked)
         return (f"{held} invariants held, {len(self.violated)} violated, "
-                f"{len(ALL) - len(checked)} not checkable")
+                f"{len(self.rules.all) - len(checked)} not checkable")
 
     def __str__(self):
         """The table of verdicts, and an example of each violation."""
         rows = []
-        for invariant in ALL:
+        for invariant in self.rules.all:
             name = invariant.__name__
             wrong, n = self.violated[name], self.checked[name]
             verdict = f"VIOLATED {wrong:,} x" if wrong else "held" if n else "not checkable"
@@ -83,16 +86,19 @@ class Tally:
         return text
 
 
-def verify_trace(recorded, tally=None):
-    """The Tally of a list of Reallocations, each the next of the one before."""
-    tally = tally or Tally()
+def verify_trace(recorded, tally=None, *, method=None):
+    """The Tally of a list of Reallocations, each the next of the one before.
+
+    method  whose rules: a name of proof.invariants.RULES; without, those that hold for any
+    """
+    tally = tally or Tally(rules_of(method))
     if not any(r.follows for r in recorded[1:]):
-        tally.unchecked |= {i.__name__: "no two in a row" for i in OF_TWO_IN_A_ROW}
+        tally.unchecked |= {i.__name__: "no two in a row" for i in tally.rules.two}
     for last, r in zip([None, *recorded], recorded, strict=False):
         size = sum(t.size for t, _ in r.sparse)
-        tally.add(r.name, OF_ONE_REALLOCATION, r, size=size)
+        tally.add(r.name, tally.rules.one, r, size=size)
         if last and r.follows:
-            tally.add(r.name, OF_TWO_IN_A_ROW, last, r, size=size)
+            tally.add(r.name, tally.rules.two, last, r, size=size)
     return tally
 
 
@@ -121,7 +127,7 @@ def try_case(tally, case, *, reruns=True, **run):
     np.random.default_rng(case.seed).shuffle(order)
     try:
         one = case.run(**run)
-        found = tally.add(case, OF_ONE_REALLOCATION, one, size=size)
+        found = tally.add(case, tally.rules.one, one, size=size)
         if reruns:
             again, permuted = case.run(**run), case.run(**run, order=order)
             found += tally.add(case, [same_seed_same_result], one, again, size=size)

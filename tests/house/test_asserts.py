@@ -25,7 +25,7 @@ rng = np.random.default_rng(0)
 W = Sparse((3, 4), np.arange(8, dtype=np.int32), np.linspace(-1, 1, 8).astype(np.float32))
 W.velocity = np.ones(8, np.float32)
 case = Case([W], 0.5, 4, 0.1, 0)
-sound, broken = verify_trace([case.run(reallocate)]), Tally()
+sound, broken = verify_trace([case.run(reallocate)], method="dsr"), Tally()
 assert not "stripped"
 try_case(broken, case, reallocate=random_new_values.reallocate)
 print(sound.held, broken.held, sorted(broken.violated))

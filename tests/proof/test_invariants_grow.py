@@ -31,11 +31,11 @@ from observed import (
 
 from minidsr.proof.cases import cases
 from minidsr.proof.invariants import (
-    expected_growth,
-    fair_shares,
     overflow,
     shares,
 )
+from minidsr.proof.rules_of_dsr import expected_growth
+from minidsr.proof.sharing import fair_shares
 
 # --- grown_at_zero
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from minidsr.proof import trace
-from minidsr.proof.invariants import OF_ONE_REALLOCATION, OF_TWO_IN_A_ROW
+from minidsr.proof.invariants import OF_ONE_REALLOCATION, OF_TWO_IN_A_ROW, RULES
 from minidsr.reparam import Report
 from minidsr.run.verify import verify_trace
 
@@ -22,7 +22,7 @@ H, DELTA, STEPS, SHARE = 0.01, 0.1, 3, 0.3
 UNCHECKED = {"balance": "pruned is not known",
              "largest_kept": "no tensor was wholly below H",
              "overflow": "every share found room, see shares"}
-CHECKED = {i.__name__ for i in OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW} - UNCHECKED.keys()
+CHECKED = {i.__name__ for i in RULES["dsr"].one + RULES["dsr"].two} - UNCHECKED.keys()
 
 
 @pytest.fixture(params=["torch_stand_in", pytest.param("torch", marks=pytest.mark.skipif(
@@ -198,7 +198,7 @@ def test_a_correct_program_holds(torch, path):
     assert [t.name for t in found[0].before] == ["0.weight", "0.bias", "1.weight", "1.bias"]
     assert [t.name for t, _ in found[0].sparse] == ["0.weight", "1.weight"]
     assert all(k > 0 for r in found for k in r.counts()[0])
-    tally = verify_trace(found)
+    tally = verify_trace(found, method="dsr")
     assert tally.held, str(tally)
     assert tally.checked.keys() == CHECKED
     assert all(tally.checked[i.__name__] == 4 for i in OF_ONE_REALLOCATION
@@ -209,14 +209,14 @@ def test_a_correct_program_holds(torch, path):
 
 def test_without_momentum(torch, path):
     """Plain SGD has no buffer: what needs one is not checked, the rest holds."""
-    tally = verify_trace(Run(path).of(Program(torch, momentum=0)))
+    tally = verify_trace(Run(path).of(Program(torch, momentum=0)), method="dsr")
     assert tally.held, str(tally)
     assert CHECKED - tally.checked.keys() == {"survivors_keep_velocity", "grown_at_rest"}
     assert tally.unchecked["grown_at_rest"] == "velocity is not known"
 
 
 def test_a_tensor_below_the_threshold_keeps_its_largest(torch, path):
-    tally = verify_trace(Run(path, prepare=shrink_the_convolution).of(Program(torch)))
+    tally = verify_trace(Run(path, prepare=shrink_the_convolution).of(Program(torch)), method="dsr")
     assert tally.held, str(tally)
     assert tally.checked["largest_kept"] == 4
 
@@ -233,7 +233,7 @@ FAULTS = {
     "shares rounded up": {"budget"},
     "threshold the wrong way": {"threshold_rule"},
     "dense tensors change": {"dense_unchanged"},
-    "a weight moves unseen": {"nothing_moves_between"},
+    "a weight moves unseen": {"nothing_moves_between", "masked_are_zero"},
     "threshold falls unseen": {"threshold_between"}}
 PREPARE = {"prunes with <=": place_at_threshold, "keeps the first": shrink_the_convolution}
 
@@ -242,7 +242,7 @@ PREPARE = {"prunes with <=": place_at_threshold, "keeps the first": shrink_the_c
 def test_a_fault_is_found(fault, torch, path):
     """Of all invariants, those are violated that it breaks, and no other."""
     run = Run(path, fault, prepare=PREPARE.get(fault, lambda program: None))
-    tally = verify_trace(run.of(Program(torch)))
+    tally = verify_trace(run.of(Program(torch)), method="dsr")
     assert tally.violated.keys() == FAULTS[fault], str(tally)
 
 
@@ -298,16 +298,16 @@ def test_a_broken_recorder_is_noticed(right, wrong, torch, path):
         found = run.of(Program(torch))
     except trace.TraceError:
         return
-    assert not verify_trace(found).held or len(found) != run.times
+    assert not verify_trace(found, method="dsr").held or len(found) != run.times
 
 
 def test_every_key_is_in_the_table():
     """The page names the keys that load() knows, and no others."""
     keys = re.findall(r"`(n/[\w/]+)`", SHOWN_IN.read_text())
-    known = [*(f"n/NAME/{moment}/{array}" for array in ("value", "mask", "index", "velocity")
-               for moment in ("before", "after")),
-             *(f"n/NAME/{count}" for count in ("size", "pruned", "grown")),
-             *(f"n/{number}" for number in ("H", "next_H", "N_p", "delta", "keep_one"))]
+    arrays = ("value", "mask", "index", "velocity", *trace.RECORDED)
+    known = [*(f"n/NAME/{moment}/{array}" for array in arrays for moment in ("before", "after")),
+             *(f"n/NAME/{count}" for count in ("size", "pruned", "grown", "final")),
+             *(f"n/{number}" for number in (*trace.SAID, *trace.NUMBERS))]
     assert sorted(keys) == sorted(known)
     for key in keys:
         key = key.replace("n/", "0/", 1)

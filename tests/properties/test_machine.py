@@ -73,7 +73,7 @@ class Training(RuleBasedStateMachine):
     def reallocate(self):
         before = snapshot(self.model.named_params())
         report = self.method.checked_reallocation(1)  # raises where an invariant is broken
-        assert check(before, self.model.named_params(), report) == []
+        assert check(before, self.model.named_params(), report, "dsr") == []
         self.seen = self.positions()
 
     @rule(seed=seeds)

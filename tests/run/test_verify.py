@@ -10,14 +10,14 @@ from minidsr.__main__ import main
 from minidsr.parameters import Sparse
 from minidsr.proof import cases
 from minidsr.proof.cases import Case, small_cases
-from minidsr.proof.invariants import OF_ONE_REALLOCATION, OF_TWO_IN_A_ROW, OF_TWO_RUNS
+from minidsr.proof.invariants import OF_ONE_REALLOCATION, RULES
 from minidsr.proof.reallocation import NotCheckable
 from minidsr.proof.trace import load
 from minidsr.run.verify import Tally, try_case, verify_package, verify_trace
 
 pytestmark = pytest.mark.slow  # nearly each tries thousands of networks
 
-NAMES = [i.__name__ for i in OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW + OF_TWO_RUNS]
+NAMES = [i.__name__ for i in RULES["dsr"].all]
 GOOD = {"a/before/value": [3, 0.1, 0, 2], "a/before/mask": [1, 1, 0, 1],
         "a/after/value": [3, 0, 0, 2], "a/after/mask": [1, 0, 1, 1],
         "H": 0.5, "next_H": 0.5, "N_p": 1, "delta": 0.1}
@@ -56,7 +56,8 @@ def flush(text):
 
 def fails(capsys, *argv, code=2):
     """Exit code, one line on standard error, and what is on standard output."""
-    assert main(["verify", *map(str, argv)]) == code
+    method = [] if "--cases" in argv else ["--method", "dsr"]
+    assert main(["verify", *map(str, argv), *method]) == code
     out, err = capsys.readouterr()
     assert err.startswith("minidsr: ")
     assert err.count("\n") == 1
@@ -325,7 +326,7 @@ def test_the_smallest_case_is_shown():
 # --- verify_trace
 
 def test_of_a_trace(trace):
-    tally = verify_trace(load(trace()))
+    tally = verify_trace(load(trace()), method="dsr")
     assert tally.held
     assert tally.checked["budget"] == 1
     assert tally.checked["nothing_moves_between"] == 0
@@ -344,7 +345,7 @@ def test_of_a_trace_each_follows_the_one_before(trace):
     entries |= {f"1__{key}": value for key, value in nothing.items()} | {"1__next_H": 2e-9}
     entries |= {f"2__{key}": value for key, value in nothing.items()} | {"2__next_H": 2e-9}
     entries |= {"1__a/after/value": [3, 0, 0, 2], "2__H": 1e-9}
-    tally = verify_trace(load(trace(**entries)))
+    tally = verify_trace(load(trace(**entries)), method="dsr")
     assert tally.checked["budget"] == 3
     assert tally.checked["nothing_moves_between"] == tally.checked["threshold_between"] == 2
     assert tally.violated["nothing_moves_between"] == tally.violated["threshold_between"] == 1
@@ -448,7 +449,7 @@ def test_cases_must_be_positive(cases, few, capsys):
 
 def test_a_good_trace(trace, capsys):
     path = trace()
-    assert main(["verify", str(path)]) == 0
+    assert main(["verify", str(path), "--method", "dsr"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert out.startswith(f"{path}: 1 reallocation")
@@ -496,6 +497,26 @@ def test_more_are_said_to_be_pruned_than_were_there(trace, capsys):
     np.savez(path, **rest)
     out, _ = fails(capsys, path, code=1)
     assert rows(out)["balance"][0] == "VIOLATED 1 x"
+
+
+def test_whose_rules(trace, capsys):
+    """It grows where it just pruned, while another place is free: SET may, DSR may not."""
+    path = str(trace(a__after__mask=[1, 1, 0, 1]))
+    for method, code, rule in (("dsr", 1, "grown_elsewhere"), ("set", 0, "count_per_tensor")):
+        assert main(["verify", path, "--method", method]) == code
+        out = capsys.readouterr().out
+        assert f"\nby the rules of {method}\n" in out and rule in rows(out)
+    assert main(["verify", path]) == 0
+    out = capsys.readouterr().out
+    assert "\nby the rules that hold for any method that moves weights at some steps; " in out
+    assert list(rows(out)) == [i.__name__ for i in RULES[None].all]
+
+
+def test_methods_of_traces(trace, capsys):
+    assert main(["verify", str(trace()), "--method", "rgil"]) == 2
+    assert "unknown method 'rgil'; did you mean rigl" in capsys.readouterr().err
+    assert main(["verify", "--method", "rigl"]) == 2
+    assert "--method is for a trace" in capsys.readouterr().err
 
 
 def test_a_folder_of_traces(trace, capsys):
