@@ -149,19 +149,20 @@ def rules_of(method):
 
 
 def check(before: list | dict, after: list | dict, report: Report | None = None,
-          method: str | None = None) -> list[Violation]:
+          method: str | None = None, *, tolerance: float = 0.0) -> list[Violation]:
     """The violations of one reallocation, an empty list where all invariants hold.
 
     before, after  all tensors, Sparse and Dense, as a list or by name; `before` is a snapshot() or
                    a deep copy, as reallocation changes tensors in place
     report         reparam.Report; what it leaves out is not checked
     method         whose rules: a name of RULES, such as "dsr"; without, those that hold for any
+    tolerance      numbers that differ by no more than this count as the same
 
     Raises ValueError where the tensors before and after are not the same ones, the report is of
     another number of tensors, or there is no such method.
     """
-    return violations(Reallocation(snapshot(before), snapshot(after), report or Report()),
-                      rules=rules_of(method))
+    return violations(Reallocation(snapshot(before), snapshot(after), report or Report(),
+                                   tolerance=tolerance), rules=rules_of(method))
 
 
 def violations(r, last=None, rules=RULES["dsr"]):

@@ -83,6 +83,7 @@ class Reallocation:
 
     numbers: what rules of some methods need beside: the "fraction" that each tensor prunes; the
     "progress" of shrinking, from 0 to 1, and the "final" counts, one for each sparse tensor.
+    tolerance: numbers that differ by no more than this count as the same.
 
     ValueError where the tensors before and after are not the same ones, or the report is of another
     number of sparse tensors.
@@ -94,6 +95,7 @@ class Reallocation:
     name: str = "a reallocation"
     follows: bool = True  # directly on the one before it in the trace, if there is one
     numbers: dict = field(default_factory=dict)
+    tolerance: float = 0.0
 
     def __post_init__(self):
         for pair in zip(self.before, self.after, strict=True):
@@ -122,7 +124,7 @@ class Reallocation:
         if any(t.wrong_positions() for _, t in self.moments()):
             raise NotCheckable("positions make no sense")
         pruned = self.report.pruned or [None] * len(self.sparse)
-        return [Change(a, b, self.report.H, self._keep_one(a, k))
+        return [Change(a, b, self.report.H, self._keep_one(a, k), k, self.tolerance)
                 for (a, b), k in zip(self.sparse, pruned, strict=True)]
 
     def _keep_one(self, before, pruned):
@@ -137,6 +139,13 @@ class Reallocation:
         if None in values:
             raise NotCheckable(f"{names[values.index(None)]} is not known")
         return values
+
+    def need_certainty(self):
+        """NotCheckable where nobody can tell whether a weight survived."""
+        doubtful = sum(int(c.doubtful.sum()) for c in self.changes)
+        if doubtful:
+            raise NotCheckable(f"{doubtful:,} weights stay with another number: changed, or pruned "
+                               "and grown again? pruned, if it were recorded, might tell")
 
     def known(self, *keys):
         """These of the numbers. NotCheckable where one is not known."""
@@ -172,10 +181,15 @@ class Change:
         has the same number, not 0       survives                    spared
         has the same number, a 0         survives                    pruned, regrown
         has another: 0, at rest          pruned, regrown             pruned, regrown
-        has another: anything else       survives                    pruned, regrown
+        has another: anything else       survives, or as below       pruned, regrown
 
-    The same: bit for bit, and of a 0 the velocity too; else it was pruned and grown again. At
-    rest: with velocity 0. A velocity that is not known counts as the same, and as 0.
+    The same: bit for bit, or to within the tolerance, and of a 0 the velocity too; else it was
+    pruned and grown again. At rest: with velocity 0. A velocity that is not known counts as the
+    same, and as 0.
+
+    Where H is not known, what has another number, not 0 at rest, was changed, or pruned and grown
+    again at it. How many are said to be pruned may tell; else, whether growth elsewhere in the
+    tensor starts at 0, as then it does so here. If neither does, it is doubtful.
 
     Where all are below H, one of them may survive, the `keeper`, unless keep_one is False. It is
     the first place with one of these, in this order:
@@ -189,7 +203,8 @@ class Change:
         stays     the position is in use before and after
         protected no threshold prunes it: to the table, its |w| >= H
         below     |w| < H, and it is not protected
-        survives, spared, pruned, regrown    as above; each place is one of the first three
+        survives, spared, pruned, regrown    as above
+        doubtful  as above; each place is this or one of survives, spared, pruned
         kept      survives for sure: a 0 at rest may have been pruned and grown again
         new       grown, where no free number was before
 
@@ -197,8 +212,9 @@ class Change:
     that is now 0 and at rest may have been pruned and grown again.
     """
 
-    def __init__(self, before, after, H, keep_one):
+    def __init__(self, before, after, H, keep_one, said=None, tolerance=0.0):
         self.before, self.after, self.name = before, after, before.name
+        self.tolerance = tolerance
         self.m, self.m_after = len(before.index), len(after.index)
         self.room = before.size - self.m
         self._match()
@@ -211,9 +227,12 @@ class Change:
         self.below &= ~self.protected
         same, anew = self._same(), self._anew()
         self.keeper = self._find_keeper(same, keep_one)
-        self._classify(same, anew)
+        other = self.stays & ~same & ~anew
+        again = H is None and self._grown_again(other, anew, same, said)
+        self.doubtful = other & (again is None)
+        self._classify(same, anew, other & bool(again))
         least = int((~self.stays).sum())
-        most = least + int(anew.sum())
+        most = least + int(anew.sum()) + int((other & (again is not False)).sum())
         self.k_range = (least, most) if H is None else (int(self.pruned.sum()),) * 2
 
     def _match(self):
@@ -235,8 +254,21 @@ class Change:
 
     def _anew(self):
         """What is 0 and at rest afterwards, the same or another."""
-        anew = self.stays & (self.afterwards("value") == 0)
+        anew = self.stays & (np.abs(self.afterwards("value")) <= self.tolerance)
         return anew & (self.afterwards("velocity") == 0) if self._velocity_is_known() else anew
+
+    def _grown_again(self, other, anew, same, said):
+        """Were the weights with `other` numbers pruned and grown again? None: nobody can tell."""
+        if not other.any():
+            return False
+        if said is not None:
+            rest = said - int((~self.stays).sum()) - int((anew & ~same).sum())
+            if rest <= 0:
+                return False
+            return None if rest < other.sum() or (anew & same).any() else True
+        grown = self.after.value[self.new]
+        seen = len(grown) or (anew & ~same).any()
+        return False if seen and not grown.any() else None
 
     def _find_keeper(self, same, keep_one):
         """The place that is kept where all are below H; None where none is, or not all are."""
@@ -252,13 +284,13 @@ class Change:
         choices.append(same & moved)
         return next((int(np.argmax(mask)) for mask in choices if mask.any()), None)
 
-    def _classify(self, same, anew):
+    def _classify(self, same, anew, again):
         """The table: a column for `survives`, a column for `spared`, and the rest."""
-        self.survives = self.stays & ~self.below & (same | ~anew)
+        self.survives = self.stays & ~self.below & (same | ~anew) & ~again & ~self.doubtful
         if self.keeper is not None:
             self.survives[self.keeper] = True
         self.spared = same & (self.before.value != 0) & self.below & ~self.survives
-        self.pruned = ~self.survives & ~self.spared
+        self.pruned = ~self.survives & ~self.spared & ~self.doubtful
         self.regrown = self.stays & self.pruned
         self.kept = self.survives & ~anew
 
@@ -275,9 +307,14 @@ class Change:
         return array[self.at] if self.m_after else np.zeros_like(array, shape=self.m)
 
     def keeps(self, key):
-        """Is `value` or `velocity` the same afterwards? +0 and -0 are not; NaN and NaN are."""
+        """Is `value` or `velocity` the same afterwards? +0 and -0 are not; NaN and NaN are. With a
+        tolerance: is it near?"""
         a, b = getattr(self.before, key), self.afterwards(key)
-        return (a == b) & (np.signbit(a) == np.signbit(b)) | np.isnan(a) & np.isnan(b)
+        same = (a == b) & (np.signbit(a) == np.signbit(b)) | np.isnan(a) & np.isnan(b)
+        if self.tolerance:
+            with np.errstate(invalid="ignore", over="ignore"):
+                same |= np.abs(a - b) <= self.tolerance
+        return same
 
     def grown(self, key):
         """(positions, numbers) of all that was grown; `key` is value or velocity."""

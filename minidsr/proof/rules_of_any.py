@@ -60,7 +60,7 @@ def masked_are_zero(r):
     if not stored:
         raise NotCheckable("values where no weight is free are not recorded")
     for when, t in stored:
-        wrong = np.flatnonzero(t.masked != 0)
+        wrong = np.flatnonzero(~(np.abs(t.masked) <= r.tolerance))
         if len(wrong):
             i = wrong[np.argmax(np.abs(t.masked[wrong]))]
             at = np.setdiff1d(np.arange(t.size), t.index)[i]
@@ -144,7 +144,7 @@ def dense_unchanged(r):
         for key in ("value", "velocity"):
             x, y = getattr(a, key), getattr(b, key)
             if x is not None and y is not None and x.tobytes() != y.tobytes():
-                yield f"{a.name}: another {key} after"
+                yield from _another(a.name, key, x, y, r.tolerance)
 
 
 # --- of two reallocations in a row, `a` and then `b`
@@ -163,21 +163,59 @@ def nothing_moves_between(a, b):
 
 def _unequal(r, key):
     """Messages for the survivors whose value, or velocity, changes."""
+    clear = True
     for c in r.changes:
         wrong = c.survives & ~c.keeps(key)
         if wrong.any():
-            i = int(np.argmax(wrong))
-            yield (f"{c.name}: {key} {getattr(c.before, key)[i]:g} at position "
-                   f"{c.before.index[i]} becomes {c.afterwards(key)[i]:g}")
+            clear, i = False, int(np.argmax(wrong))
+            old, new = getattr(c.before, key), c.afterwards(key)
+            one, other = _apart(old[i], new[i])
+            yield (f"{c.name}: {key} {one} at position {c.before.index[i]} becomes {other}"
+                   + _severity(wrong, c.survives.sum(), new.astype(float) - old, "change"))
+    if clear:
+        r.need_certainty()
 
 
 def _not_zero(r, key):
     """Messages for the grown weights whose value, or velocity, is not 0."""
+    clear = True
     for c in r.changes:
         index, numbers = c.grown(key)
-        if numbers.any():
-            i = int(np.argmax(numbers != 0))
-            yield f"{c.name}: position {index[i]} is grown with {key} {numbers[i]:g}"
+        wrong = ~(np.abs(numbers) <= r.tolerance)
+        if wrong.any():
+            clear, i = False, int(np.argmax(wrong))
+            yield (f"{c.name}: position {index[i]} is grown with {key} {numbers[i]:g}"
+                   + _severity(wrong, len(wrong), numbers, "are not 0"))
+    if clear:
+        r.need_certainty()
+
+
+def _another(name, key, x, y, tolerance):
+    """A message where a dense array is not what it was."""
+    if x.shape != y.shape:
+        yield f"{name}: another {key} after: {len(x):,} entries become {len(y):,}"
+        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        wrong = ~((x == y) & (np.signbit(x) == np.signbit(y)) | np.isnan(x) & np.isnan(y))
+        wrong &= ~(np.abs(x.astype(float) - y) <= tolerance) if tolerance else True
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            one, other = _apart(x[i], y[i])
+            yield (f"{name}: another {key} after: {one} at position {i} becomes {other}"
+                   + _severity(wrong, len(x), y.astype(float) - x, "change"))
+
+
+def _apart(a, b):
+    """Two numbers in words that differ, as they do."""
+    words = [(f"{a:.{digits}g}", f"{b:.{digits}g}") for digits in (6, 9, 17)]
+    return next((pair for pair in words if pair[0] != pair[1]), words[-1])
+
+
+def _severity(wrong, count, size, what):
+    """How many of so many are wrong, and how large it is, where it is more than the one shown."""
+    if wrong.sum() == 1:
+        return ""
+    return f"; {wrong.sum():,} of {count:,} {what}, by up to {np.abs(size[wrong]).max():.3g}"
 
 
 def _need_velocity(r):

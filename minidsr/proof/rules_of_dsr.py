@@ -59,6 +59,8 @@ def grown_elsewhere(r):
     free = sum(c.room - int(c.new.sum()) for c in r.changes)
     for c, index in again if free else ():
         yield f"{c.name}: position {index[0]} was pruned and grown again, {free:,} others stay free"
+    if not again:
+        r.need_certainty()
 
 
 def shares(r):

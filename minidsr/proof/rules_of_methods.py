@@ -45,6 +45,7 @@ def nothing_grows(r):
         index, _ = c.grown("value")
         if len(index):
             yield f"{c.name}: {len(index):,} positions are grown, such as {index[0]}"
+    r.need_certainty()
 
 
 def shrinks_by_the_cubic(r):
@@ -60,7 +61,7 @@ def shrinks_exponentially(r):
 
     m' = N (m_end / N)^p where m is more;  p the progress, from 0 to 1
     """
-    yield from _shrinks(r, lambda N, end, p: N * (max(end, 1) / N) ** p if p < 1 else end)
+    yield from _shrinks(r, lambda N, end, p: N * (max(end, 1) / N) ** p if N and p < 1 else end)
 
 
 def same_share_pruned(r):
@@ -147,6 +148,8 @@ def grown_elsewhere_in_tensor(r):
         if c.regrown.any() and free:
             yield (f"{c.name}: position {c.before.index[c.regrown][0]} was pruned and grown again, "
                    f"{free:,} others of it stay free")
+    if not any(c.regrown.any() for c in r.changes):
+        r.need_certainty()
 
 
 # --- how tensors share
@@ -303,6 +306,7 @@ def _smallest(r, *parts):
     """Messages for the tensors in which, of a part, one is pruned and a smaller one kept."""
     if not any(c.pruned.any() for c in r.changes):
         raise NotCheckable("nothing was pruned")
+    r.need_certainty()
     for c in r.changes:
         for part in parts:
             gone, kept = (np.flatnonzero(x & part(c)) for x in (c.pruned, c.kept))

@@ -1,6 +1,7 @@
 """`minidsr verify`: do the invariants hold, in the installed package or in a recorded trace?"""
 
 from collections import Counter
+from dataclasses import replace
 from inspect import getdoc
 
 import numpy as np
@@ -86,12 +87,14 @@ class Tally:
         return text
 
 
-def verify_trace(recorded, tally=None, *, method=None):
+def verify_trace(recorded, tally=None, *, method=None, tolerance=0.0):
     """The Tally of a list of Reallocations, each the next of the one before.
 
-    method  whose rules: a name of proof.invariants.RULES; without, those that hold for any
+    method     whose rules: a name of proof.invariants.RULES; without, those that hold for any
+    tolerance  numbers that differ by no more than this count as the same
     """
-    tally = tally or Tally(rules_of(method))
+    tally, recorded = tally or Tally(rules_of(method)), [
+        replace(r, tolerance=tolerance) for r in recorded]
     if not any(r.follows for r in recorded[1:]):
         tally.unchecked |= {i.__name__: "no two in a row" for i in tally.rules.two}
     for last, r in zip([None, *recorded], recorded, strict=False):

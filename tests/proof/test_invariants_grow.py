@@ -43,7 +43,8 @@ from minidsr.proof.sharing import fair_shares
 @pytest.mark.parametrize(("how", "expected"), [
     ({"a": {7: (0.5, 0)}}, ["grown_at_zero: a: position 7 is grown with value 0.5"]),
     ({"a": {7: (TINY, 0)}}, ["grown_at_zero: a: position 7 is grown with value 1.4013e-45"]),
-    ({"a": {6: (0.5, 0), 7: (3, 0)}}, ["grown_at_zero: a: position 6 is grown with value 0.5"])])
+    ({"a": {6: (0.5, 0), 7: (3, 0)}}, [
+        "grown_at_zero: a: position 6 is grown with value 0.5; 2 of 2 are not 0, by up to 3"])])
 def test_what_breaks_grown_at_zero(how, expected):
     assert verdict(example(**how)) == expected
 

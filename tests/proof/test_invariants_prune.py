@@ -269,9 +269,10 @@ def test_largest_kept_needs_the_threshold():
 
 @pytest.mark.parametrize(("how", "expected"), [
     ({"a": {0: math.nextafter(5, 9)}, "dtype": np.float64},
-     ["survivors_keep_value: a: value 5 at position 0 becomes 5"]),
+     ["survivors_keep_value: a: value 5 at position 0 becomes 5.0000000000000009"]),
     ({"a": {1: 4}}, ["survivors_keep_value: a: value -4 at position 1 becomes 4"]),
-    ({"a": {0: 6, 1: 7}}, ["survivors_keep_value: a: value 5 at position 0 becomes 6"]),
+    ({"a": {0: 6, 1: 7}}, ["survivors_keep_value: a: value 5 at position 0 becomes 6; 2 of 2 "
+                           "change, by up to 11"]),
     ({"a": {0: 6}, "b": {2: (0, 3)}},
      ["survivors_keep_value: a: value 5 at position 0 becomes 6",
       "survivors_keep_value: b: value -2 at position 2 becomes 0"])])

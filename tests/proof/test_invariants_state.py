@@ -261,13 +261,17 @@ def test_balance_needs_what_is_said(missing):
 # --- dense_unchanged
 
 
-@pytest.mark.parametrize(("key", "numbers"), [
-    ("value", [1, 0.0, nan]), ("value", [1, -0.0, 5]), ("value", [2, -0.0, nan]),
-    ("velocity", [2, 1, 0]), ("velocity", [2, 1])])
-def test_a_dense_tensor_that_changes(key, numbers):
+@pytest.mark.parametrize(("key", "numbers", "how"), [
+    ("value", [1, 0.0, nan], "-0 at position 1 becomes 0"),
+    ("value", [1, -0.0, 5], "nan at position 2 becomes 5"),
+    ("value", [2, -0.0, nan], "1 at position 0 becomes 2"),
+    ("value", [2, 4, nan], "1 at position 0 becomes 2; 2 of 3 change, by up to 4"),
+    ("velocity", [2, 1, 0], "nan at position 2 becomes 0"),
+    ("velocity", [2, 1], "3 entries become 2")])
+def test_a_dense_tensor_that_changes(key, numbers, how):
     after = replace(DENSE, **{key: np.array(numbers, np.float32)})
     assert [str(v) for v in judge(dense_unchanged, with_dense(DENSE, after))] == [
-        f"dense_unchanged: c: another {key} after"]
+        f"dense_unchanged: c: another {key} after: {how}"]
 
 
 @given(cases(), st.data(), st.sampled_from(["value", "velocity"]))
@@ -285,14 +289,16 @@ def test_a_dense_tensor_one_ulp_off(case, data, key):
 
 def test_all_dense_tensors_are_looked_at():
     r = seen((1, [1], [2]), (2, {0: 1}, {0: 1}), (1, [1], [1]), (1, [3], [4]), velocity=False)
-    assert verdict(r) == ["dense_unchanged: a: another value after",
-                          "dense_unchanged: d: another value after"]
+    assert verdict(r) == [
+        "dense_unchanged: a: another value after: 1 at position 0 becomes 2",
+        "dense_unchanged: d: another value after: 3 at position 0 becomes 4"]
 
 
 def test_a_network_without_sparse_tensors_can_be_checked():
     r = seen((2, [1, 2], [1, 3]))
-    assert verdict(r) == ["dense_unchanged: a: another value after",
-                          "dense_unchanged: a: another velocity after"]
+    assert verdict(r) == [
+        "dense_unchanged: a: another value after: 2 at position 1 becomes 3",
+        "dense_unchanged: a: another velocity after: 3 at position 1 becomes 4"]
 
 
 def test_dense_tensors_stay():

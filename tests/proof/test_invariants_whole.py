@@ -291,7 +291,8 @@ def test_check_of_parameters_at_hand():
     assert check(before, named, report) == check(before, named) == []
     V.value += 1
     assert check(before, named, report) == [
-        Violation("dense_unchanged", "bias: another value after")]
+        Violation("dense_unchanged", "bias: another value after: 1 at position 0 becomes 2; 2 of 2 "
+                  "change, by up to 1")]
     assert check(before, named, replace(report, K=5))[0] == Violation(
         "balance", "1 said to be pruned in all, K is 5")
     assert check(list(named.values()), list(named.values())) == []

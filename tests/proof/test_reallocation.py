@@ -193,10 +193,12 @@ def test_the_table_of_what_became_of_a_place(before, after, large, small):
     """Row by row as in the docstring of Change."""
     def what(H):
         c = change(1, {0: before}, {} if after is None else {0: after}, H=H)
-        assert c.survives[0] + c.spared[0] + c.pruned[0] == 1
-        return " ".join(k for k in ("survives", "spared", "regrown") if getattr(c, k)[0])
+        assert c.survives[0] + c.spared[0] + c.pruned[0] + c.doubtful[0] == 1
+        return " ".join(k for k in ("survives", "spared", "regrown", "doubtful")
+                        if getattr(c, k)[0])
 
-    assert what(H=None) == large
+    other = (large, small) == ("survives", "regrown") and after != before
+    assert what(H=None) == ("doubtful" if other else large)
     assert what(H=1.0) == small
     if before[0]:
         assert what(H=0.5) == large

@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from observed import NEW, reason, seen
-from recorded import record
+from recorded import reallocated, record
 from training import CASES, MOVING
 
 from minidsr.methods import METHODS
-from minidsr.proof.invariants import RULED, RULES, check, judge, rules_of
-from minidsr.proof.rules_of_any import masked_are_zero
+from minidsr.proof.cases import networks, seeds
+from minidsr.proof.invariants import RULED, RULES, check, judge, rules_of, violations
+from minidsr.proof.rules_of_any import grown_at_zero, masked_are_zero, survivors_keep_value
 from minidsr.proof.rules_of_methods import (
     count_per_tensor,
     grown_by_gradient,
@@ -53,6 +56,15 @@ def test_our_methods_keep_their_rules(case):
     assert names - tally.checked.keys() <= ONE_RUN | RARE, str(tally)
     if case in MOVING:
         assert verify_trace(found).held
+
+
+@pytest.mark.parametrize("case", MOVING)
+@settings(max_examples=20)
+@given(networks(), seeds, st.integers(1, 18))
+def test_no_correct_reallocation_is_accused(case, tensors, seed, t):
+    """Of any tensors: zeros, equal weights, empty and full tensors among them."""
+    rules, r = reallocated(case, [W for W in tensors if W.size], seed, t)
+    assert [str(v) for v in violations(r, rules=rules_of(rules))] == []
 
 
 @pytest.mark.parametrize(("case", "other", "named"), [
@@ -311,3 +323,49 @@ def test_masked_are_zero():
     assert said(masked_are_zero, replace(r, before=[before])) == []
     assert said(masked_are_zero, replace(r, before=[before], after=[after])) == [
         "a: 2 of 2 masked values are not 0 after, the largest is 3 at position 2"]
+
+
+# --- what nobody can tell
+
+
+def staying(said=None, **after):
+    """The weight at place 2 has another number afterwards, at rest; and what `after` says."""
+    before = {0: (1, 1), 2: (0.01, 1), 5: (-1, 1), 7: (2, 1)}
+    counts = {} if said is None else {"pruned": [said], "grown": [said]}
+    return seen((10, before, before | {2: (0.3, 0)} | {int(i[1:]): x for i, x in after.items()}),
+                **counts)
+
+
+@pytest.mark.parametrize(("r", "wrong"), [
+    (staying(1), {"grown_at_zero"}),                    # it was pruned and grown again
+    (staying(0), {"survivors_keep_value", "survivors_keep_velocity"}),
+    (staying(2), {"grown_at_zero", "balance"}),         # more than there may have been
+    (staying(), set()),                                 # nobody can tell
+    (staying(1, _5=(-2, 1)), set()),                    # one of two, nobody can tell which
+    (staying(2, _5=(-2, 1)), {"grown_at_zero", "grown_at_rest"}),
+    (staying(1, _9=NEW), {"grown_at_zero", "balance"}),
+    (staying(_9=NEW), {"survivors_keep_value", "survivors_keep_velocity"}),
+    (staying(_9=(0.5, 0)), {"grown_at_zero"}),          # others grow at any value, too
+    (staying(_5=NEW), {"survivors_keep_value", "survivors_keep_velocity"})])
+def test_another_number_without_a_threshold(r, wrong):
+    """Counts settle it, or how others grow; else it is neither right nor wrong."""
+    assert {v.invariant for v in violations(r, rules=RULES[None])} == wrong
+    if not wrong:
+        for rule in (survivors_keep_value, grown_at_zero, grown_elsewhere_in_tensor, nothing_grows):
+            assert "weights stay with another number" in reason(rule, r)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.1])
+def test_a_tolerance(tolerance):
+    """For values and velocities, of survivors, grown, masked and dense weights."""
+    r = seen((4, {0: (1, 1), 2: (3, 1)}, {0: (1.0625, 1.0625), 3: (0.0625, 0.0625)}),
+             (2, [1, 2], [1.0625, 2]), pruned=[1], grown=[1])
+    after = replace(r.after[0], masked=np.array([0.0625, 0]))
+    r = replace(r, after=[after, r.after[1]], tolerance=tolerance)
+    named = {v.invariant for v in violations(r, rules=RULES[None])}
+    assert named == (set() if tolerance else {
+        "survivors_keep_value", "survivors_keep_velocity", "grown_at_zero", "grown_at_rest",
+        "masked_are_zero", "dense_unchanged"})
+    assert len(check([r.before[1]], [r.after[1]], tolerance=0.01)) == 2
+    assert check([r.before[1]], [r.after[1]], tolerance=0.1) == []
+    assert verify_trace([r], tolerance=0.1).held
