@@ -6,6 +6,7 @@ lessons/notes/traces.md says how one is recorded, and what its keys mean.
 import os
 import re
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,10 @@ def _reallocation(where, record):
     for key in record:
         if len(key) == 2 and key[0] not in names:
             raise TraceError(f"{where}: {key[1]} of {key[0]}, which has no arrays")
+    for a, b in zip(before, after, strict=True):
+        if _looks_masked(a, b):
+            raise TraceError(f"{where}, {a.name}: no mask or index, yet more of it is 0 after than "
+                             "before; is its mask missing?")
     try:
         r = Reallocation(before, after)
     except ValueError as error:
@@ -122,7 +127,7 @@ def _tensor(where, name, moment, record):
     mask, index, value, velocity = (record.get((name, moment, key))
                                     for key in ("mask", "index", "value", "velocity"))
     if value is None:
-        raise TraceError(f"{where}: no value {moment}")
+        raise TraceError(f"{where}: no value {moment}{_like(name, record)}")
     if mask is not None and index is not None:
         raise TraceError(f"{where}: a mask and an index {moment}; one is enough")
     for key, array in (("value", value), ("velocity", velocity)):
@@ -151,6 +156,22 @@ def _tensor(where, name, moment, record):
         size = value.size
     return Tensor(name, size, index, _floats(value), _floats(velocity), masked=masked,
                   recorded=_recorded(where, name, moment, record, size))
+
+
+def _like(name, record):
+    """A hint where another tensor has a similar name, as with a prefix of DDP."""
+    others = {key[0] for key in record if len(key) == 3} - {name}
+    near = [n for n in sorted(others) if n.endswith(f".{name}") or name.endswith(f".{n}")]
+    near += get_close_matches(name, others, 1)
+    return f"; is it {near[0]}?" if near else ""
+
+
+def _looks_masked(a, b):
+    """Was this dense tensor pruned, as if it had a mask? A fifth of it is 0, and then more."""
+    if a.index is not None or b.index is not None or len(a.value) != len(b.value):
+        return False
+    zeros = a.value == 0
+    return zeros.mean() >= 0.2 and bool(((b.value == 0) & ~zeros).any()) if len(zeros) else False
 
 
 def _recorded(where, name, moment, record, size):

@@ -9,6 +9,7 @@ import numpy as np
 from ..methods import DSR
 from ..nn.models import small_cnn
 from ..nn.sgd import SGD
+from ..proof.acted import ON, acted
 from ..proof.invariants import (
     OF_ONE_REALLOCATION,
     OF_TWO_IN_A_ROW,
@@ -32,6 +33,7 @@ class Tally:
     def __init__(self, rules=RULES["dsr"]):
         self.rules = rules
         self.checked, self.violated, self.examples = Counter(), Counter(), {}
+        self.acted = Counter()
         self.unchecked = dict.fromkeys((i.__name__ for i in rules.all), "one run cannot show it")
 
     def add(self, example, invariants, *runs, size=0):
@@ -42,6 +44,7 @@ class Tally:
             try:
                 found += judge(invariant, *runs)
                 self.checked[invariant.__name__] += 1
+                self.acted[invariant.__name__] += acted(invariant.__name__, runs[-1])
             except NotCheckable as reason:
                 self.unchecked[invariant.__name__] = str(reason)
         return self._count(example, found, size)
@@ -80,11 +83,20 @@ class Tally:
             verdict = f"VIOLATED {wrong:,} x" if wrong else "held" if n else "not checkable"
             rule = getdoc(invariant) or name.replace("_", " ")  # python -OO has no docstrings
             words = rule.splitlines()[0] if n else f"({self.unchecked[name]})"
+            if n and not wrong:
+                words += self._rests_on(name)
             rows.append([name, verdict, f"{n:,}", words])
         text = table(rows, ["invariant", "verdict", "cases", "what must hold"], left=(0, 1, 3))
         for _, example, v in self.examples.values():
             text += f"\n\n{v}\n  in " + str(example).replace("\n", "\n     ")
         return text
+
+    def _rests_on(self, name):
+        """How often a rule was put to the test, in words."""
+        if name not in ON:
+            return ""
+        what, n = ON[name][0], self.acted[name]
+        return f" ({n:,} {what})" if n else f" (but no {what} occurred)"
 
 
 def verify_trace(recorded, tally=None, *, method=None, tolerance=0.0):

@@ -301,6 +301,22 @@ def test_a_broken_recorder_is_noticed(right, wrong, torch, path):
     assert not verify_trace(found, method="dsr").held or len(found) != run.times
 
 
+def test_a_mask_of_no_parameter_is_refused(torch):
+    """As where one model is under DDP and the other is not."""
+    program = Program(torch)
+    masks = {f"module.{name}": mask for name, mask in program.mask_tensors.items()}
+    with pytest.raises(KeyError, match="masks of no parameter, by these names: .*module.0.weight"):
+        recorder(program.model, masks, program.optimizer)
+
+
+def test_a_tensor_whose_mask_is_forgotten_is_not_taken_for_dense(torch, path):
+    program = Program(torch)
+    del program.mask_tensors["0.weight"]
+    with pytest.raises(trace.TraceError, match=r"0\.weight: no mask or index, yet more of it is 0 "
+                                               r"after than before; is its mask missing\?"):
+        Run(path).of(program)
+
+
 def test_every_key_is_in_the_table():
     """The page names the keys that load() knows, and no others."""
     keys = re.findall(r"`(n/[\w/]+)`", SHOWN_IN.read_text())

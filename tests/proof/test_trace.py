@@ -362,6 +362,24 @@ MALFORMED = {  # what is wrong: (entries, the line)
                            ", reallocation 0: another tensor after than before: "
                            "('a', 2, 'sparse'), ('a', 4, 'sparse')"),
     "all dense": (DENSE, ", reallocation 0: no tensor has a mask or an index, or a bucket"),
+    "no value, a prefix": (
+        {f"{'module.' * ('mask' not in key and 'a/' in key)}{key}": x for key, x in MASKS.items()},
+        ", reallocation 0, a: no value before; is it module.a?"),
+    "no value, a slip": (
+        {key.replace("a/before/value", "aa/before/value"): x for key, x in MASKS.items()},
+        None),
+    "fraction above 1": (MASKS | {"fraction": 1.5},
+                         ", reallocation 0: fraction must be in [0, 1], not 1.5"),
+    "a sign of 0": (MASKS | {"a/before/sign": [1, 0, 1, 1]},
+                    ", reallocation 0, a: sign before has entries other than -1 and 1"),
+    "a gradient of another size": (
+        MASKS | {"a/before/gradient": [1.0, 2.0]},
+        ", reallocation 0, a: gradient before has 2 entries, there are 4 positions"),
+    "broken buckets": (MASKS | {"a/before/bucket": [0.5, 0, 1, 1]},
+                       ", reallocation 0, a: bucket before is float64, not whole numbers"),
+    "thresholds that fit no rows": (
+        MASKS | {"a/after/threshold": [1.0, 2.0, 3.0]},
+        ", reallocation 0, a: threshold after has 3 entries, there are 4 positions"),
     "numbers only": (MASKS | {"7/H": 1.0},
                      ", reallocation 7: no tensor has a mask or an index, or a bucket")}
 
@@ -547,3 +565,32 @@ def test_a_gap_in_the_numbers_is_no_row(path):
     tally = verify_trace(recorded, method="dsr")
     assert tally.held
     assert tally.unchecked["nothing_moves_between"] == "no two in a row"
+
+
+def test_what_rules_of_other_methods_need(path):
+    """Flat, as floats; numbers as they are written. Of an index, entries for all positions."""
+    r, = load(save(path, INDICES | DENSE | {
+        "a/before/gradient": np.float32([[1, 2], [3, 4]]), "a/after/threshold": [0.5, 0.25],
+        "b/before/bucket": [0, 1], "a/final": 2, "fraction": np.float32(0.3), "progress": 0.5}))
+    assert r.before[0].recorded["gradient"].tolist() == [1, 2, 3, 4]
+    assert r.after[0].recorded["threshold"].tolist() == [0.5, 0.25]
+    assert r.before[1].recorded["bucket"].tolist() == [0, 1]
+    assert r.numbers == {"fraction": 0.3, "progress": 0.5, "final": [2]}
+
+
+def test_values_at_masked_positions(path):
+    r, = load(save(path, MASKS | {"a/before/value": [3, 0.1, 7, 2]}))
+    assert r.before[0].masked.tolist() == [7]
+    tally = verify_trace([r], method="dsr")
+    assert tally.violated == {"masked_are_zero": 1}
+    r, = load(save(path, INDICES))
+    assert r.before[0].masked is None
+
+
+def test_only_buckets(path):
+    """A HashedNet has no masks."""
+    entries = {"a/before/value": [1, -1, 2.0], "a/after/value": [3, -3, 4.0],
+               "a/before/bucket": [0, 0, 1], "a/after/bucket": [0, 0, 1]}
+    assert verify_trace(load(save(path, entries)), method="hashed").held
+    entries["a/after/value"] = [3, -5, 4.0]
+    assert verify_trace(load(save(path, entries)), method="hashed").violated == {"ties_hold": 1}

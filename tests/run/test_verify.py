@@ -499,6 +499,21 @@ def test_more_are_said_to_be_pruned_than_were_there(trace, capsys):
     assert rows(out)["balance"][0] == "VIOLATED 1 x"
 
 
+def test_what_it_rests_on(trace, capsys):
+    """Two weights survive, one is new, and none was as large as H; then one is."""
+    assert main(["verify", str(trace()), "--method", "dsr"]) == 0
+    found = rows(capsys.readouterr().out)
+    assert found["survivors_keep_value"][2].endswith("bit for bit. (2 survivors)")
+    assert found["grown_at_zero"][2].endswith("(1 grown weights)")
+    assert found["pruned_below_threshold"][2].endswith("(but no |w| equal to H occurred)")
+    assert found["shares"][2].endswith("(but no shares to be rounded occurred)")
+    assert found["threshold_rule"][2].endswith("(but no changes of H occurred)")
+    path = trace(a__before__value=[0.5, 0.1, 0, 2], a__after__value=[0.5, 0, 0, 2])
+    assert main(["verify", str(path), "--method", "dsr"]) == 0
+    assert rows(capsys.readouterr().out)["pruned_below_threshold"][2].endswith(
+        "(1 |w| equal to H)")
+
+
 def test_whose_rules(trace, capsys):
     """It grows where it just pruned, while another place is free: SET may, DSR may not."""
     path = str(trace(a__after__mask=[1, 1, 0, 1]))
