@@ -6,10 +6,10 @@
     K, L   the sums of k and of l over all tensors                 C    free room, N - m
     H, H'  the threshold that was used, and the next               N_p, δ  as in reparam.py
 
-An invariant is one small function, in rules_of_any.py, rules_of_dsr.py or rules_of_methods.py. It
-takes a Reallocation, and yields a message for each tensor that breaks it. Its docstring says what
-must hold, in words and in symbols. One that needs what is not known, or what did not occur, raises
-NotCheckable. Nothing here calls what it judges: rules are derived a second time.
+An invariant is one small function, in one of the files rules_of_*.py. It takes a Reallocation, and
+yields a message for each tensor that breaks it. Its docstring says what must hold, in words and in
+symbols. One that needs what is not known, or what did not occur, raises NotCheckable. Nothing here
+calls what it judges: rules are derived a second time.
 
 check() is for code at hand; training calls violations(); trace.load() reads what others recorded.
 """
@@ -50,7 +50,6 @@ from .rules_of_methods import (
     grown_by_gradient,
     grown_by_momentum,
     grown_elsewhere_in_tensor,
-    masks_by_threshold,
     nothing_grows,
     pruned_by_sign,
     same_share_pruned,
@@ -63,10 +62,8 @@ from .rules_of_methods import (
     smallest_pruned,
     smallest_pruned_by_sign,
     structure_stays,
-    ties_are_balanced,
-    ties_hold,
-    ties_stay,
 )
+from .rules_of_parameterizations import masks_by_threshold, ties_are_balanced, ties_hold, ties_stay
 
 
 class InvariantError(RuntimeError):

@@ -181,78 +181,7 @@ def shares_by_momentum(r):
     yield from _shares(r, g, fair_shares(sum(k), weights, room))
 
 
-# --- of parameterizations without reallocation
-
-
-def masks_by_threshold(r):
-    """The mask is where a weight is larger than the threshold of its row.
-
-    θ_i is in use  ⇔  |W_i| > t
-    """
-    for when, t in r.moments():
-        if t.index is None:
-            continue
-        if t.masked is None:
-            raise NotCheckable("the values where the mask is 0 are not recorded")
-        threshold = t.known("threshold")
-        used, W = np.zeros(t.size, bool), np.zeros(t.size, t.value.dtype)
-        used[t.index] = True
-        W[used], W[~used] = t.value, t.masked
-        wrong = (np.abs(W) > np.repeat(threshold, t.size // len(threshold))) != used
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            yield (f"{t.name}: {W[i]:g} at position {i} is {'' if used[i] else 'not '}in use "
-                   f"{when}, its threshold is {threshold[i * len(threshold) // t.size]:g}; "
-                   f"{wrong.sum():,} of {t.size:,} are wrong")
-
-
-def ties_hold(r):
-    """Positions that share a number have the same value, but for their sign.
-
-    h(i) = h(j)  ⇒  ξ(i) θ_i = ξ(j) θ_j
-    """
-    for when, t in r.moments():
-        if "bucket" not in t.recorded:
-            continue
-        value = t.value * t.recorded["sign"] if "sign" in t.recorded else np.abs(t.value)
-        _, first, number = np.unique(t.recorded["bucket"], return_index=True, return_inverse=True)
-        wrong = value != value[first][number]
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            j = int(first[number[i]])
-            yield (f"{t.name}: {t.value[j]!s} at position {j} and {t.value[i]!s} at position {i} "
-                   f"share a number {when}; {wrong.sum():,} of {t.size:,} differ so")
-    _need_buckets(r)
-
-
-def ties_are_balanced(r):
-    """All numbers are used at as many positions, to within one.
-
-    | {i: h(i) = j} | is N / m, rounded down or up
-    """
-    for when, t in r.moments():
-        if "bucket" in t.recorded:
-            uses = np.unique(t.recorded["bucket"], return_counts=True)[1]
-            if uses.max() - uses.min() > 1:
-                yield (f"{t.name}: a number is used at {uses.max():,} positions, another at "
-                       f"{uses.min():,} {when}")
-    _need_buckets(r)
-
-
 # --- of two reallocations in a row, `a` and then `b`
-
-
-def ties_stay(a, b):
-    """Positions share the same numbers, with the same signs, for good.
-
-    h and ξ of the next = h and ξ of the last
-    """
-    _need_buckets(a)
-    for last, following in zip(a.after, b.before, strict=True):
-        for key in ("bucket", "sign"):
-            one, other = (t.recorded.get(key) for t in (last, following))
-            if one is not None and other is not None and not np.array_equal(one, other):
-                yield f"{last.name}: {(one != other).sum():,} positions have another {key}"
 
 
 def signs_stay(a, b):
@@ -260,7 +189,7 @@ def signs_stay(a, b):
 
     s of the next = s of the last
     """
-    for (last, _), (following, _) in zip(a.sparse, b.sparse, strict=True):
+    for (last, _), (following, _) in zip(a.sparse, b.sparse, strict=True):  # both before
         differ = last.known("sign") != following.known("sign")
         if differ.any():
             yield f"{last.name}: {differ.sum():,} positions have another sign"
@@ -337,8 +266,3 @@ def _shares(r, g, fair):
     for c, n, share in zip(r.changes, g, fair, strict=True):
         if not abs(n - share) <= 1 + Fraction(1, 10**6) * max(1, share):
             yield f"{c.name}: grew {n}, its share of {sum(g)} is {float(share):.2f}"
-
-
-def _need_buckets(r):
-    if not any("bucket" in t.recorded for t in r.before):
-        raise NotCheckable("bucket is not recorded")

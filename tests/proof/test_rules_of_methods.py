@@ -19,7 +19,6 @@ from minidsr.proof.rules_of_methods import (
     grown_by_gradient,
     grown_by_momentum,
     grown_elsewhere_in_tensor,
-    masks_by_threshold,
     nothing_grows,
     pruned_by_sign,
     same_share_pruned,
@@ -32,6 +31,9 @@ from minidsr.proof.rules_of_methods import (
     smallest_pruned,
     smallest_pruned_by_sign,
     structure_stays,
+)
+from minidsr.proof.rules_of_parameterizations import (
+    masks_by_threshold,
     ties_are_balanced,
     ties_hold,
     ties_stay,
