@@ -228,6 +228,8 @@ def test_pruned_by_sign():
     r = seen((4, {0: 1, 1: -2}, {0: 1, 1: NEW}))
     assert said(pruned_by_sign, knowing(r, a={"sign": [1, 1, 1, 1]})) == []
     assert reason(pruned_by_sign, r) == "sign is not recorded"
+    r = seen((4, {0: 0.0, 1: -0.0}, {0: 0.0, 1: -0.0}))  # a 0 is on neither side
+    assert said(pruned_by_sign, knowing(r, a={"sign": [1, -1, 1, 1]})) == []
 
 
 @pytest.mark.parametrize(("rule", "key"), [
@@ -368,6 +370,8 @@ def test_a_tolerance(tolerance):
     assert named == (set() if tolerance else {
         "survivors_keep_value", "survivors_keep_velocity", "grown_at_zero", "grown_at_rest",
         "masked_are_zero", "dense_unchanged"})
+    again = replace(seen((4, {0: (1, 1)}, {0: (0.0625, 0)})), tolerance=tolerance)
+    assert bool(again.changes[0].regrown[0]) == bool(tolerance)  # as if it were at 0
     assert len(check([r.before[1]], [r.after[1]], tolerance=0.01)) == 2
     assert check([r.before[1]], [r.after[1]], tolerance=0.1) == []
     assert verify_trace([r], tolerance=0.1).held
