@@ -61,7 +61,7 @@ def test_our_methods_keep_their_rules(case):
 
 
 @pytest.mark.parametrize("case", MOVING)
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(networks(), seeds, st.integers(1, 18))
 def test_no_correct_reallocation_is_accused(case, tensors, seed, t):
     """Of any tensors: zeros, equal weights, empty and full tensors among them."""
