@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
     from .reparam import reallocate as reallocate
     from .run.config import Config as Config
     from .run.evaluate import evaluate as evaluate
+    from .run.judge import check_reallocate as check_reallocate
     from .run.load import Run as Run
     from .run.load import load as load
     from .run.train import train as train
@@ -67,6 +68,7 @@ _FACE = {
     "schedules": ("SCHEDULES",),
     "run.config": ("Config",),
     "run.evaluate": ("evaluate",),
+    "run.judge": ("check_reallocate",),
     "run.load": ("load", "Run"),
     "run.train": ("train",),
 }
