@@ -67,6 +67,11 @@ def call(function, tensors, H, N_p, delta, rng, *, keep_one=True, masks=None):
                           None if pruned is None else sum(pruned), pruned, grown)
 
 
+def call_each(function, cases, masks=None):
+    """What call() returns for each of several lists of its arguments, with keep_one at the end."""
+    return [call(function, *args, keep_one=keep_one, masks=masks) for *args, keep_one in cases]
+
+
 def _on_sparse(function, tensors, *rest):
     given = list(tensors)
     returned = function(given, *rest)

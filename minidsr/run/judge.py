@@ -4,16 +4,21 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 
+import numpy as np
+
 from ..checks import check_range, nearest, shown
-from ..proof.adapter import adapted, call, check_masks
+from ..proof.adapter import adapted, call, call_each, check_masks
 from ..proof.invariants import InvariantError
 from ..proof.remote import Answerless, Remote
 from .verify import RANDOM_NETWORKS, Tally, small_networks, try_random_cases, try_small_cases
 
-SECONDS = 60  # that a call may take; JAX compiles for new shapes
+SECONDS = 30  # that a call, or so many at a time, may take; JAX compiles for each new shape
+AT_A_TIME = 50
 
 
 def check_reallocate(function: Callable | str, *, masks: str | None = None, cases: int = 2000,
@@ -60,9 +65,8 @@ def verify_function(function, masks=None, cases=2000, seed=0, quick=False,
     def enough():
         return tally.gone or first and not tally.held
 
-    with _ready(function, masks) as reallocate:
-        tried = {small_networks(most): try_small_cases(
-            tally, progress, most, enough, reallocate=reallocate)}
+    with _ready(function, masks) as (reallocate, by):
+        tried = {small_networks(most): try_small_cases(tally, progress, most, enough, by)}
         if not enough():
             tried[RANDOM_NETWORKS] = try_random_cases(
                 tally, cases, progress, cases_for_anyone(), seed, enough, reallocate=reallocate)
@@ -76,11 +80,12 @@ def names_function(text):
 
 @contextmanager
 def _ready(function, masks):
-    """A function with our signature; ValueError where there is none."""
+    """A function with our signature, and what yields one for each of many cases; ValueError where
+    there is none."""
     if not isinstance(function, str):
         if not callable(function):
             raise ValueError(f"function must be one, or MODULE:FUNCTION, not {shown(function)}")
-        yield adapted(function, masks)
+        yield (reallocate := adapted(function, masks)), lambda cases: repeat(reallocate)
         return
     check_masks(masks)
     if not names_function(function):
@@ -99,4 +104,29 @@ def _ready(function, masks):
         if name not in remote.names:
             raise ValueError(f"{place} has no function {shown(name)}; "
                              f"{nearest(name, remote.names)}choose another one")
-        yield partial(remote.call, name, through=f"{call.__module__}:{call.__name__}", masks=masks)
+        one = partial(remote.call, name, through=f"{call.__module__}:{call.__name__}", masks=masks)
+        many = partial(remote.call, name, masks=masks,
+                       through=f"{call_each.__module__}:{call_each.__name__}")
+        yield one, partial(_together, one, many)
+
+
+def _together(one, many, cases):
+    """For each case what reallocates as the function did; many are sent at a time, as else most of
+    the time is spent waiting. Where an answer is missing, they are called `one` by one."""
+    for i in range(0, len(cases), AT_A_TIME):
+        sent = [[[deepcopy(W) for W in case.tensors], case.H, case.N_p, case.delta,
+                 np.random.default_rng(case.seed), case.keep_one]
+                for case in cases[i:i + AT_A_TIME]]
+        try:
+            answers = many(sent)  # what it does to the tensors is in `sent` then
+        except Answerless:
+            yield from repeat(one, len(sent))
+        else:
+            for (tensors, *_), said in zip(sent, answers, strict=True):
+                yield partial(_repeated, tensors, said)
+
+
+def _repeated(afterwards, said, tensors, *rest, **options):
+    for W, theirs in zip(tensors, afterwards, strict=True):
+        vars(W).update(vars(theirs))
+    return said

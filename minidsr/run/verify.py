@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from inspect import getdoc
+from itertools import repeat
 from pathlib import Path
 from textwrap import indent
 from traceback import extract_tb
@@ -178,18 +179,22 @@ def small_networks(most):
     return f"small networks: one{words} tensors of one to four positions, in one order of these"
 
 
-def try_small_cases(tally, progress, most=3, enough=lambda: False, **run):
+def try_small_cases(tally, progress, most=3, enough=lambda: False, by=lambda cases: repeat(None)):
     """The small cases of up to so many tensors, the smallest first, until it is enough; how many.
-    Of patterns that differ in their order only, one."""
+    Of patterns that differ in their order only, one.
+
+    by  yields what to reallocate with for each case; None: the package's
+    """
     from ..proof import cases
 
     patterns = cases.distinct_patterns()
     cases = sorted((case for tensors in range(1, most + 1)
                     for case in cases.small_cases(tensors, patterns)), key=_size)
-    for n, case in enumerate(progress(cases, desc="small networks", unit=" cases")):
+    bar = progress(cases, desc="small networks", unit=" cases")
+    for n, (case, reallocate) in enumerate(zip(bar, by(cases), strict=False)):
         if enough():
             return n
-        try_case(tally, case, reruns=False, **run)
+        try_case(tally, case, reruns=False, reallocate=reallocate)
     return len(cases)
 
 

@@ -74,6 +74,18 @@ def test_a_right_one_by_its_name(where, theirs, capsys):
     assert "17 invariants held, 0 violated, 3 not checkable" in out
 
 
+def test_many_at_a_time_are_as_one_by_one(theirs, monkeypatch):
+    """Where one of them raises, its neighbours are judged all the same."""
+    tallies = []
+    for at_a_time in (1, 7, 1000):
+        monkeypatch.setattr(judge, "AT_A_TIME", at_a_time)
+        for function in ("right", "raises"):
+            tally, tried = verify_function(f"theirs:{function}", cases=1)
+            tallies.append((function, tally.checked, tally.violated, tried, str(tally)))
+    assert tallies[:2] == tallies[2:4] == tallies[4:]
+    assert tallies[0] != tallies[1]
+
+
 def test_quick(theirs, capsys):
     code, out, _ = ended(capsys, "theirs:right", "--quick", "--cases", 5)
     assert re.findall(r"^ +(\d+) ", out.split("\n\n")[1], re.MULTILINE) == ["20", "5"]

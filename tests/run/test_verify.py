@@ -406,7 +406,8 @@ def test_small_networks_are_all_of_them():
 
 def break_cases(monkeypatch, fault):
     run = Case.run
-    monkeypatch.setattr(Case, "run", lambda self, order=None: run(self, fault, order))
+    monkeypatch.setattr(Case, "run", lambda self, reallocate=None, order=None: run(
+        self, fault, order))
 
 
 def test_a_broken_package_is_named(few, monkeypatch, capsys):
