@@ -160,10 +160,13 @@ def test_no_small_network_shows_it(few, monkeypatch):
     def fixed(tensors, H, N_p, delta, rng, keep_one):
         return reallocate(tensors, H, N_p, 0.1, rng, keep_one=keep_one)
 
-    monkeypatch.setattr(verify, "SHRINKING", 2)
-    tally, tried = verify_function(fixed, cases=300)
-    assert set(tally.violated) == {"threshold_rule"}
-    assert tally.examples["threshold_rule"][0] < 40 and len(tried) == 2
+    sizes = []
+    for seconds in (-1, 2):
+        monkeypatch.setattr(verify, "SHRINKING", seconds)
+        tally, tried = verify_function(fixed, cases=300)
+        assert set(tally.violated) == {"threshold_rule"} and len(tried) == 2
+        sizes.append(tally.examples["threshold_rule"][0])
+    assert sizes[0] > sizes[1]
     with pytest.raises(InvariantError, match=r"in network \d+ of those tried\n\nthreshold_rule: "):
         check_reallocate(fixed, cases=300)
 
