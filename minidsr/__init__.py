@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
     from .nn.sgd import SGD as SGD
     from .parameters import Dense as Dense
     from .parameters import Sparse as Sparse
+    from .proof.invariants import InvariantError as InvariantError
     from .proof.invariants import check as check
     from .reparam import Report as Report
     from .reparam import adjust_pruning_threshold as adjust_pruning_threshold
@@ -43,7 +44,9 @@ if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
     from .reparam import prune_by_threshold as prune_by_threshold
     from .reparam import reallocate as reallocate
     from .run.config import Config as Config
+    from .run.contract import check_method as check_method
     from .run.evaluate import evaluate as evaluate
+    from .run.judge import check_reallocate as check_reallocate
     from .run.load import Run as Run
     from .run.load import load as load
     from .run.train import train as train
@@ -62,11 +65,13 @@ _FACE = {
     "nn.layers": ("Conv2d", "Linear", "BatchNorm", "ReLU", "MaxPool2d", "GlobalAvgPool", "Flatten",
                   "softmax_cross_entropy"),
     "nn.sgd": ("SGD",),
-    "proof.invariants": ("check",),
+    "proof.invariants": ("check", "InvariantError"),
     "data": ("DATASETS", "from_arrays"),
     "schedules": ("SCHEDULES",),
     "run.config": ("Config",),
+    "run.contract": ("check_method",),
     "run.evaluate": ("evaluate",),
+    "run.judge": ("check_reallocate",),
     "run.load": ("load", "Run"),
     "run.train": ("train",),
 }

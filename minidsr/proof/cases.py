@@ -5,7 +5,7 @@ Numbers come from a seed, so that examples print short.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -146,6 +146,20 @@ def cases(draw):
     budget = sum(W.value.size for W in tensors)
     return Case(tensors, draw(thresholds()), draw(st.integers(1, budget)), draw(deltas()),
                 draw(seeds), draw(st.booleans()))
+
+
+def cases_for_anyone():
+    """The same, for a program that is not ours: no tensor without positions; H is a float32, so
+    that nobody need ask to what it is rounded; and neither -0 nor a number so small that some
+    hardware takes it for 0."""
+    return cases().map(_for_anyone)
+
+
+def _for_anyone(case):
+    tensors = [_copy(W) for W in case.tensors if W.size]
+    for W in tensors:
+        W.value[np.abs(W.value) < SMALLEST_H] = 0
+    return replace(case, tensors=tensors, H=float(np.float32(case.H)))
 
 
 # --- layers

@@ -39,6 +39,7 @@ class Remote:
     """The functions of a Python file, each call in a process that is killed when it takes too long,
     and started again for the next.
 
+    path      a file.py, or the name of a module that can be imported here
     seconds   that a call may take
     to_load   that loading may take: the file, and what a call goes through
     printed   what the last call that gave an answer has printed, from its beginning
@@ -46,7 +47,9 @@ class Remote:
     """
 
     def __init__(self, path, *, seconds=2.0, to_load=60.0):
-        self.path, self.seconds, self.to_load = os.path.abspath(path), seconds, to_load
+        path = str(path)
+        self.path = os.path.abspath(path) if path.endswith(".py") else path
+        self.seconds, self.to_load = seconds, to_load
         self.process, self.printed, self.names, self.id = None, "", [], 0
 
     def __enter__(self):

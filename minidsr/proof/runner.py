@@ -1,6 +1,6 @@
 """A stranger's functions in a process of their own: calls come in as JSON lines, answers go out.
 
-    python -P -X utf8 -m minidsr.proof.runner FILE.py        remote.py starts it
+    python -P -X utf8 -m minidsr.proof.runner FILE.py        or MODULE; remote.py starts it
 
 A call is {"id", "name", "args", "kwargs", "through"}. The answer has the call's id, what was
 "printed", and either the "value" with the arguments that were "changed", or what was "raised" and
@@ -47,7 +47,7 @@ class Unknown:
 
 
 def main(path):
-    """Answer calls of the functions of a file until there are no more."""
+    """Answer calls of the functions of a file, or of a module, until there are no more."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
     calls = queue.Queue()
     threading.Thread(target=_read, args=(os.dup(0), calls), daemon=True).start()
@@ -55,18 +55,19 @@ def main(path):
     for stream in range(3):
         os.dup2(nowhere, stream)
     sys.stdout = sys.stderr = printed = Printed()
-    module = ModuleType(os.path.splitext(os.path.basename(path))[0])
-    module.__file__ = path
-    us = os.getpid()
+    module, us = None, os.getpid()
     while True:
         call = calls.get()
         try:
             if call["name"]:
                 answer = _called(module, call)
+            elif call["through"]:
+                answer = _imported(call["through"])
             else:
-                answer = _imported(call["through"]) if call["through"] else _load(module)
+                module = _load(path)
+                answer = {"value": sorted(n for n, x in vars(module).items() if callable(x))}
         except BaseException as error:
-            answer = _raised(error, path)
+            answer = _raised(error, getattr(module, "__file__", path))
         if os.getpid() != us:  # a copy that the stranger has made by fork()
             os._exit(0)
         print(json.dumps({"id": call["id"], "printed": printed.take(), **answer}), file=answers,
@@ -95,13 +96,18 @@ def _read(stream, calls):
     os._exit(0)
 
 
-def _load(module):
-    """Run the file, as it is now: not what is cached of it."""
+def _load(path):
+    """The module. A file is run as it is now, not as it is cached, and finds those beside it."""
+    if not path.endswith(".py"):
+        return importlib.import_module(path)
     linecache.checkcache()
-    sys.modules[module.__name__] = module
-    with open(module.__file__, "rb") as file:
-        exec(compile(file.read(), module.__file__, "exec"), module.__dict__)
-    return {"value": sorted(name for name, x in vars(module).items() if callable(x))}
+    folder, name = os.path.split(path)
+    sys.path.insert(0, folder)
+    sys.modules[name[:-3]] = module = ModuleType(name[:-3])
+    module.__file__ = path
+    with open(path, "rb") as file:
+        exec(compile(file.read(), path, "exec"), module.__dict__)
+    return module
 
 
 def _imported(through):

@@ -29,6 +29,7 @@ from . import (
     estimate,
     figures,
     flags,
+    judge,
     page,
     report,
     schema,
@@ -411,29 +412,38 @@ def data_(action: Positional[Literal["fetch"]], name: Positional[str], data_dir:
     print(f"{name}: {fetch(name, data_dir, url=url)}")
 
 
-def verify(path: Trace = None, cases: int = 2000, method: str | None = None) -> None:
-    """Check the invariants of Algorithm 1, of this package or of a trace.
+def verify(path: Trace = None, masks: Annotated[str | None, tyro.conf.arg(
+        metavar="NAME", help_behavior_hint="")] = None, cases: int = 2000, seed: int = 0,
+        quick: bool = False, method: Annotated[str | None, tyro.conf.arg(
+        metavar="NAME", help_behavior_hint="")] = None) -> None:
+    """Check the invariants of Algorithm 1, of this package, of a trace, or of a function.
 
     Without TRACE, reallocations of many networks are tried on the installed package. With it, what
-    another program has recorded is judged; lessons/notes/traces.md says how to record. Exit code 0
-    if all hold, 1 if one is violated.
+    another program has recorded is judged; lessons/notes/traces.md says how to record. A function,
+    MODULE:FUNCTION or FILE.py:FUNCTION, is tried on networks as the package is, in a process of its
+    own; lessons/notes/verify.md says what it is given. Exit code 0 if all hold, 1 if one is
+    violated.
 
     Args:
-        cases: How many random networks to try, without TRACE; 40,410 small ones are always tried.
+        masks: Whose arrays the function takes, if it takes dense arrays with masks: numpy, torch or
+            jax.
+        cases: How many random networks to try, beside 40,410 small ones.
+        seed: Draws the random networks.
+        quick: Try 1,170 small networks, and 200 random ones at most.
         method: Whose rules the trace is judged by, such as dsr, set or rigl; without, those that
             hold for any method.
     """
     check_range("cases", cases, 1, 10**7)
+    check_range("seed", seed, 0, 2**32 - 1)
     rules_of(method)
-    if method and path is None:
-        raise ValueError("--method is for a trace; the installed package is judged as dsr")
-    if path is None:
-        from tqdm import tqdm
-
-        with computing():
-            tally, tried = verification.verify_package(
-                cases, partial(tqdm, leave=False, disable=None))
-        print(f"Algorithm 1 as installed in {Path(reparam.__file__).parent}\n\ntried:")
+    function = path is not None and judge.names_function(str(path))
+    if masks is not None and not function:
+        raise ValueError("--masks is for a function, as in my_module:reallocate")
+    if method and (path is None or function):
+        raise ValueError("--method is for a trace; what reallocates is judged as dsr")
+    if path is None or function:
+        tally, tried = _tried(str(path) if function else None, masks, cases, seed, quick)
+        print("\ntried:")
         for what, count in tried.items():
             print(f"  {count:6,} {what}")
     else:
@@ -448,6 +458,20 @@ def verify(path: Trace = None, cases: int = 2000, method: str | None = None) -> 
     print(f"\n{tally}\n\n{tally.summary}")
     if not tally.held:
         raise InvariantError(f"violated: {', '.join(tally.examples)}")
+
+
+def _tried(function, masks, cases, seed, quick):
+    """What verify_function(), or without one verify_package(), returns; under a progress bar."""
+    from tqdm import tqdm
+
+    bars = partial(tqdm, leave=False, disable=None)
+    if function:
+        print(f"{function}, in a process of its own")
+        return judge.verify_function(function, masks, cases, seed, quick, bars)
+    print(f"Algorithm 1 as installed in {Path(reparam.__file__).parent}")
+    few = {"count": min(cases, 200), "small": 2} if quick else {"count": cases}
+    with computing():
+        return verification.verify_package(**few, progress=bars, seed=seed)
 
 
 COMMANDS = {"demo": demo, "train": train, "sweep": sweep, "report": report_, "plot": plot,

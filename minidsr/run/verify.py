@@ -1,8 +1,14 @@
 """`minidsr verify`: do the invariants hold, in the installed package or in a recorded trace?"""
 
+import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from inspect import getdoc
+from itertools import repeat
+from pathlib import Path
+from textwrap import indent
+from traceback import extract_tb
 
 import numpy as np
 
@@ -15,25 +21,35 @@ from ..proof.invariants import (
     OF_TWO_IN_A_ROW,
     OF_TWO_RUNS,
     RULES,
+    InvariantError,
     Violation,
     judge,
     order_does_not_matter,
     rules_of,
     same_seed_same_result,
 )
+from ..proof.picture import Example
 from ..proof.reallocation import NotCheckable, Reallocation, snapshot
+from ..proof.remote import Answerless
 from .report import table
 
 ALL = OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW + OF_TWO_RUNS
+PACKAGE = Path(__file__).parents[1]
+SHRINKING = 10  # seconds for finding a smaller case
+RANDOM_NETWORKS = ("random networks, each also with the same seed again and with the tensors in "
+                   "another order")
 
 
 class Tally:
-    """How often each invariant was checked and violated, with the smallest example of each."""
+    """How often each invariant was checked and violated, with the smallest example of each.
+
+    gone    the process in which a function was judged has ended, or had to be
+    """
 
     def __init__(self, rules=RULES["dsr"]):
         self.rules = rules
         self.checked, self.violated, self.examples = Counter(), Counter(), {}
-        self.acted = Counter()
+        self.acted, self.gone = Counter(), False
         self.unchecked = dict.fromkeys((i.__name__ for i in rules.all), "one run cannot show it")
 
     def add(self, example, invariants, *runs, size=0):
@@ -52,7 +68,8 @@ class Tally:
     def fails(self, example, error, size=0):
         """A reallocation did not come to its end."""
         self.checked["completes"] += 1
-        found = [Violation("completes", f"{type(error).__name__}: {error}")]
+        self.gone = isinstance(error, Answerless) and error.kind != "raised"
+        found = [Violation("completes", _said(error))]
         return self._count(example, found, size)
 
     def _count(self, example, found, size):
@@ -87,9 +104,17 @@ class Tally:
                 words += self._rests_on(name)
             rows.append([name, verdict, f"{n:,}", words])
         text = table(rows, ["invariant", "verdict", "cases", "what must hold"], left=(0, 1, 3))
-        for _, example, v in self.examples.values():
-            text += f"\n\n{v}\n  in " + str(example).replace("\n", "\n     ")
-        return text
+        return "\n\n".join([text, *self.shown()])
+
+    def shown(self):
+        """The violations, each with its example, small ones first; a picture is drawn once."""
+        texts, drawn = [], []
+        for _, example, v in sorted(self.examples.values(), key=lambda found: found[0]):
+            again = isinstance(example, Example) and example in drawn
+            drawn.append(example)
+            text = "the same network" if again else str(example)
+            texts.append(f"{v}\n  in " + indent(text, "     ").lstrip())
+        return texts
 
     def _rests_on(self, name):
         """How often a rule was put to the test, in words."""
@@ -97,6 +122,17 @@ class Tally:
             return ""
         what, n = ON[name][0], self.acted[name]
         return f" ({n:,} {what})" if n else f" (but no {what} occurred)"
+
+
+def _said(error):
+    """An error, and where it was raised, if that was not in the package."""
+    if isinstance(error, Answerless):
+        return f"{error} (line {error.line}: {error.code})" if error.line else str(error)
+    frames = [f for f in extract_tb(error.__traceback__)
+              if not Path(f.filename).is_relative_to(PACKAGE)]
+    theirs = [f for f in frames if f.filename == frames[0].filename]
+    place = f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def verify_trace(recorded, tally=None, *, method=None, tolerance=0.0):
@@ -117,20 +153,20 @@ def verify_trace(recorded, tally=None, *, method=None, tolerance=0.0):
     return tally
 
 
-def verify_package(count=2000, progress=lambda cases, **_: cases, *, small=True):
+def verify_package(count=2000, progress=lambda cases, **_: cases, *, small=3, seed=0):
     """The Tally of the installed package, and what was tried: {in words: number of cases}.
 
-    count     how many random networks
+    count     how many random networks, drawn by `seed`
     progress  wraps iterables, as tqdm does
-    small     try the 40,410 small networks, too
+    small     small networks are tried of up to so many tensors: 3 makes 40,410 of them, 0 none
     """
+    from ..proof.cases import cases
+
     tally, tried = Tally(), {}
     if small:
-        tried["small networks: one to three tensors of one to four positions, in one order of "
-              "these"] = _try_small_cases(tally, progress)
+        tried[small_networks(small)] = try_small_cases(tally, progress, small)
     return tally, tried | {
-        "random networks, each also with the same seed again and with the tensors in another order":
-            _try_random_cases(tally, count, progress),
+        RANDOM_NETWORKS: try_random_cases(tally, count, progress, cases(), seed),
         "reallocations of a network in training, with dense tensors too":
             _try_training(tally, progress)}
 
@@ -138,48 +174,83 @@ def verify_package(count=2000, progress=lambda cases, **_: cases, *, small=True)
 def try_case(tally, case, *, reruns=True, **run):
     """Judge what comes out of a Case, and with `reruns` also what comes out with the same seed
     again, and with the tensors in another order. Returns the violations."""
-    size, order = sum(W.size for W in case.tensors), list(range(len(case.tensors)))
+    size, order = _size(case), list(range(len(case.tensors)))
     np.random.default_rng(case.seed).shuffle(order)
     try:
         one = case.run(**run)
-        found = tally.add(case, tally.rules.one, one, size=size)
+        example = Example(case, one)
+        found = tally.add(example, tally.rules.one, one, size=size)
         if reruns:
             again, permuted = case.run(**run), case.run(**run, order=order)
-            found += tally.add(case, [same_seed_same_result], one, again, size=size)
-            found += tally.add(case, [order_does_not_matter], one, permuted, size=size)
+            found += tally.add(example, [same_seed_same_result], one, again, size=size)
+            found += tally.add(example, [order_does_not_matter], one, permuted, size=size)
         return found
     except Exception as error:  # whatever it is, it is what we look for
-        return tally.fails(case, error, size)
+        return tally.fails(Example(case), error, size)
 
 
-def _try_small_cases(tally, progress):
-    """Of patterns that differ in their order only, one."""
+def _size(case):
+    return sum(W.size for W in case.tensors)
+
+
+def small_networks(most):
+    """What try_small_cases() tries, in words."""
+    words = ["", " to two", " to three"][most - 1]
+    return f"small networks: one{words} tensors of one to four positions, in one order of these"
+
+
+def try_small_cases(tally, progress, most=3, enough=lambda: False, by=lambda cases: repeat(None)):
+    """The small cases of up to so many tensors, the smallest first, until it is enough; how many.
+    Of patterns that differ in their order only, one.
+
+    by  yields what to reallocate with for each case; None: the package's
+    """
     from ..proof import cases
 
     patterns = cases.distinct_patterns()
-    cases = [case for tensors in (1, 2, 3) for case in cases.small_cases(tensors, patterns)]
-    for case in progress(cases, desc="small networks", unit=" cases"):
-        try_case(tally, case, reruns=False)
+    cases = sorted((case for tensors in range(1, most + 1)
+                    for case in cases.small_cases(tensors, patterns)), key=_size)
+    bar = progress(cases, desc="small networks", unit=" cases")
+    for n, (case, reallocate) in enumerate(zip(bar, by(cases), strict=False)):
+        if enough():
+            return n
+        try_case(tally, case, reruns=False, reallocate=reallocate)
     return len(cases)
 
 
-def _try_random_cases(tally, count, progress):
-    from hypothesis import HealthCheck, given, settings
-
-    from ..proof.cases import cases
+def try_random_cases(tally, count, progress, strategy, seed=0, enough=lambda: False, **run):
+    """So many cases of a strategy, until it is enough, or one violates what none had violated
+    before: then others like it, to find a smaller one. How many in all."""
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import seed as seeded
+    from hypothesis.errors import Flaky
 
     bar = iter(progress(range(count), desc="random networks", unit=" cases"))
+    known, tried, end = set(tally.violated), 0, None
 
-    @settings(max_examples=count, deadline=None, database=None, derandomize=True,
-              suppress_health_check=list(HealthCheck))
-    @given(cases())
+    @seeded(seed)
+    @settings(max_examples=count, deadline=None, database=None, report_multiple_bugs=False,
+              suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink])
+    @given(strategy)
     def each(case):
-        try_case(tally, case)
+        nonlocal tried, end
+        if enough() or end and time.monotonic() > end:
+            raise _Enough
+        found = try_case(tally, case, **run)
+        tried += 1
         next(bar, None)
+        if {v.invariant for v in found} - known:
+            end = end or time.monotonic() + SHRINKING
+            raise InvariantError
 
-    each()
+    with suppress(InvariantError, Flaky, _Enough):
+        each()
     next(bar, None)
-    return count
+    return tried
+
+
+class _Enough(BaseException):
+    """Ends hypothesis, which would go on after an Exception."""
 
 
 def _try_training(tally, progress, steps=50):

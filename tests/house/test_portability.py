@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from tiny import with_moves, write_cifar10
-from training import CASES, STEPS, Training
+from training import CASES, Training
 
 from minidsr.proof.cases import windows
 
@@ -47,6 +47,7 @@ from minidsr.run import directory  # noqa: E402
 from minidsr.run.config import Config  # noqa: E402
 from minidsr.run.evaluate import evaluate  # noqa: E402
 from minidsr.run.load import load  # noqa: E402
+from minidsr.run.small_training import STEPS  # noqa: E402
 from minidsr.run.train import Trainer, train  # noqa: E402
 
 # Modules whose arrays may be on a GPU; of data/batches.py, three functions. What moves weights, and

@@ -7,13 +7,13 @@ import fuzz
 import numpy as np
 import pytest
 from tiny import write_cifar10
-from training import same
 
 from minidsr.__main__ import main
 from minidsr.fast.engine import use
 from minidsr.nn import models
 from minidsr.run.config import Config
 from minidsr.run.load import load
+from minidsr.run.small_training import same
 from minidsr.run.train import Trainer, train
 from minidsr.run.weights import export, load_state_dict, state_dict
 

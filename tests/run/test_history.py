@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from tiny import with_moves, write_cifar10
 from tqdm import tqdm
-from training import same
 
 from minidsr.methods import METHODS
 from minidsr.run import directory, report
 from minidsr.run.config import Config
 from minidsr.run.history import History
 from minidsr.run.progress import ProgressBar
+from minidsr.run.small_training import same
 from minidsr.run.train import Trainer, train
 
 

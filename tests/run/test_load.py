@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from refusals import refused
 from tiny import with_moves, write_cifar10
-from training import same
 
 import minidsr
 from minidsr.data.batches import normalise
@@ -23,6 +22,7 @@ from minidsr.run.config import Config
 from minidsr.run.directory import CheckpointError
 from minidsr.run.history import History
 from minidsr.run.progress import TrainingError
+from minidsr.run.small_training import same
 from minidsr.run.train import Trainer, train
 from minidsr.run.weights import load_state_dict, state_dict
 

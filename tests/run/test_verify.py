@@ -232,10 +232,10 @@ def test_examples_stand_below_the_table():
     assert rows(text)["grown_at_zero"][0] == "VIOLATED 1 x"
     assert "\n\ngrown_at_zero: tensor 0: position " in text
     shown = text.split("\n\ngrown_at_zero: ")[1].split("\n\n")[0].splitlines()
-    assert [line.strip() for line in shown[1:]] == [
-        "in H = 0.5, N_p = 2, delta = 0.1, seed 7, keep_one=True",
-        "tensor 0, 7 positions: 0.1 at 0, 3 at 1, -4 at 2",
-        "tensor 1, 7 positions: 0.2 at 0, 5 at 1, 6 at 2"]
+    assert [line.split() for line in shown[1:3]] == [
+        "in H = 0.5, N_p = 2, delta = 0.1, seed 7, keep_one=True; next H = 0.5".split(),
+        "tensor 0, 7 positions 0 1 2 3 4 5 6".split()]
+    assert shown[3].split() == ["before", "0.1", "3", "-4", ".", ".", ".", "."]
     first, *others = (len(line) - len(line.lstrip()) for line in shown[1:])
     assert all(other >= first > 0 for other in others)  # they belong to it
 
@@ -298,11 +298,12 @@ def test_a_lost_weight_is_named():
 def test_what_raises_does_not_complete():
     tally = Tally()
     found, = try_case(tally, case(), reallocate=raises)
-    assert str(found) == "completes: ZeroDivisionError: no survivors"
+    said = "completes: ZeroDivisionError: no survivors (test_verify.py, line "
+    assert str(found).startswith(said)
     assert tally.violated == {"completes": 1}
     size, example, _ = tally.examples["completes"]
-    assert (size, str(example)) == (14, str(case()))
-    assert "\n\ncompletes: ZeroDivisionError: no survivors\nin H = 0.5" in flush(tally)
+    assert (size, str(example.case), example.r) == (14, str(case()), None)
+    assert re.search(re.escape(said) + r"\d+\)\nin H = 0.5", flush(tally))
 
 
 def test_what_is_not_said_is_not_checked():
@@ -320,7 +321,7 @@ def test_the_smallest_case_is_shown():
         if try_case(tally, one, reruns=False, reallocate=grows_at_one):
             sizes.append(sum(W.size for W in one.tensors))
     size, example, _ = tally.examples["grown_at_zero"]
-    assert size == sum(W.size for W in example.tensors) == min(sizes) < max(sizes)
+    assert size == sum(W.size for W in example.case.tensors) == min(sizes) < max(sizes)
 
 
 # --- verify_trace
@@ -406,7 +407,8 @@ def test_small_networks_are_all_of_them():
 
 def break_cases(monkeypatch, fault):
     run = Case.run
-    monkeypatch.setattr(Case, "run", lambda self, order=None: run(self, fault, order))
+    monkeypatch.setattr(Case, "run", lambda self, reallocate=None, order=None: run(
+        self, fault, order))
 
 
 def test_a_broken_package_is_named(few, monkeypatch, capsys):
@@ -415,9 +417,9 @@ def test_a_broken_package_is_named(few, monkeypatch, capsys):
     break_cases(monkeypatch, grows_at_one)
     out, err = fails(capsys, "--cases", "20", code=1)
     verdict, cases, _ = rows(out)["grown_at_zero"]
-    assert re.fullmatch(r"VIOLATED \d+ x", verdict) and cases == few + 20 + 50
+    assert re.fullmatch(r"VIOLATED \d+ x", verdict) and cases > few + 50
     shown = out.split("\n\ngrown_at_zero: ")[1].split("\n\n")[0]
-    assert "tensor 0, 1 positions: 0.25 at 0" in shown
+    assert re.search(r"tensor 0, 1 positions +0\n +before +0.25\n", shown)
     assert " held, 0 violated" not in out
     assert "violated" in err
 
@@ -425,8 +427,9 @@ def test_a_broken_package_is_named(few, monkeypatch, capsys):
 def test_a_broken_package_that_raises(few, monkeypatch, capsys):
     break_cases(monkeypatch, raises)
     out, err = fails(capsys, "--cases", "5", code=1)
-    assert "\n\ncompletes: ZeroDivisionError: no survivors\nin H = 0.5" in flush(out)
-    assert "tensor 0, 1 positions: " in out.split("\n\ncompletes: ")[1]
+    assert re.search(r"\n\ncompletes: ZeroDivisionError: no survivors \(test_verify.py, line \d+\)"
+                     r"\nin H = 0.5", flush(out))
+    assert "tensor 0, 1 positions " in out.split("\n\ncompletes: ")[1]
 
 
 def test_a_package_that_raises_in_training(few, monkeypatch, capsys):

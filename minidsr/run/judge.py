@@ -1,0 +1,132 @@
+"""Anyone's reallocate() judged by the invariants of Algorithm 1: `verify MODULE:FUNCTION`."""
+
+import re
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+
+from ..checks import check_range, nearest, shown
+from ..proof.adapter import adapted, call, call_each, check_masks
+from ..proof.invariants import InvariantError
+from ..proof.remote import Answerless, Remote
+from .verify import RANDOM_NETWORKS, Tally, small_networks, try_random_cases, try_small_cases
+
+SECONDS = 30  # that a call, or so many at a time, may take; JAX compiles for each new shape
+AT_A_TIME = 50
+
+
+def check_reallocate(function: Callable | str, *, masks: str | None = None, cases: int = 2000,
+                     seed: int = 0, quick: bool = False, progress: bool = False) -> Tally:
+    """Try anyone's reallocate() on every small network, then on random ones.
+
+    function  with the signature that proof/adapter.py describes; or, as text, "my_module:function"
+              or "path/to/file.py:function", for a process of its own, where it may hang or die
+    masks     whose arrays it takes, if it takes dense arrays with masks: numpy, torch or jax
+    cases     how many random networks, drawn by `seed`; they depend on the version of hypothesis
+    quick     1,170 small networks of two tensors instead of 40,410 of three, 200 random ones at
+              most
+    progress  show a bar
+
+    Returns the Tally, a table of what held; print() shows it. Raises InvariantError at the first
+    network in which something is violated, one of the smallest, with a picture of it; ValueError
+    for arguments that are none of the above.
+    """
+    from tqdm import tqdm
+
+    tally, tried = verify_function(
+        function, masks, cases, seed, quick, partial(tqdm, leave=False, disable=not progress),
+        first=True)
+    if not tally.held:
+        raise InvariantError(f"in network {sum(tried.values()):,} of those tried\n\n"
+                             + "\n\n".join(tally.shown()))
+    return tally
+
+
+def verify_function(function, masks=None, cases=2000, seed=0, quick=False,
+                    progress=lambda cases, **_: cases, *, first=False):
+    """The Tally of anyone's function, and what was tried: {in words: number of cases}. Arguments
+    are those of check_reallocate(); `first`: only up to the first violation.
+
+    What hangs or dies ends it.
+    """
+    from ..proof.cases import cases_for_anyone
+
+    check_range("cases", cases, 1, 10**7)
+    check_range("seed", seed, 0, 2**32 - 1)
+    most, cases = (2, min(cases, 200)) if quick else (3, cases)
+    tally = Tally()
+
+    def enough():
+        return tally.gone or first and not tally.held
+
+    with _ready(function, masks) as (reallocate, by):
+        tried = {small_networks(most): try_small_cases(tally, progress, most, enough, by)}
+        if not enough():
+            tried[RANDOM_NETWORKS] = try_random_cases(
+                tally, cases, progress, cases_for_anyone(), seed, enough, reallocate=reallocate)
+    return tally, tried
+
+
+def names_function(text):
+    """Is it MODULE:FUNCTION, or FILE.py:FUNCTION, and no path?"""
+    return re.fullmatch(r".+:[^\W\d]\w*", text) is not None and not Path(text).exists()
+
+
+@contextmanager
+def _ready(function, masks):
+    """A function with our signature, and what yields one for each of many cases; ValueError where
+    there is none."""
+    if not isinstance(function, str):
+        if not callable(function):
+            raise ValueError(f"function must be one, or MODULE:FUNCTION, not {shown(function)}")
+        yield (reallocate := adapted(function, masks)), lambda cases: repeat(reallocate)
+        return
+    check_masks(masks)
+    if not names_function(function):
+        raise ValueError(f"{function}: a function is named as MODULE:FUNCTION or FILE.py:FUNCTION")
+    place, _, name = function.rpartition(":")
+    if place.endswith(".py") and not Path(place).is_file():
+        raise ValueError(f"{function}: no file {place}")
+    if str(Path.cwd()) not in sys.path:  # where a module is looked for, as by --import
+        sys.path.insert(0, str(Path.cwd()))
+    with Remote(place, seconds=SECONDS) as remote:
+        try:
+            remote.start()
+        except Answerless as error:
+            line = f" (line {error.line}: {error.code})" if error.line else ""
+            raise ValueError(f"{place} cannot be loaded: {error}{line}") from None
+        if name not in remote.names:
+            raise ValueError(f"{place} has no function {shown(name)}; "
+                             f"{nearest(name, remote.names)}choose another one")
+        one = partial(remote.call, name, through=f"{call.__module__}:{call.__name__}", masks=masks)
+        many = partial(remote.call, name, masks=masks,
+                       through=f"{call_each.__module__}:{call_each.__name__}")
+        yield one, partial(_together, one, many)
+
+
+def _together(one, many, cases):
+    """For each case what reallocates as the function did; many are sent at a time, as else most of
+    the time is spent waiting. Where an answer is missing, they are called `one` by one."""
+    for i in range(0, len(cases), AT_A_TIME):
+        sent = [[[deepcopy(W) for W in case.tensors], case.H, case.N_p, case.delta,
+                 np.random.default_rng(case.seed), case.keep_one]
+                for case in cases[i:i + AT_A_TIME]]
+        try:
+            answers = many(sent)  # what it does to the tensors is in `sent` then
+        except Answerless:
+            yield from repeat(one, len(sent))
+        else:
+            for (tensors, *_), said in zip(sent, answers, strict=True):
+                yield partial(_repeated, tensors, said)
+
+
+def _repeated(afterwards, said, tensors, *rest, **options):
+    for W, theirs in zip(tensors, afterwards, strict=True):
+        vars(W).update(vars(theirs))
+    return said

@@ -1,0 +1,228 @@
+"""Anyone's reallocate() is judged: by name in a process of its own, and as a function."""
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from masks import in_torch
+
+from lessons.gallery import masked, rounds_up, stale_velocity, threshold_swapped
+from minidsr import check_reallocate
+from minidsr.__main__ import main
+from minidsr.proof import cases
+from minidsr.proof.invariants import InvariantError
+from minidsr.reparam import reallocate
+from minidsr.run import judge, verify
+from minidsr.run.judge import verify_function
+
+THEIRS = """
+    import os
+    import numpy as np
+    import beside
+
+    def right(tensors, H, N_p, delta, rng, keep_one=True):
+        return beside.reallocate(tensors, H, N_p, delta, rng, keep_one=keep_one)
+
+    def masks(values, masks, velocities, H, N_p, delta, rng):
+        return H
+
+    def two_hang(tensors, H, N_p, delta, rng):
+        while len(tensors) > 1:
+            pass
+        return right(tensors, H, N_p, delta, rng)[0]
+
+    def two_die(tensors, H, N_p, delta, rng):
+        if len(tensors) > 1:
+            os._exit(1)
+        return right(tensors, H, N_p, delta, rng)[0]
+
+    def raises(tensors, H, N_p, delta, rng):
+        1 / (len(tensors[0].index) - 1)
+        return right(tensors, H, N_p, delta, rng)[0]
+"""
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Small networks of four patterns: 4 + 16 + 64 of them; quick: 20."""
+    monkeypatch.setattr(cases, "distinct_patterns", lambda: [(1,), (2,), (0, 1), (0, 0, 1, 2)])
+
+
+@pytest.fixture
+def theirs(few, tmp_path, monkeypatch):
+    """The folder in which theirs.py is, and what it imports."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "theirs.py").write_text(textwrap.dedent(THEIRS))
+    (tmp_path / "beside.py").write_text("from minidsr import reallocate\n")
+    return tmp_path
+
+
+def ended(capsys, *argv):
+    """(exit code, standard output, standard error)."""
+    return main(["verify", *map(str, argv)]), *capsys.readouterr()
+
+
+@pytest.mark.parametrize("where", ["theirs", "theirs.py", "{}/theirs.py"])
+def test_a_right_one_by_its_name(where, theirs, capsys):
+    code, out, _ = ended(capsys, where.format(theirs) + ":right", "--cases", 5)
+    assert code == 0
+    assert "in a process of its own" in out
+    assert re.findall(r"^ +(\d+) ", out.split("\n\n")[1], re.MULTILINE) == ["84", "5"]
+    assert "17 invariants held, 0 violated, 3 not checkable" in out
+
+
+def test_many_at_a_time_are_as_one_by_one(theirs, monkeypatch):
+    """Where one of them raises, its neighbours are judged all the same."""
+    tallies = []
+    for at_a_time in (1, 7, 1000):
+        monkeypatch.setattr(judge, "AT_A_TIME", at_a_time)
+        for function in ("right", "raises"):
+            tally, tried = verify_function(f"theirs:{function}", cases=1)
+            tallies.append((function, tally.checked, tally.violated, tried, str(tally)))
+    assert tallies[:2] == tallies[2:4] == tallies[4:]
+    assert tallies[0] != tallies[1]
+
+
+def test_quick(theirs, capsys):
+    code, out, _ = ended(capsys, "theirs:right", "--quick", "--cases", 5)
+    assert re.findall(r"^ +(\d+) ", out.split("\n\n")[1], re.MULTILINE) == ["20", "5"]
+    assert code == 0
+
+
+def test_masks(theirs, capsys):
+    """What does nothing is shown the smallest network in which there was something to do."""
+    code, out, err = ended(capsys, "theirs:masks", "--masks", "numpy", "--quick", "--cases", 5)
+    assert code == 1
+    assert {"pruned_below_threshold", "threshold_rule"} <= set(re.findall(r"\w+", err))
+    assert "tensor 0, 1 positions" in out.split("what must hold")[1].split("\n\n")[1]
+
+
+@pytest.mark.parametrize(("function", "said"), [
+    ("two_hang", "completes: no answer within 1 s"),
+    ("two_die", "completes: its process ended without an answer")])
+def test_what_hangs_or_dies_ends_it(function, said, theirs, capsys, monkeypatch):
+    """Two tensors of one position are the fourth network."""
+    monkeypatch.setattr(judge, "SECONDS", 1)
+    code, out, err = ended(capsys, f"theirs:{function}")
+    assert (code, err.splitlines()[-1]) == (1, "minidsr: violated: completes")
+    assert said in out
+    assert "tensor 1, 1 positions" in out.split(said)[1]
+    assert "\n       4 small networks" in out and "random networks" not in out
+
+
+def test_what_raises_is_shown_with_its_line(theirs, capsys):
+    code, out, _ = ended(capsys, "theirs.py:raises", "--cases", 5)
+    assert code == 1
+    assert ("completes: ZeroDivisionError: division by zero (line 23: "
+            "1 / (len(tensors[0].index) - 1))\n  in H = 0.5") in out
+    assert re.search(r"\n +5 random networks", out)
+
+
+@pytest.mark.parametrize(("argv", "said"), [
+    (["theirs:write"], "theirs has no function 'write'; did you mean right?"),
+    (["nowhere:right"], "nowhere cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
+    (["nowhere.py:right"], "nowhere.py:right: no file nowhere.py"),
+    (["broken.py:f"], "broken.py cannot be loaded: SyntaxError: "),
+    (["theirs:right", "--masks", "tf"], "unknown masks 'tf'; choose one of: numpy, torch, jax"),
+    (["--masks", "numpy"], "--masks is for a function"),
+    (["theirs:right", "--cases", "0"], "cases must be in [1, "),
+    (["theirs:right", "--seed", "-1"], "seed must be in [0, ")])
+def test_the_users_mistakes(argv, said, theirs, capsys):
+    (theirs / "broken.py").write_text("def f(:\n")
+    code, out, err = ended(capsys, *argv)
+    assert code == 2
+    assert said in err
+    assert err.startswith("minidsr: ") and err.count("\n") == 1
+
+
+def test_a_function_at_hand(few):
+    """All that holds is in the table that comes back."""
+    for function in (reallocate, masked.reallocate):
+        tally = check_reallocate(function, cases=20)
+        assert tally.held and tally.checked["budget"] == 84 + 20
+    assert "balance                  not checkable" in str(tally)
+
+
+@pytest.mark.parametrize(("wrong", "named", "drawn"), [
+    (rounds_up, "budget", r"tensor 1, "), (threshold_swapped, "threshold_rule", "next H = 0.25"),
+    (stale_velocity, "grown_at_rest", r"velocity after +[\d.]+")])
+def test_the_first_that_is_wrong_is_raised(wrong, named, drawn):
+    with pytest.raises(InvariantError, match=rf"in network [\d,]+ of those tried\n\n{named}") as e:
+        check_reallocate(wrong.reallocate, quick=True, cases=50)
+    assert re.search(drawn, str(e.value))
+
+
+def test_no_small_network_shows_it(few, monkeypatch):
+    """A random one does, and is made smaller."""
+    def fixed(tensors, H, N_p, delta, rng, keep_one):
+        return reallocate(tensors, H, N_p, 0.1, rng, keep_one=keep_one)
+
+    sizes = []
+    for seconds in (-1, 2):
+        monkeypatch.setattr(verify, "SHRINKING", seconds)
+        tally, tried = verify_function(fixed, cases=300)
+        assert set(tally.violated) == {"threshold_rule"} and len(tried) == 2
+        sizes.append(tally.examples["threshold_rule"][0])
+    assert sizes[0] > sizes[1]
+    with pytest.raises(InvariantError, match=r"in network \d+ of those tried\n\nthreshold_rule: "):
+        check_reallocate(fixed, cases=300)
+
+
+def test_the_seed_draws_the_random_networks(few):
+    def drawn(seed):
+        seen = []
+        verify_function(lambda *args: seen.append(args[2]) or reallocate(*args), cases=5, seed=seed)
+        return seen[84:]
+
+    assert drawn(0) == drawn(0) != drawn(1)
+
+
+def test_a_function_by_name_from_python(theirs):
+    assert check_reallocate("theirs:right", quick=True, cases=5).held
+    with pytest.raises(InvariantError, match="(?s)in network 1 of those tried.*division by zero"):
+        check_reallocate("theirs.py:raises", quick=True)
+    for wrong in (3, "theirs", "theirs:", None):
+        with pytest.raises(ValueError, match="MODULE:FUNCTION"):
+            check_reallocate(wrong)
+
+
+def test_pytorch(few):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    assert check_reallocate(in_torch, masks="torch", cases=20).held
+
+    def forgets_momentum(values, masks, velocities, *rest):
+        next_H = in_torch(values, masks, velocities, *rest)
+        for v in velocities:
+            v.zero_()
+        return next_H
+
+    with pytest.raises(InvariantError, match="survivors_keep_velocity"):
+        check_reallocate(forgets_momentum, masks="torch", cases=20)
+
+
+@pytest.mark.slow
+def test_what_the_page_shows(tmp_path, monkeypatch, capsys):
+    """lessons/notes/verify.md: its function, what is said of it, and both tests fail by it."""
+    page = Path(__file__).parents[2] / "lessons" / "notes" / "verify.md"
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"),
+                        re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    files = {match[1]: text for _, text in blocks if (match := re.match(r"# (\w+\.py)\n", text))}
+    for name, text in files.items():
+        Path(name).write_text(text, encoding="utf-8")
+    command, = (text.split()[4:] for kind, text in blocks if kind == "sh" and "mine.py" in text)
+    code, out, _ = ended(capsys, *command, "--cases", 5)
+    assert code == 1
+    shown, = (text for kind, text in blocks if kind == "text" and "grown_elsewhere" in text)
+    assert shown in out
+    for name, error in (("test_mine.py", InvariantError),
+                        ("test_mine_by_hypothesis.py", AssertionError)):
+        names = {}
+        exec(files[name], names)
+        with pytest.raises(error) as caught:
+            names["test_reallocate"]()
+        assert error is AssertionError or shown.split("\n\n")[0] in str(caught.value)
