@@ -4,6 +4,7 @@ wrong and recognised, each lazy answer wrong, its hints do not tell, its plug fi
 import ast
 import importlib
 import inspect
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -165,11 +166,11 @@ def test_a_plug_fits(exercise, shapes):
         calls.append(1)
         return adapted(*args, **kwargs)
 
-    before = [plug.current(target) for target in exercise.plug.targets]
+    before = [resolve_name(target) for target in exercise.plug.targets]
     with plug.replaced(exercise.plug, counted):
         train(plug.training(exercise.plug, train_images=20, epochs=1, batch=5, periods=(1,)))
     assert calls
-    assert [plug.current(target) for target in exercise.plug.targets] == before
+    assert [resolve_name(target) for target in exercise.plug.targets] == before
 
 
 # --- where they are
