@@ -115,6 +115,12 @@ LAZY = {
 }
 
 
+# Where the answer is one number there is no order, and some answers are asked for in order.
+ONE_NUMBER = {"below", "bytes_kept", "left", "nearest_width", "next_threshold"}
+SAME = {"reversed": ONE_NUMBER, "right shape and sum": ONE_NUMBER,
+        "unshuffled": ONE_NUMBER | {"keep_largest", "grow"}}
+
+
 @by_name([exercise for exercise in EXERCISES if exercise.gist is None])  # numbers; not words, files
 @pytest.mark.parametrize("name", [*LAZY, "the first argument"])
 def test_a_lazy_answer_is_wrong(exercise, name):
@@ -127,7 +133,10 @@ def test_a_lazy_answer_is_wrong(exercise, name):
         return answer
 
     failure = judged(exercise, lazy, some(exercise, 50), examples=5)
-    assert failure is not None or not any(changed)
+    if exercise.name in SAME.get(name, ()):
+        assert failure is None and not any(changed)
+    else:
+        assert failure is not None
 
 
 @pytest.mark.parametrize(("exercise", "lazy"), [
