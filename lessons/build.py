@@ -6,6 +6,7 @@ machine. A cell whose output depends on time or on a training has the tag `varie
 """
 
 import hashlib
+import json
 import os
 import re
 import sys
@@ -65,11 +66,10 @@ def digest(text):
 
 def built_from(path):
     """The digest of the source that a notebook was built from; None where there is none."""
-    import nbformat
-
     if not path.exists():
         return None
-    return nbformat.read(path, as_version=4).metadata.get("lesson", {}).get("source")
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return notebook["metadata"].get("lesson", {}).get("source")
 
 
 def build(text, path):
@@ -191,6 +191,7 @@ def _output(cell):
 if __name__ == "__main__":
     try:
         tyro.cli(main)
-    except ValueError as error:
-        print(f"lessons.build: {error}", file=sys.stderr)
+    except (ValueError, ModuleNotFoundError) as error:  # jupytext and others are an extra
+        more = "" if isinstance(error, ValueError) else '; pip install -e ".[lessons]"'
+        print(f"lessons.build: {error}{more}", file=sys.stderr)
         sys.exit(2)

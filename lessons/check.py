@@ -2,6 +2,7 @@
 
 import sys
 import time
+from functools import partial
 from inspect import signature
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from minidsr.checks import check_choice
 from minidsr.proof.remote import Remote
 from minidsr.run.output import delivered, outputs
 
+from . import MINE
 from .grader import find, lessons, report
-from .grader.exercise import LESSONS
 from .grader.words import say
 from .grader.work import Work
 
@@ -21,7 +22,7 @@ from .grader.work import Work
 def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False,
           run: bool = False, solution: bool = False, give_up: bool = False, reset: bool = False,
           diff: bool = False, setup: bool = False, here: bool = False,
-          work: Path = LESSONS / "mine") -> int:
+          work: Path = MINE) -> int:
     """Judge exercises of the course, or show how far you are. Exit code 1 unless all are right.
 
     Your work is in lessons/mine, which git ignores. Without arguments: the table of the course.
@@ -47,11 +48,10 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
     if not what:
         raise ValueError("name an exercise, such as apportion or 7.3, or a lesson")
     exercises, mine = find(what), Work(work)
-    if hint or run or solution or reset or diff:
-        one = _only(exercises, what)
-        act = (report.hint if hint else report.solution if solution else report.reset if reset
-               else report.diff if diff else report.run)
-        return act(one, mine, give_up) if solution else act(one, mine)
+    for asked, act in ((hint, report.hint), (reset, report.reset), (diff, report.diff),
+                       (solution, partial(report.solution, give_up=give_up)), (run, report.run)):
+        if asked:
+            return act(_only(exercises, what), mine)
     if watch:
         return _watch(exercises, mine, here)
     return _judge(exercises, mine, here)

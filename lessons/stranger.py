@@ -27,7 +27,7 @@ class Program:
         self.weights, self.masks, self.velocities = (
             {name: getattr(layer, key).reshape(layer.shape) for name, layer in self.layers.items()}
             for key in ("value", "mask", "velocity"))
-        self.weights["bias"], self.velocities["bias"] = np.ones((2, 3), np.float32)
+        self.weights["bias"], self.velocities["bias"] = (np.ones(3, np.float32) for _ in range(2))
 
     def train(self):
         """One step of SGD with momentum."""

@@ -11,6 +11,7 @@ from minidsr.proof.cases import SPECIAL, networks, thresholds
 from minidsr.run.report import table
 
 from .exercise import Exercise
+from .words import column
 
 # --- below: (values, H) -> how many
 
@@ -117,7 +118,7 @@ def nothing_of_nothing(g, counts, sizes):
 
 
 def density_picture(g, counts, sizes):
-    yours = g if isinstance(g, list) and len(g) == len(sizes) else ["?"] * len(sizes)
+    yours = column(g, len(sizes))
     rows = [[str(i), f"{m:,}", f"{n:,}", str(d)]
             for i, (m, n, d) in enumerate(zip(counts, sizes, yours, strict=True))]
     return table(rows, ["tensor", "weights", "positions", "yours"]) if rows else "no tensors"
@@ -208,7 +209,7 @@ def births_and_deaths(g, before, after):
 
 
 def gains_picture(g, before, after):
-    yours = g if isinstance(g, list) and len(g) == len(before) else ["?"] * len(before)
+    yours = column(g, len(before))
     rows = [[str(i), ", ".join(map(str, old)), ", ".join(map(str, new)), str(x)]
             for i, (old, new, x) in enumerate(zip(before, after, yours, strict=True))]
     return table(rows, ["tensor", "before", "after", "yours"], (1, 2)) if rows else "no tensors"

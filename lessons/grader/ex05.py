@@ -14,6 +14,7 @@ from minidsr.run.report import table
 from .ex05_hashed_pull import hashed_pull
 from .ex05_theta import pull, theta
 from .exercise import Exercise, Plug
+from .words import column
 
 # --- budget: (shapes, sparsity) -> list
 
@@ -63,7 +64,7 @@ def not_too_few(g, shapes, sparsity):
 
 
 def budget_picture(g, shapes, sparsity):
-    yours = g if isinstance(g, list) and len(g) == len(shapes) else ["?"] * len(shapes)
+    yours = column(g, len(shapes))
     rows = [[str(shape), f"{math.prod(shape):,}", f"{float(share):,.10g}", str(n)]
             for shape, share, n in zip(shapes, exact(shapes, sparsity), yours, strict=True)]
     return f"sparsity {sparsity}\n\n" + table(rows, ["shape", "positions", "exact share", "yours"],

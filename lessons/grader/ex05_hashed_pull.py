@@ -9,7 +9,9 @@ from lessons.solutions import ex05 as solved
 from minidsr.proof.cases import seeds
 from minidsr.run.report import table
 
+from .ex05_theta import products_agree
 from .exercise import Exercise, Plug
+from .words import column
 
 
 def small():
@@ -48,19 +50,14 @@ def m_numbers(g, bucket, sign, m, dtheta):
 
 def transposed(g, bucket, sign, m, dtheta):
     """for all free numbers φ, the sum of θ(φ) dθ is the sum of φ pull(dθ)"""
-    for j in range(m):  # it is enough for φ that are 0 but for one
-        theta = np.where(bucket == j, sign, 0)
-        left, right = (theta * dtheta.reshape(-1)).sum(), g[j]
-        if left != right:
-            return (f"not where φ is 1 at its number {j}, and 0 elsewhere: {left:g} on the left, "
-                    f"{right:g} on the right")
-    return True
+    return products_agree(((np.where(bucket == j, sign, 0) * dtheta.reshape(-1)).sum(), g[j])
+                          for j in range(m))
 
 
 def picture(g, bucket, sign, m, dtheta):
     rows = [[str(i), str(j), f"{s:+g}", f"{d:g}"]
             for i, (j, s, d) in enumerate(zip(bucket, sign, dtheta.reshape(-1), strict=True))]
-    yours = g if isinstance(g, list) and np.shape(g) == (m,) else ["?"] * m
+    yours = column(g, m)
     sums = [[str(j), " ".join(str(i) for i in np.flatnonzero(bucket == j)) or "none",
              y if y == "?" else f"{y:g}"] for j, y in enumerate(yours)]
     return (table(rows, ["position", "takes number", "sign", "gradient"]) + "\n\n"

@@ -145,8 +145,13 @@ def one_number_each(g, index, dtheta):
 
 def transposed(g, index, dtheta):
     """for all free numbers φ, the sum of θ(φ) dθ is the sum of φ pull(dθ)"""
-    for j, i in enumerate(index):  # it is enough for φ that are 0 but for one
-        left, right = dtheta.reshape(-1)[i], g[j]
+    return products_agree((dtheta.reshape(-1)[i], g[j]) for j, i in enumerate(index))
+
+
+def products_agree(sides):
+    """True, or the first number where they differ. sides: for each free number (<theta(φ), dθ>,
+    <φ, pull(dθ)>), where φ is 1 there and 0 elsewhere; for other φ it follows."""
+    for j, (left, right) in enumerate(sides):
         if left != right:
             return (f"not where φ is 1 at its number {j}, and 0 elsewhere: {left:g} on the left, "
                     f"{right:g} on the right")

@@ -10,7 +10,9 @@ from minidsr.density import free_counts, uniform
 from minidsr.proof.sharing import fair_shares
 from minidsr.run.report import table
 
+from .ex07_apportion import by_remainders
 from .exercise import Exercise, Plug
+from .words import column
 
 
 def small():
@@ -68,7 +70,7 @@ def within_one(g, shapes, total):
 
 
 def picture(g, shapes, total):
-    yours = g if isinstance(g, list) and len(g) == len(shapes) else ["?"] * len(shapes)
+    yours = column(g, len(shapes))
     rows = [[str(shape), str(sum(shape)), f"{math.prod(shape):,}", f"{float(share):.2f}", str(n)]
             for shape, share, n in zip(shapes, _exact(shapes, total), yours, strict=True)]
     rows.append(["sum", "", "", str(total), "?" if "?" in yours else str(sum(yours))])
@@ -89,7 +91,7 @@ def cut_off(shapes, total):
 def beyond_full(shapes, total):
     """A tensor gets more than it has positions. The shares are right if none is full; what is to be
     done with those that are?"""
-    return _remainders(total, list(map(sum, shapes)))
+    return by_remainders(total, list(map(sum, shapes)))
 
 
 def to_the_first(shapes, total):
@@ -109,14 +111,14 @@ def fills_once(shapes, total):
     is_full = [share >= size for share, size in zip(exact, sizes, strict=True)]
     rest = total - sum(size for size, full in zip(sizes, is_full, strict=True) if full)
     open_ones = [sum(shape) for shape, full in zip(shapes, is_full, strict=True) if not full]
-    shares = iter(_remainders(rest, open_ones) if open_ones else [])
+    shares = iter(by_remainders(rest, open_ones) if open_ones else [])
     return [size if full else next(shares) for size, full in zip(sizes, is_full, strict=True)]
 
 
 def by_the_product(shapes, total):
     """All tensors are equally dense: shares are as the products of the shapes. Whose sum does the
     docstring take?"""
-    return _remainders(total, list(map(math.prod, shapes)))
+    return by_remainders(total, list(map(math.prod, shapes)))
 
 
 def rounds_each(shapes, total):
@@ -128,14 +130,6 @@ def rounds_each(shapes, total):
 def rounds_down(shapes, total):
     """Each share is rounded down, and some of the total is left. Who should get one more?"""
     return [int(share) for share in _exact(shapes, total)]
-
-
-def _remainders(total, weights):
-    exact = [Fraction(total * w, sum(weights)) for w in weights]
-    g = [int(share) for share in exact]
-    for i in sorted(range(len(g)), key=lambda i: g[i] - exact[i])[:total - sum(g)]:
-        g[i] += 1
-    return g
 
 
 def as_free_counts(f):

@@ -9,7 +9,7 @@ from minidsr.proof.sharing import fair_shares
 from minidsr.run.report import table
 
 from .exercise import Exercise, Plug
-from .words import bar
+from .words import bar, column
 
 
 @st.composite
@@ -63,7 +63,7 @@ def largest_remainder(g, *case):
 
 
 def picture(g, K, weights, room):
-    yours = g if isinstance(g, list) and len(g) == len(room) else ["?"] * len(room)
+    yours = column(g, len(room))
     rows = [[str(i), bar(w), bar(r), f"{float(f):.2f}", str(x)] for i, (w, r, f, x) in enumerate(
         zip(weights, room, fair_shares(K, weights, room), yours, strict=True))]
     total = str(sum(yours)) if "?" not in yours else "?"
@@ -86,7 +86,7 @@ def rounds_each_share(K, weights, room):
 def forgets_the_room(K, weights, room):
     """Shares are right where there is room, but a full tensor gets one, too. Which tensors cannot
     take their share? Fill these first; the rest is the same problem again, with fewer tensors."""
-    return _remainders(K, weights if any(weights) else room)
+    return by_remainders(K, weights if any(weights) else room)
 
 
 def cuts_at_the_room(K, weights, room):
@@ -112,7 +112,8 @@ def nothing_without_weights(K, weights, room):
     return apportion.solution(K, weights, room)
 
 
-def _remainders(K, weights):
+def by_remainders(K, weights):
+    """Whole shares of K by largest remainder, whatever the room; 0 each where the weights are."""
     total = sum(weights)
     exact = [Fraction(K * w, max(total, 1)) for w in weights]
     g = [int(x) for x in exact]

@@ -54,18 +54,20 @@ def reallocated(f, tensors, H, N_p, delta, rng, keep_one):
 
 def seen(g, tensors, H, N_p, delta, rng, keep_one, order=None):
     """The Reallocation that an answer tells of; `order`: in which the tensors were given."""
-    after, (next_H, k, g) = g
+    after, (next_H, pruned, grown) = g
     names = [f"tensor {i}" for i in (range(len(after)) if order is None else order)]
-    report = Report(H, next_H, N_p, delta, keep_one, sum(k), k, g, [len(W.value) for W in after])
+    report = Report(H, next_H, N_p, delta, keep_one, sum(pruned), pruned, grown,
+                    [len(W.value) for W in after])
     return Reallocation(snapshot(dict(zip(names, tensors, strict=True))),
                         snapshot(dict(zip(names, after, strict=True))), report)
 
 
 def three_results(g, tensors, *rest):
     """there are a number for H, and two lists with a whole number a tensor"""
-    _, (next_H, k, g) = g
+    _, (next_H, pruned, grown) = g
     return type(next_H) in (int, float) and all(
-        len(counts) == len(tensors) and all(type(n) is int for n in counts) for counts in (k, g))
+        len(counts) == len(tensors) and all(type(n) is int for n in counts)
+        for counts in (pruned, grown))
 
 
 def held(invariant):

@@ -2,7 +2,6 @@
 
 import inspect
 from contextlib import ExitStack, contextmanager
-from pkgutil import resolve_name
 from unittest.mock import patch
 
 from .exercise import find
@@ -48,11 +47,6 @@ def training(plug, **more):
     config = {**TRAINING, **more, **plug.config}
     method = config.pop("method", "dsr")
     return Config(**config).for_method(method)
-
-
-def current(target):
-    """What stands at a target now."""
-    return resolve_name(target)
 
 
 def _verify(calls):

@@ -28,6 +28,11 @@ def bar(n, most=8):
     return f"{'■' * n} {n}".strip() if 0 <= n <= most else f"{'■' * most}.. {n:,}"
 
 
+def column(g, n):
+    """The answers in a column of n rows; question marks where g is no list of so many."""
+    return g if isinstance(g, list) and len(g) == n else ["?"] * n
+
+
 def call(name, case):
     """The call as code; None where it cannot be written short."""
     text = f"{name}({', '.join(map(code, case))})"

@@ -30,8 +30,10 @@ class Case:
     keep_one: bool = True
 
     def run(self, reallocate=None, order=None):
-        """The Reallocation that comes out of copies of the tensors, in this order or in another;
-        reallocate: ours without."""
+        """The Reallocation that comes out of copies of the tensors, in this order or in another.
+
+        reallocate  a function to try; without one, the package's
+        """
         reallocate = reallocate or ours
         order = range(len(self.tensors)) if order is None else order
         named = {f"tensor {i}": _copy(self.tensors[i]) for i in order}

@@ -9,6 +9,7 @@ import pytest
 from lessons import check
 from lessons.exercises import ex07 as stubs
 from lessons.grader import find, outputs, plug
+from lessons.grader.exercise import LESSONS
 from lessons.grader.words import MARKS, bar, say
 from lessons.solutions import ex07 as solutions
 
@@ -156,7 +157,7 @@ def test_reset_of_what_is_no_python_is_of_all(learner, text):
 @pytest.mark.parametrize("name", ["density", "apportion"])
 def test_what_the_page_of_outputs_says(name):
     """For right answers it takes long; `python -m lessons.grader.outputs` does that."""
-    page = (check.LESSONS / "grader" / "outputs.md").read_text(encoding="utf-8")
+    page = (LESSONS / "grader" / "outputs.md").read_text(encoding="utf-8")
     (exercise,) = find(name)
     section = page[page.index(f"### {exercise.number} {name}"):]
     for kind, text in outputs.answers(exercise).items():

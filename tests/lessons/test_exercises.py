@@ -4,6 +4,7 @@ wrong and recognised, each lazy answer wrong, its hints do not tell, its plug fi
 import ast
 import importlib
 import inspect
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -114,6 +115,12 @@ LAZY = {
 }
 
 
+# Where the answer is one number there is no order, and some answers are asked for in order.
+ONE_NUMBER = {"below", "bytes_kept", "left", "nearest_width", "next_threshold"}
+SAME = {"reversed": ONE_NUMBER, "right shape and sum": ONE_NUMBER,
+        "unshuffled": ONE_NUMBER | {"keep_largest", "grow"}}
+
+
 @by_name([exercise for exercise in EXERCISES if exercise.gist is None])  # numbers; not words, files
 @pytest.mark.parametrize("name", [*LAZY, "the first argument"])
 def test_a_lazy_answer_is_wrong(exercise, name):
@@ -126,7 +133,10 @@ def test_a_lazy_answer_is_wrong(exercise, name):
         return answer
 
     failure = judged(exercise, lazy, some(exercise, 50), examples=5)
-    assert failure is not None or not any(changed)
+    if exercise.name in SAME.get(name, ()):
+        assert failure is None and not any(changed)
+    else:
+        assert failure is not None
 
 
 @pytest.mark.parametrize(("exercise", "lazy"), [
@@ -165,11 +175,11 @@ def test_a_plug_fits(exercise, shapes):
         calls.append(1)
         return adapted(*args, **kwargs)
 
-    before = [plug.current(target) for target in exercise.plug.targets]
+    before = [resolve_name(target) for target in exercise.plug.targets]
     with plug.replaced(exercise.plug, counted):
         train(plug.training(exercise.plug, train_images=20, epochs=1, batch=5, periods=(1,)))
     assert calls
-    assert [plug.current(target) for target in exercise.plug.targets] == before
+    assert [resolve_name(target) for target in exercise.plug.targets] == before
 
 
 # --- where they are

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from tiny import write_cifar10
 
@@ -187,6 +188,15 @@ def test_info(data_dir, capsys):
     for word in ("python", "numpy", "blas", "cores", "CPU", "synthetic", "100 training images",
                  "data fetch mnist"):
         assert word in out
+
+
+def test_info_of_own_images_names_no_others(tmp_path, capsys):
+    images, labels = np.arange(4 * 50, dtype=np.uint8).reshape(4, 2, 5, 5), np.arange(4) % 2
+    np.savez(tmp_path / "mine.npz", train_x=images, train_y=labels, test_x=images, test_y=labels)
+    assert main(["info", "--data-dir", str(tmp_path / "mine.npz")]) == 0
+    out = capsys.readouterr().out
+    assert "4 training images, 4 test images" in out
+    assert "data fetch" not in out
 
 
 @pytest.mark.parametrize("command", COMMANDS)

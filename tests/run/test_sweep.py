@@ -145,6 +145,19 @@ def test_killed_twice_and_gone_on_with(killed, tmp_path, capsys):
         "study.json", "logs", *runs.keys()} - {"after-static-0.9-0"}
 
 
+@pytest.mark.parametrize(("saved", "said"), [
+    (False, "begins"), (True, "goes on in the first epoch")])
+def test_how_a_run_begins_is_said(saved, said, tmp_path, capsys):
+    (run,) = plan(tmp_path, {"methods": ["static"]})
+    (tmp_path / run.name).mkdir()
+    if saved:
+        (tmp_path / run.name / "checkpoint.npz").touch()
+    board = sweep._Board([run], tmp_path)
+    board.begin(run, None)
+    board.close()
+    assert f"static-0.9-0: {said}\n" in "".join(capsys.readouterr())
+
+
 def test_another_study_in_the_same_folder(killed, capsys):
     file, out = killed
     before = bytes_of(out / "dsr-0.9-0")
