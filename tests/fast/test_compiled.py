@@ -213,34 +213,50 @@ def test_two_processes_may_compile_at_once(tmp_path):
 COMPUTE = """
 import hashlib
 import numpy as np
-from minidsr.fast.engine import use
+from numba.core import event
+from minidsr.fast.engine import choose_engine, use
 from minidsr.nn.base import Sequential
 from minidsr.nn.layers import BatchNorm, Conv2d, ReLU
 from minidsr.parameters import Sparse
+from minidsr.run.config import Config
+from minidsr.run.train import Trainer
 
-rng = np.random.default_rng(0)
-for s in 1, 2:
-    for joined in False, True:
-        layers = {"norm": BatchNorm(8), "relu": ReLU()} if joined else {}
-        conv = Conv2d(8, 8, 3, stride=s, pad=1, rng=rng)
-        conv.weight = Sparse.random(conv.weight.value, 200, rng)
-        model = use(Sequential(**layers, conv=conv, last=BatchNorm(8),
-                               end=ReLU()), "sparse")
-        y = model.forward(rng.standard_normal((25, 8, 9, 9), np.float32), train=True)
-        dx = model.backward(rng.standard_normal(y.shape, np.float32))
-        for array in y, dx, *(p.grad for p in model.params()):
-            print(hashlib.sha256(array.tobytes()).hexdigest())
+choose_engine("auto", "cpu")  # compiles all
+with event.install_recorder("numba:compile") as recorder:
+    for model in ("small-cnn", "wrn-10-1", "lenet-300-100"):
+        trainer = Trainer(Config(model=model, engine="sparse", epochs=1, batch=50, sparsity=0.9))
+        x, y = next(trainer.batches())
+        trainer.step(x, y)
+        trainer.model.forward(x)
+    rng = np.random.default_rng(0)
+    for s in 1, 2:
+        for joined in False, True:
+            layers = {"norm": BatchNorm(8), "relu": ReLU()} if joined else {}
+            conv = Conv2d(8, 8, 3, stride=s, pad=1, rng=rng)
+            conv.weight = Sparse.random(conv.weight.value, 200, rng)
+            model = use(Sequential(**layers, conv=conv, last=BatchNorm(8),
+                                   end=ReLU()), "sparse")
+            y = model.forward(rng.standard_normal((25, 8, 9, 9), np.float32), train=True)
+            dx = model.backward(rng.standard_normal(y.shape, np.float32))
+            for array in y, dx, *(p.grad for p in model.params()):
+                print(hashlib.sha256(array.tobytes()).hexdigest())
+print(len(recorder.buffer))
 """
 
 
-def test_the_first_run_computes_what_later_ones_do(tmp_path):
-    """Where all is compiled, all is loaded, or the callers of what is loaded are compiled."""
+def test_on_a_machine_that_has_nothing_compiled(tmp_path):
+    """The first run says so, and compiles all when the engine is chosen, nothing in a step. It
+    computes what later ones do: where all is loaded, or the callers of what is loaded compiled."""
     env = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
     results = []
-    for gone in "", "", "sparse_conv._*ward-*":
+    for gone, said in ("", 1), ("", 0), ("sparse_conv._*ward-*", 1):
         for path in tmp_path.rglob(gone) if gone else []:
             path.unlink()
-        results.append(subprocess.run([sys.executable, "-c", COMPUTE], env=env, check=True,
-                                      capture_output=True, text=True).stdout.split())
+        done = subprocess.run([sys.executable, "-c", COMPUTE], env=env, check=True,
+                              capture_output=True, text=True)
+        assert done.stderr.count("compiling") == said
+        *hashes, compiled_in_steps = done.stdout.split()
+        assert compiled_in_steps == "0"
+        results.append(hashes)
     assert len(results[0]) == len(set(results[0])) > 16
     assert results[0] == results[1] == results[2]

@@ -2,7 +2,6 @@
 
 import importlib.machinery
 import signal
-import subprocess
 import sys
 import types
 from dataclasses import replace
@@ -100,43 +99,6 @@ def test_the_dense_gradient_goes_when_it_is_not_needed():
         trainer.step(x, y)
         held.append(any(W.dense_grad is not None for W in trainer.method.tensors))
     assert not any(held)
-
-
-COUNT = """
-import sys
-from numba.core import event
-from minidsr.run.config import Config
-from minidsr.run.train import Trainer
-for model in ("small-cnn", "wrn-10-1", "lenet-300-100"):
-    trainer = Trainer(Config(model=model, engine="sparse", epochs=1, batch=50, sparsity=0.9))
-    x, y = next(trainer.batches())
-    with event.install_recorder("numba:compile") as recorder:
-        trainer.step(x, y)
-        trainer.model.forward(x)
-    print(len(recorder.buffer))
-"""
-
-
-@pytest.mark.slow
-def test_nothing_is_compiled_in_a_step(tmp_path):
-    """All of it is compiled when the engine is chosen, on a machine that has nothing compiled."""
-    pytest.importorskip("numba", reason="Numba is not installed")
-    env = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", COUNT], env=env, check=True,
-                          capture_output=True, text=True)
-    assert "compiling" in done.stderr
-    assert done.stdout.split() == ["0"] * 3
-
-
-@pytest.mark.slow
-def test_compilation_is_announced_once_for_a_machine(tmp_path):
-    pytest.importorskip("numba", reason="Numba is not installed")
-    command = [sys.executable, "-c",
-               "from minidsr.fast.engine import choose_engine; choose_engine('auto', 'cpu')"]
-    said = [subprocess.run(command, env={"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(
-        sys.path)}, check=True, capture_output=True, text=True).stderr for _ in range(2)]
-    assert said[0].count("compiling") == 1
-    assert said[1] == ""
 
 
 @pytest.mark.slow

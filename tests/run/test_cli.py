@@ -100,7 +100,8 @@ def test_demo(tmp_path, capsys, few_shapes):
         for kind in ("png", "svg", "alt.txt")}
 
 
-def test_demo_of_all_methods(tmp_path, capsys, few_shapes):
+def test_demo_of_all_methods(tmp_path, capsys, shapes):
+    shapes(1000, 100)
     assert main(["demo", "--methods", "all", "--out", str(tmp_path), "--epochs", "1", "--device",
                  "cpu"]) == 0
     out = capsys.readouterr().out
