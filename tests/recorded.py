@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-from training import CASES, STEPS, Training
+from training import Training
 
-from minidsr.methods import METHODS
 from minidsr.methods.base import Dynamic
 from minidsr.methods.dst import Thresholded
 from minidsr.methods.hashed import Hashed
 from minidsr.proof.reallocation import Reallocation, Tensor, snapshot
+from minidsr.run.small_training import STEPS
 
 
 def record(case, steps=STEPS, **options):
@@ -74,24 +74,23 @@ def _tensor(name, p, t, known):
     return replace(t, masked=np.delete(p.theta().reshape(-1), t.index), recorded=known)
 
 
-def reallocated(case, tensors, seed, t):
-    """(name of its rules, Reallocation) of these Sparse tensors by one of CASES, without a network:
-    gradients, momenta and signs are random, some of them equal."""
-    name, options = CASES[case]
-    method = METHODS[name](epochs=1, steps_per_epoch=20, **options)
-    rng, shapes = np.random.default_rng(seed), [W.shape for W in tensors]
-    scores = [rng.integers(-9, 9, shape) * rng.choice([0.5, 0.1]) for shape in shapes]
-    method.tensors, method.rng, method.V = tensors, rng, scores
-    method.dense_gradients = lambda: [abs(score) for score in scores]
-    method.negative = [np.packbits(rng.random(W.size) < 0.5) for W in tensors]
-    method.slice, method.H, method.t_end = 1, options.get("threshold"), 18
-    method.target_pruned = max(1, sum(W.value.size for W in tensors) // 5)
-    method.final = [int(rng.integers(W.value.size + 1)) for W in tensors]
-    known = [{"gradient": score.reshape(-1), "momentum": score.reshape(-1),
-              "sign": 1 - 2.0 * np.unpackbits(bits, count=score.size)}
-             for score, bits in zip(scores, method.negative, strict=True)]
-    before = [replace(tensor, recorded=more)
-              for tensor, more in zip(snapshot(tensors), known, strict=True)]
-    report = method.reallocate(t)
-    return method.rules, Reallocation(before, snapshot(tensors), report, numbers={
+def observed(method, t):
+    """The Reallocation of a method's own tensors, without a network, at step t; or of a list of
+    parameterizations, if `t` is what changes them."""
+    if isinstance(method, list):
+        before = _tensors(method)
+        t()
+        return Reallocation(before, _tensors(method))
+    before = [replace(tensor, masked=np.zeros(W.size - len(W.index), W.value.dtype), recorded={
+        "gradient": score.reshape(-1), "momentum": score.reshape(-1),
+        "sign": 1 - 2.0 * np.unpackbits(bits, count=W.size)})
+        for tensor, W, score, bits in zip(snapshot(method.tensors), method.tensors, method.V,
+                                          method.negative, strict=True)]
+    report = method.claims(method.reallocate(t))
+    return Reallocation(before, snapshot(method.tensors), report, numbers={
         "progress": t / method.t_end, "final": method.final})
+
+
+def _tensors(params):
+    return [_tensor(f"tensor {i}", p, t, {}) for i, (p, t) in enumerate(
+        zip(params, snapshot(params), strict=True))]

@@ -7,7 +7,8 @@ masked.py is the common implementation, and correct. Every other file overrides 
     VIOLATES    what the checker names: first the fault itself, then what it drags along
     reallocate  as in minidsr.reparam, but that it returns no Report
 
-tests/proof/test_gallery.py shows that the checker names just these.
+tests/proof/test_gallery.py shows that the checker names just these. README.md, which page.py
+writes, has a table of all faults, and of those of other methods.
 """
 
 import pkgutil
@@ -19,12 +20,3 @@ def faults():
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     modules = {name: import_module(f"{__name__}.{name}") for name in names}
     return {name: module for name, module in modules.items() if hasattr(module, "FAULT")}
-
-
-def table():
-    """All faults as a table in Markdown."""
-    lines = ["| fault | seen in | invariants named |", "|---|---|---|"]
-    for name, module in faults().items():
-        named = ", ".join(f"`{invariant}`" for invariant in module.VIOLATES)
-        lines.append(f"| {module.FAULT} (`{name}.py`) | {module.SOURCE} | {named} |")
-    return "\n".join(lines)

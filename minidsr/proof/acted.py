@@ -6,8 +6,6 @@ where there are some.
 
 from fractions import Fraction
 
-import numpy as np
-
 
 def acted(name, r):
     """How much there was in a Reallocation for the rule of this name to act on, an int."""
@@ -27,7 +25,7 @@ def _survivors(r):
 
 
 def _equal_to_H(r):
-    return sum((c.magnitude == np.asarray(r.report.H, c.magnitude.dtype)).sum() for c in r.changes)
+    return sum(c.equal.sum() for c in r.changes)
 
 
 def _broken_shares(r):

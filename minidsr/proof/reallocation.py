@@ -203,6 +203,7 @@ class Change:
         stays     the position is in use before and after
         protected no threshold prunes it: to the table, its |w| >= H
         below     |w| < H, and it is not protected
+        equal     |w| = H
         survives, spared, pruned, regrown    as above
         doubtful  as above; each place is this or one of survives, spared, pruned
         kept      survives for sure: a 0 at rest may have been pruned and grown again
@@ -223,6 +224,7 @@ class Change:
         wide = self.magnitude.astype(np.result_type(self.magnitude, np.float32))
         with np.errstate(over="ignore"):  # an H too large for the type of the values is infinite
             self.below = np.zeros(self.m, bool) if H is None else wide < H
+            self.equal = np.zeros(self.m, bool) if H is None else wide == H
         self.protected = np.isin(before.index, before.protected)
         self.below &= ~self.protected
         same, anew = self._same(), self._anew()

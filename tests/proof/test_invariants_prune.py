@@ -28,6 +28,7 @@ from observed import (
     without,
 )
 
+from minidsr.proof.acted import acted
 from minidsr.proof.cases import cases
 from minidsr.proof.invariants import (
     judge,
@@ -110,6 +111,14 @@ def test_a_zero_that_was_to_go_is_taken_for_a_grown_one():
 def test_a_threshold_beyond_float32_is_above_all_weights():
     r = seen((3, {0: 3e38, 1: -1}, {0: 3e38, 2: NEW}), H=1e300, keep_one=True)
     assert verdict(r) == []
+    assert acted("pruned_below_threshold", r) == 0
+
+
+@pytest.mark.parametrize("H", [0.5, 0.25, 1e5])
+def test_how_many_weights_are_equal_to_the_threshold(H):
+    """Beside float16, an H too large for it is equal to none."""
+    r = seen((9, {0: 0.5, 1: -0.5, 2: 3, 3: 0.25}, {0: 0.5, 1: -0.5, 2: 3}), dtype=np.float16, H=H)
+    assert acted("pruned_below_threshold", r) == {0.5: 2, 0.25: 1, 1e5: 0}[H]
 
 
 @seldom

@@ -11,10 +11,10 @@ override one step:
 tests/proof/test_gallery_of_methods.py shows that the checker names just these.
 """
 
-from . import deepr, dst, gradual, hashed, rigl, set, snfs, static
+from . import deepr, dsr, dst, gradual, hashed, itop, published, rigl, set, snfs, static
 from .program import Program
 
-FILES = (set, rigl, snfs, deepr, gradual, static, dst, hashed)
+FILES = (dsr, set, rigl, itop, snfs, deepr, gradual, static, dst, hashed, published)
 
 
 def programs():
@@ -22,13 +22,3 @@ def programs():
     return {name: cls for file in FILES for name, cls in vars(file).items()
             if isinstance(cls, type) and issubclass(cls, Program)
             and cls.__module__ == file.__name__ and cls.RULES}
-
-
-def table():
-    """All faults as a table in Markdown."""
-    lines = ["| rules of | fault | seen in | invariants named |", "|---|---|---|---|"]
-    for name, cls in programs().items():
-        if cls.FAULT:
-            named = ", ".join(f"`{invariant}`" for invariant in cls.VIOLATES)
-            lines.append(f"| `{cls.RULES}` | {cls.FAULT} (`{name}`) | {cls.SOURCE} | {named} |")
-    return "\n".join(lines)

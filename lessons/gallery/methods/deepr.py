@@ -76,3 +76,33 @@ class NotEnoughAreBorn(DeepR):
 
     def shares(self, dead):
         return [max(0, n - 1) for n in super().shares(dead)]
+
+
+class PerTensor(DeepR):
+    """As the DSR authors have it: a tensor grows what it lost, and not where it just died."""
+
+    RULES = "deepr-per-tensor"
+    SHAPES = {"fc1": ((12, 20), 200), "fc2": ((10, 12), 100)}
+
+    def update(self):
+        counts = []
+        for layer in self.layers.values():
+            empty = np.flatnonzero(~layer.mask)
+            dead = np.flatnonzero(layer.mask & self.dies(layer))
+            layer.drop(dead)
+            self.grow(layer, self.rng.permutation(self.free(layer, empty))[:len(dead)])
+            counts.append(len(dead))
+        return counts, counts
+
+    def free(self, layer, empty):
+        """Where weights may be born, if `empty` was so before."""
+        return empty
+
+
+class BornWhereOneDied(PerTensor):
+    FAULT = "a weight may be born where one has just died, while other positions are empty"
+    SOURCE = "a slip; right for the paper's"
+    VIOLATES = ("grown_elsewhere_in_tensor",)
+
+    def free(self, layer, empty):
+        return np.flatnonzero(~layer.mask)

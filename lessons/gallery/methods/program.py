@@ -28,19 +28,21 @@ class Layer:
 
 
 class Program:
-    """Two sparse tensors and a dense one; every STEPS steps update() moves weights.
+    """Some sparse tensors and a dense one; every STEPS steps update() moves weights.
 
-    KEYS  attributes of a Layer that are recorded beside its weights
+    SHAPES  {tensor: (its shape, how many weights it has at first)}
+    KEYS    attributes of a Layer that are recorded beside its weights
     """
 
     RULES = FAULT = SOURCE = None
     VIOLATES = ()
+    SHAPES = {"fc1": ((12, 20), 100), "fc2": ((10, 12), 40)}
     KEYS = ()
     STEPS = 3
 
     def __init__(self, seed=0):
         self.rng = np.random.default_rng(seed)
-        self.layers = {"fc1": Layer(self.rng, (12, 20), 100), "fc2": Layer(self.rng, (10, 12), 40)}
+        self.layers = {name: Layer(self.rng, *made) for name, made in self.SHAPES.items()}
         self.bias = self.rng.normal(size=10)
         self.time = 0
 

@@ -1,0 +1,15 @@
+"""Some cases of accusations.py, which runs thousands."""
+
+import accusations
+import pytest
+
+from minidsr.proof.invariants import RULES
+
+RUNS = {"same_seed_same_result", "order_does_not_matter"}
+
+
+@pytest.mark.parametrize("row", accusations.ROWS)
+def test_no_right_program_is_accused(row):
+    checked, faults = accusations.campaign(row, 20, seed=0)
+    assert not faults
+    assert {i.__name__ for i in RULES[row].all} - checked.keys() <= RUNS
