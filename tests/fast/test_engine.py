@@ -38,7 +38,8 @@ def test_without_numba_blocks_do_everything(without_numba, capsys):
 
 @pytest.mark.slow
 def test_without_numba_the_command_line_says_so_once(
-        without_numba, few_shapes, tmp_path, capsys):
+        without_numba, shapes, tmp_path, capsys):
+    shapes(500, 100)
     assert main(["demo", "--epochs", "1", "--methods", "static", "dsr", "--sparsity", "0.99",
                  "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().err.count("the sparse engine is off") == 1
@@ -72,8 +73,9 @@ def test_a_numba_that_does_not_load_is_none(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_may_go_on_with_another_engine(tmp_path, monkeypatch):
+def test_a_run_may_go_on_with_another_engine(shapes, tmp_path, monkeypatch):
     pytest.importorskip("numba", reason="Numba is not installed")
+    shapes(500, 100)
     run, step = replace(TINY, engine="blocked", epochs=2), Trainer.step
 
     def interrupted(self, x, y):
@@ -102,12 +104,13 @@ def test_the_dense_gradient_goes_when_it_is_not_needed():
 
 
 @pytest.mark.slow
-def test_engines_agree_on_a_training():
+def test_engines_agree_on_a_training(shapes):
     """To rounding: the same batches, the same structure, a few steps."""
     pytest.importorskip("numba", reason="Numba is not installed")
+    shapes(500, 100)
     losses = {}
     for engine in ENGINES:  # plain is the specification
-        trainer = Trainer(replace(TINY, engine=engine, method="set", periods=(2,) * 4))
+        trainer = Trainer(replace(TINY, engine=engine, batch=10, method="set", periods=(2,) * 4))
         losses[engine] = []
         for (x, y), _ in zip(trainer.batches(), range(5), strict=False):
             trainer.step(x, y)

@@ -363,8 +363,8 @@ def test_pools_with_padding(gpu, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "model"), [*((name, "wrn-10-0.5") for name in METHODS),
-                                               ("dsr", "small-cnn")])
+@pytest.mark.parametrize(("method", "model"), [*((name, "small-cnn") for name in METHODS),
+                                               ("dsr", "wrn-10-0.5")])
 def test_the_read_budget(strict, method, model, config):
     """One read a step, the loss. One more where tensors are reallocated, two with dense gradients;
     DeepR reallocates at every step. One for an evaluation, and for an exploration rate; one for a
