@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # for editors; what they see is what __getattr__ finds
     from .run.load import Run as Run
     from .run.load import load as load
     from .run.train import train as train
+    from .run.verify import check_trace as check_trace
     from .schedules import SCHEDULES as SCHEDULES
 
 __version__ = "0.1.0"
@@ -74,6 +75,7 @@ _FACE = {
     "run.judge": ("check_reallocate",),
     "run.load": ("load", "Run"),
     "run.train": ("train",),
+    "run.verify": ("check_trace",),
 }
 _ROOM = {name: room for room, names in _FACE.items() for name in names}
 __all__ = sorted(_ROOM)

@@ -5,6 +5,7 @@ ci    in CI, by --hypothesis-profile=ci: the same examples in each run
 deep  by hand, for hours; README.md says how, and what came out
 """
 
+import os
 import sys
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ from minidsr.data import DATASETS
 from minidsr.methods import METHODS
 from minidsr.nn.models import MODELS
 from minidsr.schedules import SCHEDULES
+
+os.environ.pop("COLUMNS", None)  # pytest-xdist says 80, and tables would fold
 
 settings.register_profile("dev", max_examples=25, deadline=None, print_blob=True)
 settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True, derandomize=True)

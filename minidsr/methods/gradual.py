@@ -24,7 +24,7 @@ from ..schedules import cubic, exponential, last_reallocation
 from .base import Dynamic, Method, make_sparse, option
 from .magnitude import prune_smallest
 
-SCHEDULES = {"cubic": cubic, "exponential": exponential}
+PRUNING_SCHEDULES = {"cubic": cubic, "exponential": exponential}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -42,7 +42,7 @@ class Gradual(Dynamic):
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("schedule of gradual", self.schedule, SCHEDULES)
+        check_choice("schedule of gradual", self.schedule, PRUNING_SCHEDULES)
         self.rules = "gradual" if self.schedule == "cubic" else "gradual-exponential"
 
     def setup(self, model, rng):
@@ -60,7 +60,7 @@ class Gradual(Dynamic):
 
     def targets(self, t):
         """How many free numbers each tensor has after the pruning at step t; at step 0 all."""
-        left = SCHEDULES[self.schedule]
+        left = PRUNING_SCHEDULES[self.schedule]
         return [left(t, self.t_end, W.size, m)
                 for W, m in zip(self.tensors, self.final, strict=True)]
 

@@ -75,6 +75,7 @@ def call_each(function, cases, masks=None):
 def _on_sparse(function, tensors, *rest):
     given = list(tensors)
     returned = function(given, *rest)
+    _as_many(tensors, given)
     for i, (W, theirs) in enumerate(zip(tensors, given, strict=True)):
         if W is not theirs:
             raise TypeError(f"tensor {i} is another object, it must change in place")
@@ -102,6 +103,9 @@ def _on_masks(function, masks, tensors, *rest):
         if len(returned) != 4:
             raise TypeError("it must return next_H or (next_H, values, masks, velocities)")
         next_H, *lists = returned
+    lists = [list(arrays) for arrays in lists]
+    for arrays in lists:
+        _as_many(tensors, arrays)
     for i, (W, *arrays) in enumerate(zip(tensors, *lists, strict=True)):
         _take_over(f"tensor {i}", W, *map(back, arrays))
     return _number(next_H)
@@ -144,11 +148,19 @@ def _takes(function, parameter):
         return False
 
 
+def _as_many(tensors, theirs):
+    if len(theirs) != len(tensors):
+        raise TypeError(f"it leaves {len(theirs)} tensors of {len(tensors)}")
+
+
 def _number(next_H):
     try:
-        return float(next_H)
+        if not isinstance(next_H, (str, bytes)):
+            return float(next_H)
     except (TypeError, ValueError):
-        raise TypeError(f"next_H must be a number, not {str(next_H)[:40]}") from None
+        pass
+    kind = "None" if next_H is None else f"of type {type(next_H).__name__}"
+    raise TypeError(f"next_H, which it returns, must be a number; it is {kind}")
 
 
 def _counts(numbers):

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from ..parameters import Sparse
 from ..reparam import LARGEST_H, SMALLEST_H, Report
 from ..reparam import reallocate as ours
+from .invariants import InvariantError, violations
+from .picture import Example
 from .reallocation import Reallocation, snapshot
 
 seeds = st.integers(0, 2**32 - 1)
@@ -43,6 +45,14 @@ class Case:
         report = report or Report(self.H, next_H, self.N_p, self.delta, self.keep_one)
         return Reallocation(before, snapshot(named), report)
 
+    def check(self, reallocate=None):
+        """The same; InvariantError, with a picture, where a rule of Algorithm 1 is violated."""
+        __tracebackhide__ = True  # pytest shows the test that called it
+        r = self.run(reallocate)
+        if found := violations(r):
+            raise InvariantError("\n".join([*map(str, found), f"in {Example(self, r)}"]))
+        return r
+
     def __str__(self):
         lines = [f"H = {self.H:g}, N_p = {self.N_p}, delta = {self.delta:g}, seed {self.seed}, "
                  f"keep_one={self.keep_one}"]
@@ -65,12 +75,18 @@ SMALL_H = 0.5
 
 
 def small_cases(tensors, patterns):
-    """A Case for every choice of `tensors` patterns, one after the other."""
-    for seed, chosen in enumerate(itertools.product(patterns, repeat=tensors)):
+    """A Case for every choice of `tensors` patterns, those with the fewest positions first."""
+    choices = enumerate(itertools.product(patterns, repeat=tensors))
+    for seed, chosen in sorted(choices, key=lambda choice: sum(map(len, choice[1]))):
         budget = sum(kind != FREE for pattern in chosen for kind in pattern)
         if budget:
             yield Case([_small_tensor(pattern) for pattern in chosen], SMALL_H,
                        N_p=max(1, budget // 2), delta=0.1, seed=seed, keep_one=bool(seed % 3))
+
+
+def count_small_cases(tensors, patterns):
+    """How many these are."""
+    return len(patterns) ** tensors - sum(not any(pattern) for pattern in patterns) ** tensors
 
 
 def all_patterns(size=4):

@@ -7,7 +7,8 @@ import numpy as np
 
 from .reallocation import NotCheckable, Reallocation
 
-COLUMNS = 8  # of a tensor with more positions, those with weights are drawn, moved ones first
+WIDTH = 75  # characters at most; if a tensor has more positions, those in use, moved ones first
+FEW = 8  # positions, that are all drawn where they fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,20 +41,31 @@ def _tensor(i, before, after=None, change=None):
         rows |= {f"velocity {when}": _by_position(t, "velocity")
                  for when, t in (("before", before), ("after", after))}
     fates = _fates(change) if change else {}
-    used = sorted({position for row in rows.values() for position in row})
-    columns = range(before.size) if before.size <= COLUMNS else sorted(
-        sorted(used, key=lambda position: position not in fates)[:COLUMNS])
-    table = [[head, *map(str, columns)],
-             *([name, *(row.get(j, ".") for j in columns)] for name, row in rows.items()),
-             ["", *(fates.get(j, "") for j in columns)]]
-    widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
+    used = {position for row in rows.values() for position in row}
+    cells = {j: [str(j), *(row.get(j, ".") for row in rows.values()), fates.get(j, "")]
+             for j in (range(before.size) if before.size <= FEW else used)}
+    if not cells and not wrong:
+        return f"{head}: empty"
+    columns = _fitting(cells, fates, WIDTH - len(head))
+    more = len(used.difference(columns))
+    table = [[head, *rows, f"{more} more in use" if more else ""], *(cells[j] for j in columns)]
+    widths = [max(map(len, column)) for column in table]
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-             for row in table]
-    if len(columns) < len(used) and before.size > COLUMNS:
-        lines[0] += f"  and {len(used) - len(columns)} more in use"
+             for row in zip(*table, strict=True)]
     if wrong:
-        lines[-1] = f"{'after':>{len(head)}}  {wrong}"
+        lines.append(f"{'after':>{len(head)}}  {wrong}")
     return "\n".join(filter(None, lines))
+
+
+def _fitting(cells, fates, room):
+    """The positions whose columns of cells fit; moved ones first, and one at least."""
+    chosen = []
+    for j in sorted(cells, key=lambda j: (j not in fates, j)):
+        room -= 2 + max(map(len, cells[j]))
+        if chosen and room < 0:
+            break
+        chosen.append(j)
+    return sorted(chosen)
 
 
 def _by_position(t, key):

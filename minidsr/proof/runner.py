@@ -55,6 +55,7 @@ def main(path):
     for stream in range(3):
         os.dup2(nowhere, stream)
     sys.stdout = sys.stderr = printed = Printed()
+    sys.argv[1:] = []  # these words are not the stranger's
     module, us = None, os.getpid()
     while True:
         call = calls.get()
@@ -143,7 +144,8 @@ def _raised(error, path):
     if isinstance(error, SyntaxError) and error.filename == path:
         line, code = error.lineno, error.text
     try:
-        text = (error.msg if isinstance(error, SyntaxError) else str(error))[:300]
+        syntax = isinstance(error, SyntaxError) and error.filename == path
+        text = (error.msg if syntax else str(error))[:300]
     except Exception:
         text = ""
     return {"raised": type(error).__name__, "text": text, "line": line,

@@ -31,6 +31,7 @@ def check_method(cls: type[Method], **options) -> list[str]:
     Returns the names of the clauses, CONTRACT in this module. Raises InvariantError with each that
     does not hold; ValueError for options that it has not, or refuses.
     """
+    __tracebackhide__ = True  # pytest shows the test that called it
     if not (isinstance(cls, type) and issubclass(cls, Method)):
         raise ValueError(f"a method is a class derived from Method or Dynamic, not {cls!r}")
     for name in options:
@@ -38,10 +39,14 @@ def check_method(cls: type[Method], **options) -> list[str]:
     often = OFTEN if issubclass(cls, Dynamic) and "periods" in cls.options() else {}
     make = partial(Training, cls, often | options)
     make()  # what it refuses now is the user's mistake, not the method's
-    broken = [f"{clause.__name__}: {message}" for clause in CONTRACT
-              for message in broken_by(clause, make)]
+    broken: dict[str, list[str]] = {}  # message: the clauses in which it came up
+    for clause in CONTRACT:
+        for message in broken_by(clause, make):
+            broken.setdefault(message, []).append(clause.__name__)
     if broken:
-        raise InvariantError("\n".join([f"{cls.__name__} breaks the contract of methods", *broken]))
+        raise InvariantError("\n".join([
+            f"{cls.__name__} breaks the contract of methods",
+            *(f"{', '.join(clauses)}: {message}" for message, clauses in broken.items())]))
     return [clause.__name__ for clause in CONTRACT]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,11 @@ from ..checks import check_range, nearest, shown
 from ..proof.adapter import adapted, call, call_each, check_masks
 from ..proof.invariants import InvariantError
 from ..proof.remote import Answerless, Remote
-from .verify import RANDOM_NETWORKS, Tally, small_networks, try_random_cases, try_small_cases
+from .tally import Tally, in_one_line
+from .verify import RANDOM_NETWORKS, extent, small_networks, try_random_cases, try_small_cases
 
-SECONDS = 30  # that a call, or so many at a time, may take; JAX compiles for each new shape
+SECONDS = 30  # that a call, or so many at a time, may take
+COMPILING = 180  # the same for JAX, which compiles for each new shape
 AT_A_TIME = 50
 
 
@@ -37,14 +39,17 @@ def check_reallocate(function: Callable | str, *, masks: str | None = None, case
     network in which something is violated, one of the smallest, with a picture of it; ValueError
     for arguments that are none of the above.
     """
+    __tracebackhide__ = True  # pytest shows the test that called it
     from tqdm import tqdm
 
     tally, tried = verify_function(
         function, masks, cases, seed, quick, partial(tqdm, leave=False, disable=not progress),
         first=True)
     if not tally.held:
-        raise InvariantError(f"in network {sum(tried.values()):,} of those tried\n\n"
-                             + "\n\n".join(tally.shown()))
+        name = function if isinstance(function, str) else getattr(function, "__name__", "it")
+        raise InvariantError("\n\n".join([
+            f"{name} does not keep Algorithm 1, in network {sum(tried.values()):,} of those tried",
+            *tally.shown()]))
     return tally
 
 
@@ -59,7 +64,7 @@ def verify_function(function, masks=None, cases=2000, seed=0, quick=False,
 
     check_range("cases", cases, 1, 10**7)
     check_range("seed", seed, 0, 2**32 - 1)
-    most, cases = (2, min(cases, 200)) if quick else (3, cases)
+    most, cases = extent(cases, quick)
     tally = Tally()
 
     def enough():
@@ -80,12 +85,12 @@ def names_function(text):
 
 @contextmanager
 def _ready(function, masks):
-    """A function with our signature, and what yields one for each of many cases; ValueError where
+    """A function with our signature, and what yields each of many cases with one; ValueError where
     there is none."""
     if not isinstance(function, str):
         if not callable(function):
             raise ValueError(f"function must be one, or MODULE:FUNCTION, not {shown(function)}")
-        yield (reallocate := adapted(function, masks)), lambda cases: repeat(reallocate)
+        yield (reallocate := adapted(function, masks)), lambda cases: zip(cases, repeat(reallocate))
         return
     check_masks(masks)
     if not names_function(function):
@@ -95,35 +100,38 @@ def _ready(function, masks):
         raise ValueError(f"{function}: no file {place}")
     if str(Path.cwd()) not in sys.path:  # where a module is looked for, as by --import
         sys.path.insert(0, str(Path.cwd()))
-    with Remote(place, seconds=SECONDS) as remote:
+    with Remote(place, seconds=COMPILING if masks == "jax" else SECONDS) as remote:
         try:
             remote.start()
         except Answerless as error:
-            line = f" (line {error.line}: {error.code})" if error.line else ""
-            raise ValueError(f"{place} cannot be loaded: {error}{line}") from None
+            raise ValueError(f"{place} cannot be loaded: {in_one_line(error)}") from None
         if name not in remote.names:
             raise ValueError(f"{place} has no function {shown(name)}; "
-                             f"{nearest(name, remote.names)}choose another one")
+                             f"{nearest(name, remote.names)}it has {_some(remote.names)}")
         one = partial(remote.call, name, through=f"{call.__module__}:{call.__name__}", masks=masks)
         many = partial(remote.call, name, masks=masks,
                        through=f"{call_each.__module__}:{call_each.__name__}")
         yield one, partial(_together, one, many)
 
 
+def _some(names):
+    names = [name for name in names if not name.startswith("_")]
+    return ", ".join(names[:9]) + ", …" * (len(names) > 9) or "none"
+
+
 def _together(one, many, cases):
-    """For each case what reallocates as the function did; many are sent at a time, as else most of
+    """Each case, and what reallocates as the function did; many are sent at a time, as else most of
     the time is spent waiting. Where an answer is missing, they are called `one` by one."""
-    for i in range(0, len(cases), AT_A_TIME):
+    while batch := list(islice(cases, AT_A_TIME)):
         sent = [[[deepcopy(W) for W in case.tensors], case.H, case.N_p, case.delta,
-                 np.random.default_rng(case.seed), case.keep_one]
-                for case in cases[i:i + AT_A_TIME]]
+                 np.random.default_rng(case.seed), case.keep_one] for case in batch]
         try:
             answers = many(sent)  # what it does to the tensors is in `sent` then
         except Answerless:
-            yield from repeat(one, len(sent))
+            yield from zip(batch, repeat(one))
         else:
-            for (tensors, *_), said in zip(sent, answers, strict=True):
-                yield partial(_repeated, tensors, said)
+            for case, (tensors, *_), said in zip(batch, sent, answers, strict=True):
+                yield case, partial(_repeated, tensors, said)
 
 
 def _repeated(afterwards, said, tensors, *rest, **options):

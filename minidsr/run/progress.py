@@ -5,8 +5,10 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 
+from ..backend import choose_device, describe_device
 from ..data import DataError
 from ..data.batches import PARTS
+from ..fast.engine import missed
 
 
 class TrainingError(RuntimeError):
@@ -24,6 +26,16 @@ class Interrupted(Exception):
 
 class ProgramError(RuntimeError):
     """The program is wrong, not its input."""
+
+
+def say_what_computes(config):
+    """Which GPU `auto` has found; what an engine that is missing costs."""
+    device = choose_device(config.device)
+    if device == "gpu":
+        print(f"on {describe_device(device)}", file=sys.stderr)
+    line = missed(config.engine, device)
+    if line:
+        print(line, file=sys.stderr)
 
 
 @contextmanager

@@ -1,19 +1,57 @@
-"""Tables from the histories of runs, and a line about those too short for their method."""
+"""Tables from the histories of runs, and a line about those too short for their method. What is
+wide folds in a narrow terminal."""
+
+import shutil
+import textwrap
+from itertools import chain
 
 from ..methods.base import Dynamic
 
 DOUBLING = 3  # times in a row that H doubles only if it has not found its range yet
+LEAST = 24  # characters that a column of words needs beside others
+
+
+def columns():
+    """How many characters a line may have: COLUMNS, or as many as the terminal has. None where
+    standard output is no terminal: what reads it has a row in one line, then."""
+    return shutil.get_terminal_size((0, 0)).columns or None
+
+
+def folded(text, indent=""):
+    """A paragraph in lines that the terminal has room for, those after the first with an indent."""
+    return textwrap.fill(text, columns(), subsequent_indent=indent) if columns() else text
 
 
 def table(rows, header, left=(0,)):
-    """Text table; every cell is a string. `left`: the columns that are aligned on the left."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    """Text table; every cell is a string. `left`: the columns that are aligned on the left.
+
+    If the last one is, its words wrap where the terminal is narrower; or, where there is no room
+    for that beside the other columns, they stand below these.
+    """
+    last, widths = len(header) - 1, [max(map(len, cells)) for cells in zip(
+        header, *rows, strict=True)]
+    room = None
+    if columns() and last in left:
+        room = columns() - sum(widths[:last]) - 2 * last
+    if room is not None and room < min(LEAST, widths[last]):
+        short = table([row[:last] for row in rows], header[:last], left).splitlines()
+        words = [folded("    " + row[last], "    ").rstrip() for row in rows]
+        return "\n".join([*short[:2], *filter(None, chain(*zip(short[2:], words, strict=True)))])
+    if room is not None:
+        rows = [line for row in rows for line in _wrapped(row, room)]
+        widths[last] = max(len(row[last]) for row in (header, *rows))
 
     def line(row):
         return "  ".join(cell.ljust(w) if i in left else cell.rjust(w)
                          for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
 
     return "\n".join([line(header), "  ".join("-" * w for w in widths), *map(line, rows)])
+
+
+def _wrapped(row, room):
+    """A row as several, the words of the last column below each other."""
+    first, *more = textwrap.wrap(row[-1], room) or [""]
+    return [[*row[:-1], first], *([*[""] * (len(row) - 1), words] for words in more)]
 
 
 def compare(histories):

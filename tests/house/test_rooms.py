@@ -138,7 +138,8 @@ def test_scipy_is_imported_for_the_intervals_of_report_alone(name):
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name not in (
-    "run.command_line", "run.commands", "run.flags", "proof.cases", "fast.compiled")])
+    "run.command_line", "run.commands", "run.commands_machine", "run.commands_runs",
+    "run.commands_verify", "run.flags", "proof.cases", "fast.compiled")])
 def test_numpy_alone_is_needed(name):
     """What only some commands need is imported where they need it."""
     heavy = {"matplotlib", "pooch", "requests", "scipy", "threadpoolctl", "tqdm", "tyro", "numba",

@@ -103,7 +103,8 @@ def test_keep_one_is_told_to_whom_it_concerns():
 
 
 @pytest.mark.parametrize(("answer", "said"), [
-    (None, "next_H must be a number, not None"), ("half", "next_H must be a number, not half"),
+    (None, "next_H, which it returns, must be a number; it is None"),
+    ("0.5", "next_H, which it returns, must be a number; it is of type str"),
     ((1.0, 2), "it must return next_H, "), ((1.0, [1], [1], [1]), "it must return next_H, "),
     ((1.0, {}), "it must return next_H, ")])
 def test_what_must_come_back(answer, said):
@@ -126,12 +127,14 @@ def test_sparse_tensors_stay_the_same_objects():
 
     with pytest.raises(TypeError, match="tensor 0 is another object, it must change in place"):
         Case([_tensor()], 0.5, 1, 0, 0).run(adapted(replaces))
+    with pytest.raises(TypeError, match="it leaves 2 tensors of 1"):
+        Case([_tensor()], 0.5, 1, 0, 0).run(adapted(lambda tensors, *_: tensors.append(1) or 1.0))
 
 
 @pytest.mark.parametrize(("answer", "error", "said"), [
     ((1.0, [np.ones(3)], [np.ones(2)], [np.ones(2)]), ValueError, r"value has shape \(3,\), not"),
     ((1.0, [np.ones(2)], [np.full(2, 0.5)], [np.ones(2)]), ValueError, "other than 0 and 1"),
-    ((1.0, [], [], []), ValueError, "shorter"),
+    ((1.0, [], [], []), TypeError, "it leaves 0 tensors of 1"),
     ((1.0, Report()), TypeError, "return next_H or .next_H, values, masks, velocities")])
 def test_what_masks_must_be(answer, error, said):
     with pytest.raises(error, match=said):

@@ -155,7 +155,7 @@ def test_nor_is_one_in_other_commands(planted, tmp_path, data_dir, monkeypatch):
     assert main(training(tmp_path / "run", data_dir)) == 0
     np.savez(tmp_path / "trace.npz", **{f"conv/{when}/{key}": np.ones(4, kind) for when in (
         "before", "after") for key, kind in (("mask", bool), ("value", float))})
-    for name, argv in (("minidsr.run.commands.evaluate", ["eval", tmp_path / "run"]),
+    for name, argv in (("minidsr.run.commands_runs.evaluate", ["eval", tmp_path / "run"]),
                        ("minidsr.run.figures.plot", ["plot", tmp_path / "run"]),
                        ("minidsr.run.bench._median_seconds", ["bench", "--model", "small-cnn"]),
                        ("minidsr.run.verify.verify_trace", ["verify", tmp_path / "trace.npz"])):
@@ -209,7 +209,7 @@ def test_an_interrupt_is_one_line(tmp_path, data_dir, monkeypatch, capsys):
     """Where `eval` evaluates, `plot` draws, and in a second one while training evaluates."""
     assert main(training(tmp_path / "run", data_dir)) == 0
     capsys.readouterr()
-    for name, argv in (("minidsr.run.commands.evaluate", ["eval", str(tmp_path / "run")]),
+    for name, argv in (("minidsr.run.commands_runs.evaluate", ["eval", str(tmp_path / "run")]),
                        ("matplotlib.figure.Figure.savefig", ["plot", str(tmp_path / "run")]),
                        ("minidsr.run.evaluate.evaluate", training(tmp_path / "b", data_dir))):
         with monkeypatch.context() as patch:

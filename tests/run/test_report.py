@@ -26,6 +26,68 @@ def ended(Ks, **fields):
     return history
 
 
+# --- tables
+
+ROWS = [["budget", "1,420", "What is said is what is seen, and more of it is said here."],
+        ["two", "7", ""], ["survivors", "12", "Short."]]
+
+
+def folded_table(monkeypatch, columns, left=(0, 2)):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    return report.table(ROWS, ["rule", "cases", "what must hold"], left)
+
+
+def test_without_a_terminal_a_row_is_a_line(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    lines = report.table(ROWS, ["rule", "cases", "what must hold"], (0, 2)).splitlines()
+    assert len(lines) == 5
+    assert lines[2] == ("budget     1,420  What is said is what is seen, and more of it is said "
+                        "here.")
+    assert report.folded("word " * 40) == "word " * 40
+
+
+def test_words_wrap_below_each_other(monkeypatch):
+    assert folded_table(monkeypatch, 44) == """\
+rule       cases  what must hold
+---------  -----  -----------------------
+budget     1,420  What is said is what is
+                  seen, and more of it is
+                  said here.
+two            7
+survivors     12  Short."""
+
+
+def test_words_stand_below_where_there_is_no_room(monkeypatch):
+    assert folded_table(monkeypatch, 38) == """\
+rule       cases
+---------  -----
+budget     1,420
+    What is said is what is seen, and
+    more of it is said here.
+two            7
+survivors     12
+    Short."""
+
+
+@given(st.integers(20, 100))
+def test_no_line_is_wider_than_the_terminal(columns):
+    with pytest.MonkeyPatch.context() as patch:
+        text = folded_table(patch, columns)
+        paragraph = report.folded(" ".join(ROWS[0]), "  ")
+    assert max(map(len, [*text.splitlines(), *paragraph.splitlines()])) <= columns
+    words = " ".join(word for word in re.findall(r"\S+", text) if not set(word) <= {"-"})
+    assert all(row[0] in words for row in ROWS) and words.endswith("Short.")
+
+
+def test_a_last_column_of_numbers_does_not_fold(monkeypatch):
+    wide = folded_table(monkeypatch, 30, left=(0,))
+    monkeypatch.delenv("COLUMNS")
+    assert wide == report.table(ROWS, ["rule", "cases", "what must hold"])
+
+
+# --- runs that were too short
+
+
 @pytest.mark.parametrize(("method", "moved", "line"), [
     ("set", [], "has moved nothing: no period ended before the stop (--epochs, --periods, "
                 "--stop-epoch)"),

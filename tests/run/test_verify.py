@@ -1,11 +1,13 @@
 """`minidsr verify`: what is tried and counted, how a fault is shown, the exit code."""
 
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minidsr import reparam
+from minidsr import InvariantError, reparam
 from minidsr.__main__ import main
 from minidsr.parameters import Sparse
 from minidsr.proof import cases
@@ -13,7 +15,16 @@ from minidsr.proof.cases import Case, small_cases
 from minidsr.proof.invariants import OF_ONE_REALLOCATION, RULES
 from minidsr.proof.reallocation import NotCheckable
 from minidsr.proof.trace import load
-from minidsr.run.verify import Tally, try_case, verify_package, verify_trace
+from minidsr.run.tally import Tally
+from minidsr.run.verify import (
+    check_trace,
+    extent,
+    how_many_small,
+    try_case,
+    try_small_cases,
+    verify_package,
+    verify_trace,
+)
 
 pytestmark = pytest.mark.slow  # nearly each tries thousands of networks
 
@@ -367,7 +378,9 @@ def test_a_tally_goes_on(trace):
 def test_the_package_holds(few, capsys):
     assert main(["verify", "--cases", "20"]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("Algorithm 1 as installed in ")
+    assert re.match(r"Algorithm 1, as installed in .+, is tried on 84 small networks and 20 random "
+                    "ones, and in a training: one to a few minutes; with --quick some seconds.\n",
+                    out)
     tried = [int(n) for n in re.findall(r"^ +(\d+) \w+", out.split("tried:")[1].split("\n\n")[0],
                                         re.MULTILINE)]
     assert tried == [few, 20, 50]
@@ -572,6 +585,107 @@ def test_not_a_trace(content, tmp_path, capsys):
         path.write_bytes(content)
     out, err = fails(capsys, path)
     assert out == "" and str(path) in err
+
+
+def test_a_tolerance(trace, capsys):
+    """What differs by a thousandth, is masked and is grown; a tolerance is for a trace."""
+    path = trace(a__before__value=[3, 0.1, 0, 2], a__after__value=[3.001, 0, 0.001, 2])
+    out, _ = fails(capsys, path, code=1)
+    assert {name for name, (verdict, _, _) in rows(out).items() if "VIOLATED" in verdict} == {
+        "survivors_keep_value", "grown_at_zero"}
+    fails(capsys, path, "--tolerance", "0.0009", code=1)
+    assert main(["verify", str(path), "--method", "dsr", "--tolerance", "0.0011"]) == 0
+    assert check_trace(path, method="dsr", tolerance=0.0011).held
+    with pytest.raises(InvariantError, match=r"trace.npz has violations\n\nsurvivors_keep_value: "):
+        check_trace(path, method="dsr")
+    assert main(["verify", "--tolerance", "1e-3"]) == 2
+    assert "--tolerance is for a trace" in capsys.readouterr().err
+    assert "tolerance must be in [0, " in fails(capsys, path, "--tolerance", "nan")[1]
+
+
+# --- --json
+
+KEYS = {"rule", "verdict", "cases", "violations", "must_hold", "rests_on", "why_not", "example"}
+
+
+def as_json(capsys, *argv, code):
+    """The document, which is all that is on standard output."""
+    assert main(["verify", *map(str, argv), "--json"]) == code
+    out, err = capsys.readouterr()
+    assert err == "" if code == 0 else err.startswith("minidsr: violated: ")
+    document = json.loads(out)
+    rules = {rule["rule"]: rule for rule in document["rules"]}
+    assert all(rule.keys() == KEYS for rule in rules.values())
+    for verdict in ("held", "violated", "not checkable"):
+        of_it = [name for name, rule in rules.items() if rule["verdict"] == verdict]
+        assert document[verdict.replace(" ", "_")] == len(of_it)
+    return document, rules
+
+
+def test_a_trace_as_json(trace, capsys):
+    path = trace(a__after__value=[3, 0, 0.25, 2])
+    document, rules = as_json(capsys, path, "--method", "dsr", "--tolerance", "0.1", code=1)
+    assert list(rules) == NAMES
+    assert {key: document[key] for key in ("judged", "name", "rules_of", "tolerance", "tried")} == {
+        "judged": "trace", "name": str(path), "rules_of": "dsr", "tolerance": 0.1,
+        "tried": [{"what": "reallocations of 1 sparse tensor", "cases": 1}]}
+    assert rules["grown_at_zero"] == {
+        "rule": "grown_at_zero", "verdict": "violated", "cases": 1, "violations": 1,
+        "must_hold": "A grown weight starts at value 0: the network computes the same.",
+        "rests_on": None, "why_not": None, "example": {
+            "message": "a: position 2 is grown with value 0.25",
+            "in": "reallocation 0 of trace.npz"}}
+    assert rules["survivors_keep_value"]["rests_on"] == {"what": "survivors", "count": 2}
+    assert rules["pruned_below_threshold"]["rests_on"]["count"] == 0
+    assert rules["balance"]["why_not"] == "pruned is not known"
+    assert (rules["balance"]["verdict"], rules["balance"]["cases"]) == ("not checkable", 0)
+    assert as_json(capsys, trace(), code=0)[0]["rules_of"] is None
+
+
+def test_the_package_as_json(few, monkeypatch, capsys):
+    assert extent(201, quick=True) == (2, 200) and extent(201, quick=False) == (3, 201)
+    document, rules = as_json(capsys, "--quick", "--cases", "3", code=0)
+    assert (document["judged"], document["rules_of"], document["seed"]) == ("package", "dsr", 0)
+    assert [entry["cases"] for entry in document["tried"]] == [4 + 16, 3, 50]
+    assert document["left_out"] == [{"what": "small networks of three tensors", "cases": 64}]
+    break_cases(monkeypatch, raises)
+    document, rules = as_json(capsys, "--quick", "--cases", "1", code=1)
+    assert list(rules) == ["completes", *NAMES]
+    assert rules["completes"]["example"]["message"].startswith("ZeroDivisionError: no survivors")
+    assert "tensor 0, 1 positions" in rules["completes"]["example"]["in"]
+
+
+@pytest.mark.parametrize("argv", [["none.npz"], ["--cases", "0"], ["--method", "rigl"]])
+def test_a_mistake_has_no_json(argv, capsys):
+    assert main(["verify", *argv, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+
+
+def test_the_page_has_each_key(trace, capsys):
+    """lessons/notes/verify.md, in its table."""
+    page = (Path(__file__).parents[2] / "lessons/notes/verify.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))))
+    document, _ = as_json(capsys, trace(), code=0)
+    assert named == {*document, *KEYS, "seed", "left_out"}
+
+
+def test_what_nothing_came_out_of_is_not_checkable():
+    """And it is said why: of rules of one reallocation, of two in a row, and of two runs."""
+    tally = Tally()
+    tally.fails("a case", KeyError("x"))
+    reasons = {verdict["why_not"] for verdict in tally.verdicts()}
+    assert reasons == {None, "no reallocation came to its end", "no two in a row",
+                       "one run cannot show it"}
+
+
+def test_small_networks_are_tried_by_size(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(cases, "distinct_patterns", lambda: PATTERNS)
+    monkeypatch.setattr("minidsr.run.verify.try_case", lambda tally, case, **_: sizes.append(
+        sum(W.size for W in case.tensors)))
+    assert try_small_cases(Tally(), lambda cases, **_: cases) == len(sizes) == how_many_small(3)
+    assert sizes == sorted(sizes) and {1, 12} <= set(sizes)
 
 
 def test_help_names_the_trace(capsys):
