@@ -5,6 +5,7 @@ limit. So no file takes more memory than its reader's limit, and unpacking a few
 """
 
 import gzip
+import io
 import json
 import math
 import os
@@ -12,12 +13,19 @@ import re
 import stat
 import sys
 import zipfile
+from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
 
 CHUNK = 1 << 20  # bytes that are read at a time
 CONTENTS = 1 << 23  # bytes of an archive's table of contents; in memory they are ten times as many
+STEP = 1 << 12  # the same where a compressed byte may become very many, see _pieces()
 DIGITS = 39  # of whole numbers in JSON, at most: 2^128, as the state of a random generator has them
+
+STORED, PACKED = (zipfile.ZIP_STORED,), (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+REPACKED = (*PACKED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+ADDED = re.compile(r".*/|(.*/)?(__MACOSX/.*|\.DS_Store)")  # members that are no files of the user's
 
 # The header of an array, as NumPy's numpy.lib.format describes it: a length, and a Python dict. It
 # is matched, not evaluated. NumPy's own readers evaluate it, warn of the L that Python 2 wrote, and
@@ -59,17 +67,36 @@ def read_arrays(path, limit, *, packed=True, texts=False):
     texts? Raises ReadingError where it is anything else, or the arrays have more than `limit`
     bytes in all.
     """
-    with _opened(path, limit + CHUNK) as file:
-        try:
-            with zipfile.ZipFile(_Archive(file)) as archive:
-                members = archive.infolist()
-                _check_members(members, os.fstat(file.fileno()).st_size, limit, packed)
-                return {m.filename.removesuffix(".npy"): _array(archive, m, texts)
-                        for m in members}
-        except ReadingError:
-            raise
-        except Exception as error:  # a damaged archive may raise anything
-            raise ReadingError(f"no sound .npz file ({one_line(error)})") from error
+    with _opened(path, limit + CHUNK) as file, _archive(file) as archive:
+        members = archive.infolist()
+        _check_members(members, ".npy", file, limit, PACKED if packed else STORED)
+        return {m.filename.removesuffix(".npy"): _array(archive, m, texts) for m in members}
+
+
+def read_archives(path, limit):
+    """[(name, {name: array})] of the .npz file at `path`, with the name "", or of each in a zip of
+    such files, with its name there.
+
+    Other programs may have packed it again: members lie in folders, and are compressed in any way.
+    Else as read_arrays(); `limit` is for all together.
+    """
+    with _opened(path, limit + CHUNK) as file, _archive(file) as archive:
+        files = [m for m in _members(archive) if m.filename.endswith(".npz")]
+        if not files:
+            return [("", _arrays(archive, file, limit))]
+        _check_members(_members(archive), ".npz", file, limit, REPACKED)
+        found, left = [], limit
+        for m in files:
+            with archive.open(m) as stream:
+                content = io.BytesIO(b"".join(_pieces(stream, m)))
+            try:
+                with _archive(content) as inner:
+                    arrays = _arrays(inner, content, left)
+            except ReadingError as error:
+                raise ReadingError(f"{m.filename!r}: {error}") from error
+            found.append((m.filename, arrays))
+            left -= sum(array.nbytes for array in arrays.values())
+        return found
 
 
 def parse_json(content):
@@ -107,6 +134,30 @@ class _Archive:
         return self._read(size)
 
 
+@contextmanager
+def _archive(file):
+    """The archive in an open file. ReadingError for whatever is wrong with it, in the context, too.
+    """
+    try:
+        with zipfile.ZipFile(_Archive(file)) as archive:
+            yield archive
+    except ReadingError:
+        raise
+    except Exception as error:  # a damaged archive may raise anything
+        raise ReadingError(f"no sound .npz file ({one_line(error)})") from error
+
+
+def _members(archive):
+    """Its members, but for folders and what macOS adds."""
+    return [m for m in archive.infolist() if not ADDED.fullmatch(m.filename)]
+
+
+def _arrays(archive, file, limit):
+    members = _members(archive)
+    _check_members(members, ".npy", file, limit, REPACKED)
+    return {m.filename.removesuffix(".npy"): _array(archive, m, False) for m in members}
+
+
 def _opened(path, limit):
     """The file at `path`, open to read bytes from. ReadingError unless it is a regular one."""
     try:
@@ -138,38 +189,47 @@ def _number(text):
     return float(text)
 
 
-def _check_members(members, size, limit, packed):
+def _check_members(members, suffix, file, limit, methods):
     names = [m.filename for m in members]
     if len(set(names)) != len(names):
         raise ReadingError("a name is there twice")
     total = sum(m.file_size for m in members)
     if total > limit:
         raise ReadingError(f"unpacks to {total:,} bytes, more than {limit:,}")
-    if sum(m.compress_size for m in members) > size:  # else a small file could take hours
+    # else a small file could take hours
+    if sum(m.compress_size for m in members) > file.seek(0, os.SEEK_END):
         raise ReadingError("its members overlap")
-    methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if packed else (zipfile.ZIP_STORED,)
     for m in members:
-        if not m.filename.endswith(".npy"):
-            raise ReadingError(f"{m.filename!r} is no array")
+        if not m.filename.endswith(suffix):
+            raise ReadingError(f"{m.filename!r} is no array" if suffix == ".npy" else
+                               f"{m.filename!r} is no {suffix} file, as others beside it are")
         if m.compress_type not in methods:
             raise ReadingError(f"{m.filename!r} is compressed")
+
+
+def _pieces(stream, member):
+    """The bytes of a member, piece by piece. What zipfile unpacks at once by bzip2 and LZMA has no
+    limit, but what it reads for that."""
+    step = CHUNK if member.compress_type in PACKED else STEP
+    while part := stream.read(step):
+        yield part
 
 
 def _array(archive, member, texts):
     """The array in a member of an .npz file; its bytes are as many as its header says."""
     name = repr(member.filename)
     with archive.open(member) as stream:
-        start = stream.read(CHUNK)
+        pieces = _pieces(stream, member)
+        start = next(pieces, b"")
         dtype, shape, fortran, begin = _header(name, start, texts)
         count = math.prod(shape)
         if count * dtype.itemsize != member.file_size - begin:
             raise ReadingError(f"{name} has not the bytes of {dtype} {shape}")
         array = np.empty(count, dtype)
-        target, done, part = array.view(np.uint8), 0, start[begin:]
-        while part:  # reading to the end checks the checksum
+        target, done = array.view(np.uint8), 0
+        for part in chain([start[begin:]], pieces):  # reading to the end checks the checksum
             target[done:done + len(part)] = np.frombuffer(part, np.uint8)
             done += len(part)
-            part = stream.read(CHUNK)
         if done != array.nbytes:
             raise ReadingError(f"{name} ends early")
     if dtype.kind == "b" and target.max(initial=0) > 1:
