@@ -38,8 +38,8 @@ def watch(trainer, folder, resume=None):
     except OSError as error:
         raise ValueError(f"{folder}: not usable for a trace ({error.strerror})") from None
     if tracer.recorder.removed:
-        print(f"{folder}: {tracer.recorder.removed:,} of later steps than the checkpoint are "
-              "removed, and recorded again", file=sys.stderr)
+        print(f"{folder}: files of steps after the checkpoint are removed, "
+              f"{tracer.recorder.removed:,} in all, and recorded again", file=sys.stderr)
 
 
 class Tracer:
