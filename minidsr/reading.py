@@ -14,17 +14,15 @@ import stat
 import sys
 import zipfile
 from contextlib import contextmanager
-from itertools import chain
+from functools import partial
 
 import numpy as np
 
 CHUNK = 1 << 20  # bytes that are read at a time
 CONTENTS = 1 << 23  # bytes of an archive's table of contents; in memory they are ten times as many
-STEP = 1 << 12  # the same where a compressed byte may become very many, see _pieces()
 DIGITS = 39  # of whole numbers in JSON, at most: 2^128, as the state of a random generator has them
 
 STORED, PACKED = (zipfile.ZIP_STORED,), (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-REPACKED = (*PACKED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 ADDED = re.compile(r".*/|(.*/)?(__MACOSX/.*|\.DS_Store)")  # members that are no files of the user's
 
 # The header of an array, as NumPy's numpy.lib.format describes it: a length, and a Python dict. It
@@ -77,18 +75,18 @@ def read_archives(path, limit):
     """[(name, {name: array})] of the .npz file at `path`, with the name "", or of each in a zip of
     such files, with its name there.
 
-    Other programs may have packed it again: members lie in folders, and are compressed in any way.
-    Else as read_arrays(); `limit` is for all together.
+    Other programs may have packed it again: members lie in folders, beside what macOS adds. Else as
+    read_arrays(); `limit` is for all together.
     """
     with _opened(path, limit + CHUNK) as file, _archive(file) as archive:
         files = [m for m in _members(archive) if m.filename.endswith(".npz")]
         if not files:
             return [("", _arrays(archive, file, limit))]
-        _check_members(_members(archive), ".npz", file, limit, REPACKED)
+        _check_members(_members(archive), ".npz", file, limit, PACKED)
         found, left = [], limit
         for m in files:
-            with archive.open(m) as stream:
-                content = io.BytesIO(b"".join(_pieces(stream, m)))
+            with archive.open(m) as stream:  # at once, zipfile would unpack more than it is to have
+                content = io.BytesIO(b"".join(iter(partial(stream.read, CHUNK), b"")))
             try:
                 with _archive(content) as inner:
                     arrays = _arrays(inner, content, left)
@@ -154,7 +152,7 @@ def _members(archive):
 
 def _arrays(archive, file, limit):
     members = _members(archive)
-    _check_members(members, ".npy", file, limit, REPACKED)
+    _check_members(members, ".npy", file, limit, PACKED)
     return {m.filename.removesuffix(".npy"): _array(archive, m, False) for m in members}
 
 
@@ -204,32 +202,25 @@ def _check_members(members, suffix, file, limit, methods):
             raise ReadingError(f"{m.filename!r} is no array" if suffix == ".npy" else
                                f"{m.filename!r} is no {suffix} file, as others beside it are")
         if m.compress_type not in methods:
-            raise ReadingError(f"{m.filename!r} is compressed")
-
-
-def _pieces(stream, member):
-    """The bytes of a member, piece by piece. What zipfile unpacks at once by bzip2 and LZMA has no
-    limit, but what it reads for that."""
-    step = CHUNK if member.compress_type in PACKED else STEP
-    while part := stream.read(step):
-        yield part
+            raise ReadingError(f"{m.filename!r} is compressed" + (
+                ", and not by deflate" if methods == PACKED else ""))
 
 
 def _array(archive, member, texts):
     """The array in a member of an .npz file; its bytes are as many as its header says."""
     name = repr(member.filename)
     with archive.open(member) as stream:
-        pieces = _pieces(stream, member)
-        start = next(pieces, b"")
+        start = stream.read(CHUNK)
         dtype, shape, fortran, begin = _header(name, start, texts)
         count = math.prod(shape)
         if count * dtype.itemsize != member.file_size - begin:
             raise ReadingError(f"{name} has not the bytes of {dtype} {shape}")
         array = np.empty(count, dtype)
-        target, done = array.view(np.uint8), 0
-        for part in chain([start[begin:]], pieces):  # reading to the end checks the checksum
+        target, done, part = array.view(np.uint8), 0, start[begin:]
+        while part:  # reading to the end checks the checksum
             target[done:done + len(part)] = np.frombuffer(part, np.uint8)
             done += len(part)
+            part = stream.read(CHUNK)
         if done != array.nbytes:
             raise ReadingError(f"{name} ends early")
     if dtype.kind == "b" and target.max(initial=0) > 1:

@@ -102,7 +102,7 @@ class DeepR(Dynamic):
         return self.report(pruned, grown)
 
     def recorded(self, t):
-        return {"sign": [1 - 2 * np.unpackbits(bits, count=W.size).astype(np.int8)
+        return {"sign": [1 - 2 * get_xp(bits).unpackbits(bits)[:W.size].astype(np.int8)
                          for bits, W in zip(self.negative, self.tensors, strict=True)]}
 
     def signs(self):
