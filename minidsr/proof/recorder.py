@@ -86,7 +86,7 @@ class Recorder:
                 raise ValueError(f"{name}: has no mask, yet more of it is 0 after than before; is "
                                  "its mask missing?")
             entries |= {f"{name}/before/{key}": x for key, x in a.items() if key != "size"}
-            entries |= {f"{name}/after/{key}": x for key, x in _changes(a, after[name]).items()}
+            entries |= {f"{name}/after/{key}": x for key, x in changes(a, after[name]).items()}
             if "index" in a:
                 entries[f"{name}/size"] = a["size"]
         self._write({f"{self.number}/{key}": x for key, x in entries.items()})
@@ -247,7 +247,7 @@ def _clean(name):
     return name.replace("_orig_mod.", "").removeprefix("module.").removesuffix("_orig")
 
 
-def _changes(a, b):
+def changes(a, b):
     """What a file says of tensor b after, where a was before: what is gone, and what has changed or
     is new. All of it where the types have changed."""
     b = {key: x for key, x in b.items() if key not in ("size", *BEFORE)}

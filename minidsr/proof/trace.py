@@ -170,9 +170,10 @@ def _with_changes(where, name, record):
 
     index, value, gone = get("before", "index"), get("before", "value"), get("after", "gone")
     changed, size = get("after", "changed"), _number(where, "size", record.get((name, "size")))
-    for key, positions in (("changed", changed), ("gone", gone)):
+    for key, positions in (("index before", index), ("changed after", changed),
+                           ("gone after", gone)):
         if positions is not None and positions.dtype.kind not in "iu":
-            raise TraceError(f"{where}: {key} after is {positions.dtype}, not whole numbers")
+            raise TraceError(f"{where}: {key} is {positions.dtype}, not whole numbers")
     masks = {(name, "before", "mask"), (name, "after", "mask"), (name, "after", "index")}
     if value is None or masks & record.keys() or (gone is None) != (index is None):
         raise TraceError(f"{where}: changed after needs an index before and what is gone after, or "

@@ -440,6 +440,9 @@ MALFORMED = {  # what is wrong: (entries, the line)
         MASKS | {"a/after/mask": None, "a/after/changed": [2], "a/after/gone": [1]},
         ", reallocation 0, a: changed after needs an index before and what is gone after, or none "
         "of both; and no mask"),
+    "changes of an index of floats": (
+        CHANGES | {"a/before/index": [0.0, np.nan, 3]},
+        ", reallocation 0, a: index before is float64, not whole numbers"),
     "changed where nothing is": (CHANGES | {"a/after/changed": [4]}, ", reallocation 0, a: changed "
                                  "after must be sorted, and less than the size"),
     "changed twice": (CHANGES | {"a/after/changed": [2, 2], "a/after/value": [0.0, 1.0]},
@@ -666,7 +669,9 @@ def test_numbers_in_front_of_names(path):
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-@pytest.mark.parametrize("entries", [FIRST | SECOND, INDICES, MASKS], ids=["two", "silent", "one"])
+@pytest.mark.parametrize("entries", [
+    FIRST | SECOND, INDICES, MASKS, {f"0/{key}": x for key, x in INDICES.items()}],
+    ids=["two", "silent", "one", "silent and numbered"])
 @pytest.mark.parametrize("folder", ["", "trace/", "else/"])
 def test_packed_again(entries, how, folder, path):
     """Unpacked, and packed by another program: in a folder, with what macOS adds."""
@@ -679,8 +684,10 @@ def test_packed_again(entries, how, folder, path):
         parts.writestr(f"{folder}.DS_Store", b"more")
     found = load(path)
     assert len(found) == 1 + ("1/H" in entries)
-    said = ["H" in entries or "0/H" in entries, folder == ""]
-    assert found[0].before[0].name == ("a" if any(said) else f"{folder}a")
+    numbered = all(key.startswith("0/") for key in entries)
+    known = [folder == "", "H" in entries or "0/H" in entries, folder == "trace/" and numbered]
+    assert found[0].before[0].name == (
+        "a" if any(known) else f"{folder}0/a" if numbered else f"{folder}a")
 
 
 def test_a_zip_of_a_folder(tmp_path):
