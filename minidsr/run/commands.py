@@ -144,7 +144,8 @@ def train(training: OmitArgPrefixes[Flags], method: "OmitArgPrefixes[MethodOptio
         _sum_up(config, history, out)
     if trace is not None:
         rules = config.build_method(steps_per_epoch=1).rules
-        print(f"trace: {trace}   judge it: minidsr verify {trace} --method {rules}")
+        print(f"trace: {trace}   judge it: minidsr verify {trace}"
+              + f" --method {rules}" * bool(rules))
 
 
 def _sum_up(config, history, out):

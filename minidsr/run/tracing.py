@@ -29,7 +29,7 @@ def watch(trainer, folder, resume=None):
     """
     if folder is None:
         return
-    if trainer.method.rules is None:
+    if trainer.method.rules is None and not _reallocates(trainer.method):
         raise ValueError(f"{trainer.config.method} has no trace: none of its weights move, or are "
                          "shared")
     check_folder(folder)
@@ -53,10 +53,10 @@ class Tracer:
         self.recorder = Recorder(
             Path(folder), partial(self._arrays, "value"), partial(self._arrays, "mask"),
             partial(self._arrays, "velocity"), resume=resume, **arrays)
-        if type(method).reallocate is Method.reallocate:
-            self.epoch, self.step, method.step = None, method.step, self._step
-        else:
+        if _reallocates(method):
             self.reallocate, method.reallocate = method.reallocate, self._reallocate
+        else:
+            self.epoch, self.step, method.step = None, method.step, self._step
 
     def _reallocate(self, t):
         self.beside = self.method.recorded(t)
@@ -93,6 +93,10 @@ class Tracer:
         if key in self.beside:
             found |= dict(zip(self.names, self.beside[key], strict=True))
         return found
+
+
+def _reallocates(method):
+    return type(method).reallocate is not Method.reallocate
 
 
 def _array(p, key):
