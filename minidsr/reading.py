@@ -5,6 +5,7 @@ limit. So no file takes more memory than its reader's limit, and unpacking a few
 """
 
 import gzip
+import io
 import json
 import math
 import os
@@ -12,12 +13,17 @@ import re
 import stat
 import sys
 import zipfile
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
 CHUNK = 1 << 20  # bytes that are read at a time
 CONTENTS = 1 << 23  # bytes of an archive's table of contents; in memory they are ten times as many
 DIGITS = 39  # of whole numbers in JSON, at most: 2^128, as the state of a random generator has them
+
+STORED, PACKED = (zipfile.ZIP_STORED,), (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ADDED = re.compile(r".*/|(.*/)?(__MACOSX/.*|\.DS_Store)")  # members that are no files of the user's
 
 # The header of an array, as NumPy's numpy.lib.format describes it: a length, and a Python dict. It
 # is matched, not evaluated. NumPy's own readers evaluate it, warn of the L that Python 2 wrote, and
@@ -59,17 +65,36 @@ def read_arrays(path, limit, *, packed=True, texts=False):
     texts? Raises ReadingError where it is anything else, or the arrays have more than `limit`
     bytes in all.
     """
-    with _opened(path, limit + CHUNK) as file:
-        try:
-            with zipfile.ZipFile(_Archive(file)) as archive:
-                members = archive.infolist()
-                _check_members(members, os.fstat(file.fileno()).st_size, limit, packed)
-                return {m.filename.removesuffix(".npy"): _array(archive, m, texts)
-                        for m in members}
-        except ReadingError:
-            raise
-        except Exception as error:  # a damaged archive may raise anything
-            raise ReadingError(f"no sound .npz file ({one_line(error)})") from error
+    with _opened(path, limit + CHUNK) as file, _archive(file) as archive:
+        members = archive.infolist()
+        _check_members(members, ".npy", file, limit, PACKED if packed else STORED)
+        return {m.filename.removesuffix(".npy"): _array(archive, m, texts) for m in members}
+
+
+def read_archives(path, limit):
+    """[(name, {name: array})] of the .npz file at `path`, with the name "", or of each in a zip of
+    such files, with its name there.
+
+    Other programs may have packed it again: members lie in folders, beside what macOS adds. Else as
+    read_arrays(); `limit` is for all together.
+    """
+    with _opened(path, limit + CHUNK) as file, _archive(file) as archive:
+        files = [m for m in _members(archive) if m.filename.endswith(".npz")]
+        if not files:
+            return [("", _arrays(archive, file, limit))]
+        _check_members(_members(archive), ".npz", file, limit, PACKED)
+        found, left = [], limit
+        for m in files:
+            with archive.open(m) as stream:  # at once, zipfile would unpack more than it is to have
+                content = io.BytesIO(b"".join(iter(partial(stream.read, CHUNK), b"")))
+            try:
+                with _archive(content) as inner:
+                    arrays = _arrays(inner, content, left)
+            except ReadingError as error:
+                raise ReadingError(f"{m.filename!r}: {error}") from error
+            found.append((m.filename, arrays))
+            left -= sum(array.nbytes for array in arrays.values())
+        return found
 
 
 def parse_json(content):
@@ -107,6 +132,30 @@ class _Archive:
         return self._read(size)
 
 
+@contextmanager
+def _archive(file):
+    """The archive in an open file. ReadingError for whatever is wrong with it, in the context, too.
+    """
+    try:
+        with zipfile.ZipFile(_Archive(file)) as archive:
+            yield archive
+    except ReadingError:
+        raise
+    except Exception as error:  # a damaged archive may raise anything
+        raise ReadingError(f"no sound .npz file ({one_line(error)})") from error
+
+
+def _members(archive):
+    """Its members, but for folders and what macOS adds."""
+    return [m for m in archive.infolist() if not ADDED.fullmatch(m.filename)]
+
+
+def _arrays(archive, file, limit):
+    members = _members(archive)
+    _check_members(members, ".npy", file, limit, PACKED)
+    return {m.filename.removesuffix(".npy"): _array(archive, m, False) for m in members}
+
+
 def _opened(path, limit):
     """The file at `path`, open to read bytes from. ReadingError unless it is a regular one."""
     try:
@@ -138,21 +187,23 @@ def _number(text):
     return float(text)
 
 
-def _check_members(members, size, limit, packed):
+def _check_members(members, suffix, file, limit, methods):
     names = [m.filename for m in members]
     if len(set(names)) != len(names):
         raise ReadingError("a name is there twice")
     total = sum(m.file_size for m in members)
     if total > limit:
         raise ReadingError(f"unpacks to {total:,} bytes, more than {limit:,}")
-    if sum(m.compress_size for m in members) > size:  # else a small file could take hours
+    # else a small file could take hours
+    if sum(m.compress_size for m in members) > file.seek(0, os.SEEK_END):
         raise ReadingError("its members overlap")
-    methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if packed else (zipfile.ZIP_STORED,)
     for m in members:
-        if not m.filename.endswith(".npy"):
-            raise ReadingError(f"{m.filename!r} is no array")
+        if not m.filename.endswith(suffix):
+            raise ReadingError(f"{m.filename!r} is no array" if suffix == ".npy" else
+                               f"{m.filename!r} is no {suffix} file, as others beside it are")
         if m.compress_type not in methods:
-            raise ReadingError(f"{m.filename!r} is compressed")
+            raise ReadingError(f"{m.filename!r} is compressed" + (
+                ", and not by deflate" if methods == PACKED else ""))
 
 
 def _array(archive, member, texts):

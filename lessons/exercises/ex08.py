@@ -97,7 +97,8 @@ def record(program, times, path):
     times    how often to train once, and then to reallocate
     path     where to write the trace, a file of numpy.savez; lessons/notes/traces.md has its keys
 
-    Write all that the table there names, but for index, size, pruned and grown; nothing is
-    returned. `minidsr verify` then says what is wrong with the program.
+    Write these, and nothing else: value, mask and velocity of each tensor before and after, H,
+    next_H, N_p, delta, keep_one. Nothing is returned. `minidsr verify` then says what is wrong with
+    the program.
     """
     raise NotImplementedError

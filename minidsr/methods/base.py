@@ -100,6 +100,10 @@ class Method:
                 self.last = Reallocation(this.after, this.after, claims)  # needed the next time
             return report
 
+    def recorded(self, t):
+        """What its rules need to know beside, by the keys of traces.md; of arrays a list."""
+        return {}
+
     def claims(self, report):
         """What of a report the invariants can judge."""
         return report

@@ -101,6 +101,10 @@ class DeepR(Dynamic):
             grow_back(W, n, self.rng, avoid=() if self.variant == "global" else index)
         return self.report(pruned, grown)
 
+    def recorded(self, t):
+        return {"sign": [1 - 2 * get_xp(bits).unpackbits(bits)[:W.size].astype(np.int8)
+                         for bits, W in zip(self.negative, self.tensors, strict=True)]}
+
     def signs(self):
         """s at the free numbers of each tensor: 1 or -1."""
         signs = []

@@ -69,6 +69,9 @@ class Gradual(Dynamic):
                   for W, m in zip(self.tensors, self.targets(t), strict=True)]
         return self.report(pruned, [0] * len(pruned))
 
+    def recorded(self, t):
+        return {"progress": t / self.t_end, "final": self.final}
+
     def left(self, t):
         """How many free numbers each tensor has before step t."""
         return self.targets(next((s for s in reversed(range(t)) if self.due(s)), 0))

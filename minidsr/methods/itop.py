@@ -63,6 +63,9 @@ class ITOP(Dynamic):
     def due(self, t):
         return t > 0 and self.moving(t) and t % self.interval == 0
 
+    def recorded(self, t):
+        return {"gradient": self.dense_gradients()} if self.variant == "rigl" else {}
+
     def reallocate(self, t):
         last = min(self.last_fraction, self.fraction)
         fraction, pruned = self.annealed(self.fraction, t, last), []

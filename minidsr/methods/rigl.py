@@ -44,6 +44,9 @@ class RigL(Dynamic):
         self.keep_dense_grad(self.needs_dense_grad(t + 1))
         return report
 
+    def recorded(self, t):
+        return {"gradient": self.dense_gradients()}
+
     def reallocate(self, t):
         fraction, pruned = self.annealed(self.fraction, t), []
         for W, gradient in zip(self.tensors, self.dense_gradients(), strict=True):

@@ -57,6 +57,9 @@ class SNFS(Dynamic):
                           for V, W in zip(self.V, self.tensors, strict=True)]
         return super().step(t, sgd)
 
+    def recorded(self, t):
+        return {"momentum": self.V}
+
     def reallocate(self, t):
         magnitude = to_host_together([abs(V) for V in self.V])
         weights = [float(a.reshape(-1)[W.index].mean()) if len(W.index) else 0.0

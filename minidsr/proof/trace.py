@@ -11,20 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from ..reading import ReadingError, read_arrays
+from ..reading import ReadingError, read_archives
 from ..reparam import Report
 from .reallocation import Reallocation, Tensor
+from .recorder import COUNTS, NUMBERS, OTHERS
 
 LIMIT = 1 << 30  # bytes of arrays in a file; a reallocation of ResNet-50 with masks has 0.46 GB
 MOST = 1 << 53  # counts are below it: up to there a float has each whole number
-RECORDED = ("gradient", "momentum", "sign", "bucket", "threshold")  # for rules of some methods
-SAID = ("H", "next_H", "N_p", "delta", "keep_one")
-NUMBERS = ("fraction", "progress")
-DECIMAL = ("delta", *NUMBERS)
-ARRAY = re.compile(rf"(?:(\d+)/)?(.+)/(before|after)/"
-                   rf"(mask|index|value|velocity|{'|'.join(RECORDED)})")
-COUNT = re.compile(r"(?:(\d+)/)?(.+)/(size|pruned|grown|final)")
-SCALAR = re.compile(rf"(?:(\d+)/)?({'|'.join((*SAID, *NUMBERS))})")
+SAID = ("H", "next_H", "N_p", "delta", "keep_one")  # a Report has these; rules need other NUMBERS
+DECIMAL = ("delta", "fraction", "progress")
+ARRAY = re.compile(r"(.+)/(before|after)/(mask|index|value|velocity|masked|changed|gone|"
+                   rf"{'|'.join(OTHERS)})")
+COUNT = re.compile(rf"(.+)/(size|{'|'.join(COUNTS)})")
+SCALAR = re.compile(rf"({'|'.join(NUMBERS)})")
+NUMBERED = re.compile(r"(\d{1,9})/(.+)", re.DOTALL)
 
 
 class TraceError(ValueError):
@@ -32,20 +32,38 @@ class TraceError(ValueError):
 
 
 def load(path):
-    """The reallocations recorded in an .npz file, or in all those of a folder, r2 before r10.
+    """The reallocations recorded in an .npz file, or in all those of a folder or of a zip, r2
+    before r10.
 
     Raises TraceError, in one line, where there is none, or one is not as traces.md says.
     """
-    files = [path := Path(path)]
-    if os.path.isdir(path):  # Path.is_dir() raises OSError where it may not look
-        files = sorted(path.glob("[!.]*.npz"), key=_in_order)
-    if not files:
-        raise TraceError(f"{path}: no .npz file in this folder")
-    found = [r for file in files for r in _load_file(file)]
+    path, found, last = Path(path), [], None
+    for file, arrays in _archives(path):
+        records = _records(file, arrays)
+        for n, record in records.items():
+            r = _reallocation(f"{file}, reallocation {n}", record)
+            follows = last is None or n == last + 1 or n == min(records) and n <= last
+            found.append(replace(r, name=f"reallocation {n} of {file.name}", follows=follows))
+            last = n
     for r in found:
         if _tensors(r) != _tensors(found[0]):
             raise TraceError(f"{path}: not the same tensors, in this order, in each reallocation")
     return found
+
+
+def _archives(path):
+    """Yields (file, its arrays by name) in order."""
+    files = [path]
+    if os.path.isdir(path):  # Path.is_dir() raises OSError where it may not look
+        files = sorted(path.glob("[!.]*.npz"), key=_in_order)
+    if not files:
+        raise TraceError(f"{path}: no .npz file in this folder")
+    for file in files:
+        try:
+            inner = [(file / name, arrays) for name, arrays in read_archives(file, LIMIT)]
+        except ReadingError as error:
+            raise TraceError(f"{file}: {error}") from None
+        yield from sorted(inner, key=lambda found: _in_order(found[0]))
 
 
 def _in_order(path):
@@ -58,32 +76,52 @@ def _tensors(r):
     return [(t.name, t.size, t.index is None) for t in r.before]
 
 
-def _load_file(path):
-    try:
-        arrays = read_arrays(path, LIMIT)
-    except ReadingError as error:
-        raise TraceError(f"{path}: {error}") from None
+def _records(file, arrays):
+    """{n: {what a key says but for n: array}} of the arrays of a file, in the order of n.
+
+    A number in front of a key is n if there is one in front of all; of some it is a part of a name.
+    """
+    if not arrays:
+        raise TraceError(f"{file}: nothing is recorded in it")
+    arrays = _without_folder(file, arrays)
+    numbered = all(NUMBERED.fullmatch(key) for key in arrays)
     records = {}
     for key, array in arrays.items():
-        match = next((m for m in (p.fullmatch(key) for p in (ARRAY, COUNT, SCALAR)) if m), None)
-        if match is None or not key.isprintable() or len(match[1] or "") > 9:
-            raise TraceError(f"{path}: {key!r} is no key of a trace, such as 0/conv1/before/mask, "
+        n, rest = NUMBERED.fullmatch(key).groups() if numbered else (0, key)
+        match = parsed(rest)
+        if match is None or not key.isprintable():
+            raise TraceError(f"{file}: {key!r} is no key of a trace, such as 0/conv1/before/mask, "
                              "0/conv1/size or 0/H")
-        number, *rest = match.groups()
-        record = records.setdefault(int(number or 0), {})
-        if tuple(rest) in record:
-            raise TraceError(f"{path}: {key!r} is there twice, with and without the number")
-        record[tuple(rest)] = array
-    if not records:
-        raise TraceError(f"{path}: nothing is recorded in it")
-    first = min(records)
-    return [replace(_reallocation(f"{path}, reallocation {n}", records[n]),
-                    name=f"reallocation {n} of {path.name}", follows=n == first or n - 1 in records)
-            for n in sorted(records)]
+        record = records.setdefault(int(n), {})
+        if match.groups() in record:
+            raise TraceError(f"{file}: {key!r} is there twice, with other zeros in its number")
+        record[match.groups()] = array
+    return dict(sorted(records.items()))
+
+
+def parsed(key):
+    """The parts of a key without its number: an re.Match, or None."""
+    return next((m for m in (p.fullmatch(key) for p in (ARRAY, COUNT, SCALAR)) if m), None)
+
+
+def _without_folder(file, arrays):
+    """The arrays of a trace that was packed again as a folder, without its name in front of all
+    keys. It is no tensor's name: it is the file's, with numbers behind it, or there is an H of it.
+    """
+    folders = {key.partition("/")[0] for key in arrays}
+    rest = {key.partition("/")[2]: array for key, array in arrays.items()}
+    if len(folders) > 1 or all(NUMBERED.fullmatch(key) for key in arrays):
+        return arrays
+    numbered = folders == {file.stem} and all(NUMBERED.fullmatch(key) for key in rest)
+    no_tensor = any(SCALAR.fullmatch(re.sub(r"^\d+/", "", key)) for key in rest)
+    return rest if numbered or no_tensor else arrays
 
 
 def _reallocation(where, record):
     names = list(dict.fromkeys(key[0] for key in record if len(key) == 3))
+    for name in names:
+        if (name, "after", "changed") in record:
+            record |= _with_changes(f"{where}, {name}", name, record)
     before, after = ([_tensor(f"{where}, {name}", name, moment, record) for name in names]
                      for moment in ("before", "after"))
     for key in record:
@@ -99,8 +137,8 @@ def _reallocation(where, record):
         raise TraceError(f"{where}: {error}") from None
     if not r.sparse and not any("bucket" in t.recorded for t in before):
         raise TraceError(f"{where}: no tensor has a mask or an index, or a bucket")
-    said = {name: _number(where, name, record.get((name,))) for name in (*SAID, *NUMBERS)}
-    for claim in ("pruned", "grown", "final"):
+    said = {name: _number(where, name, record.get((name,))) for name in NUMBERS}
+    for claim in COUNTS:
         counts = [_number(where, claim, record.get((t.name, claim)), whole=True)
                   for t, _ in r.sparse]
         if None in counts and any(n is not None for n in counts):
@@ -114,12 +152,51 @@ def _reallocation(where, record):
         if said["keep_one"] not in (0, 1):
             raise TraceError(f"{where}: keep_one must be 0 or 1, not {said['keep_one']}")
         said["keep_one"] = bool(said["keep_one"])
-    numbers = {name: said.pop(name) for name in (*NUMBERS, "final")}
-    for name in NUMBERS:
+    numbers = {name: said.pop(name) for name in list(said)
+               if name not in (*SAID, "pruned", "grown")}
+    for name in ("fraction", "progress"):
         if numbers[name] is not None and not 0 <= numbers[name] <= 1:
             raise TraceError(f"{where}: {name} must be in [0, 1], not {numbers[name]}")
     return replace(r, report=Report(**said),
                    numbers={name: x for name, x in numbers.items() if x is not None})
+
+
+def _with_changes(where, name, record):
+    """What a tensor holds after, in full, where only that is recorded which is gone, and which is
+    new or has changed."""
+    def get(moment, key):
+        array = record.get((name, moment, key))
+        return None if array is None else array.reshape(-1)
+
+    index, value, gone = get("before", "index"), get("before", "value"), get("after", "gone")
+    changed, size = get("after", "changed"), _number(where, "size", record.get((name, "size")))
+    for key, positions in (("index before", index), ("changed after", changed),
+                           ("gone after", gone)):
+        if positions is not None and positions.dtype.kind not in "iu":
+            raise TraceError(f"{where}: {key} is {positions.dtype}, not whole numbers")
+    masks = {(name, "before", "mask"), (name, "after", "mask"), (name, "after", "index")}
+    if value is None or masks & record.keys() or (gone is None) != (index is None):
+        raise TraceError(f"{where}: changed after needs an index before and what is gone after, or "
+                         "none of both; and no mask")
+    if index is None:
+        index, size = np.arange(len(value)), len(value)
+    index, changed = index.astype(np.int64), changed.astype(np.int64)
+    if len(changed) and not (0 <= changed[0] and changed[-1] < (size or 0)
+                             and (changed[1:] > changed[:-1]).all()):
+        raise TraceError(f"{where}: changed after must be sorted, and less than the size")
+    stays = ~np.isin(index, changed if gone is None else np.append(changed, gone))
+    positions, found = np.append(index[stays], changed), {}
+    order = np.argsort(positions, kind="stable")
+    for key in ("value", "velocity"):
+        old, new = get("before", key), get("after", key)
+        if (old is None) != (new is None) or old is not None and (
+                len(old) != len(index) or len(new) != len(changed)):
+            raise TraceError(f"{where}: {key} after must be of the positions that have changed")
+        if old is not None:
+            found[name, "after", key] = np.append(old[stays], new)[order]
+    if gone is not None:
+        found[name, "after", "index"] = positions[order]
+    return found
 
 
 def _tensor(where, name, moment, record):
@@ -139,7 +216,10 @@ def _tensor(where, name, moment, record):
         if array is not None and array.shape != value.shape:
             raise TraceError(f"{where}: {key} {moment} has shape {array.shape}, "
                              f"value {value.shape}")
-    size, masked = _number(where, "size", record.get((name, "size")), whole=True), None
+    size = _number(where, "size", record.get((name, "size")), whole=True)
+    masked = record.get((name, moment, "masked"))
+    if masked is not None and index is None:
+        raise TraceError(f"{where}: masked {moment} is for an index; a mask has the values with it")
     if index is None and size not in (None, value.size):
         raise TraceError(f"{where}: size is {size}, and {value.size} positions {moment}")
     if mask is not None:
@@ -152,10 +232,22 @@ def _tensor(where, name, moment, record):
         index = index.reshape(-1)
         if size is None:
             raise TraceError(f"{where}: an index needs the size, the number of positions")
+        if masked is not None:
+            masked = _masked(where, moment, masked, size - len(index))
     else:
         size = value.size
-    return Tensor(name, size, index, _floats(value), _floats(velocity), masked=masked,
-                  recorded=_recorded(where, name, moment, record, size))
+    recorded = _recorded(where, name, moment, record, size)
+    return Tensor(name, size, index, _floats(value), _floats(velocity),
+                  np.flatnonzero(recorded.pop("protected", ())), masked, recorded)
+
+
+def _masked(where, moment, array, count):
+    """The values at the positions that are not in an index: so many, or one 0 for all."""
+    if array.dtype.kind == "b" or not (array.size == count or array.size == 1 and not array.any()):
+        raise TraceError(f"{where}: masked {moment} must be {max(count, 0)} real numbers, or one 0")
+    if max(count, 0) * array.itemsize > LIMIT:
+        raise TraceError(f"{where}: masked {moment} stands for more than {LIMIT:,} bytes")
+    return _floats(np.broadcast_to(array.reshape(-1), max(count, 0)))
 
 
 def _like(name, record):
@@ -176,9 +268,9 @@ def _looks_masked(a, b):
 
 def _recorded(where, name, moment, record, size):
     """{key: flat array} of what rules of some methods need beside."""
-    found = {key: record[name, moment, key] for key in RECORDED if (name, moment, key) in record}
+    found = {key: record[name, moment, key] for key in OTHERS if (name, moment, key) in record}
     for key, array in found.items():
-        if array.dtype.kind not in ("iuf" if key != "bucket" else "iu"):
+        if array.dtype.kind not in {"bucket": "iu", "protected": "iufb"}.get(key, "iuf"):
             raise TraceError(f"{where}: {key} {moment} is {array.dtype}, not "
                              f"{'whole' if key == 'bucket' else 'real'} numbers")
         if array.size != size and not (key == "threshold" and array.size

@@ -78,7 +78,7 @@ def demo(out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo"),
 def train(training: OmitArgPrefixes[Flags], method: "OmitArgPrefixes[MethodOptions]",
           out: Out = None, resume: bool = False,
           extend_epochs: Annotated[int | None, tyro.conf.arg(
-              metavar="INT", help_behavior_hint="")] = None) -> None:
+              metavar="INT", help_behavior_hint="")] = None, trace: Out = None) -> None:
     """Train one network by one method; for example on CIFAR-10:
 
     minidsr train --data cifar10 --model wrn-16-1 --sparsity 0.9 --epochs 8 --out runs/a
@@ -95,6 +95,8 @@ def train(training: OmitArgPrefixes[Flags], method: "OmitArgPrefixes[MethodOptio
         extend_epochs: With --resume, train a run on to so many epochs in all. Learning rate and
             reallocations follow the new length from there on, so the end is not that of a run
             which had this length from the start.
+        trace: Folder for a trace of each reallocation, which `verify` judges; of a method without
+            any, of each epoch. With --resume the trace in it is gone on with.
     """
     given = {**training, **{name: method[name] for name in method if name in TYPES}}
     own = {name: method[name] for name in method if name not in TYPES}
@@ -111,12 +113,16 @@ def train(training: OmitArgPrefixes[Flags], method: "OmitArgPrefixes[MethodOptio
               f"{config.data}, {config.epochs} epochs", file=sys.stderr)
     step, _ = directory.reached(out)
     say_what_computes(config)
-    history = run_training(config, out=out, resume=resume, progress=True)
+    history = run_training(config, out=out, resume=resume, progress=True, trace=trace)
     if history.records[-1]["step"] == step:
         epochs = config.epochs
         print(f"{out}: complete, {epochs} of {epochs} epochs; nothing to train", file=sys.stderr)
     with computing():
         _sum_up(config, history, out)
+    if trace is not None:
+        rules = config.build_method(steps_per_epoch=1).rules
+        print(f"trace: {trace}   judge it: minidsr verify {trace}"
+              + f" --method {rules}" * bool(rules))
 
 
 def _sum_up(config, history, out):

@@ -15,7 +15,7 @@ from ..methods.dsr_slices import slice_size
 from ..nn import models
 from ..nn.layers import Conv2d
 from ..parameters import Sparse
-from . import directory, schema
+from . import directory, schema, tracing
 from .directory import CheckpointError
 from .environment import environment
 from .history import History
@@ -53,9 +53,13 @@ def initial_model(config, name, image, classes):
     return model
 
 
-def begin(trainer, out, threads):
-    """Begin in the run directory, or go on from the checkpoint in it; returns the History."""
+def begin(trainer, out, threads, trace=None):
+    """Begin in the run directory, or go on from the checkpoint in it; returns the History.
+
+    trace: a folder for a trace of it, or None.
+    """
     if out is None:
+        tracing.watch(trainer, trace)
         history = History()
     else:
         checkpoint, metrics = out / directory.CHECKPOINT, out / directory.METRICS
@@ -66,6 +70,7 @@ def begin(trainer, out, threads):
         history = History.load(metrics, first=counted)
         schema.check_count(history, counted)
         schema.check_history(history, trainer)
+        tracing.watch(trainer, trace, resume=trainer.t if checkpoint.exists() else None)
         directory.write_config(out, trainer.config)
         directory.write_json(out / directory.ENVIRONMENT, _environment(trainer, out) | {
             "threads": threads, "engine": trainer.engine, "seed": trainer.config.seed})

@@ -28,12 +28,13 @@ from .progress import Interrupted, TrainingError, computing, progress_bar, signa
 
 
 def train(config: Config | None = None, *, out: str | Path | None = None, resume: bool = False,
-          progress: bool = False) -> History:
+          progress: bool = False, trace: str | Path | None = None) -> History:
     """Train as `config` says; returns the History.
 
     out       run directory: config, environment, metrics and checkpoints go there (default: none)
     resume    go on with the run in `out`, to the same end as without a break; config may be None
     progress  show a progress bar and a line an epoch
+    trace     folder for a trace of what the method does, for `verify`; a resumed run goes on there
 
     Raises ValueError (CheckpointError, DataError, DeviceError) for what the user can mend;
     TrainingError where a number is not finite or a file cannot be written, InvariantError where a
@@ -51,7 +52,7 @@ def train(config: Config | None = None, *, out: str | Path | None = None, resume
         begun = run is not None and (run / directory.CHECKPOINT).exists()
         trainer = Trainer(config, fresh=not begun)
         stack.enter_context(directory.writing_to(run))
-        history = start.begin(trainer, run, count)
+        history = start.begin(trainer, run, count, trace)
         stack.enter_context(computing())
         caught = stack.enter_context(signals())
         bar = stack.enter_context(progress_bar(trainer.total_steps, trainer.t, shown=progress))

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidsr.parameters import Sparse
 from minidsr.proof import trace
 from minidsr.proof.cases import cases, seeds
 from minidsr.proof.reallocation import Reallocation, Tensor
+from minidsr.proof.recorder import Recorder
 from minidsr.proof.trace import TraceError, load
 from minidsr.reparam import Report
 from minidsr.run.verify import verify_trace
@@ -145,8 +146,7 @@ def test_round_trip(found, forms, velocity, folder, silent, data, seed):
     assert tally.held, str(tally)
     if not silent:
         assert tally.checked["balance"] == tally.checked["threshold_rule"] == len(found)
-        in_a_row = len(found) - 1 if folder else sum(
-            b == a + 1 for a, b in zip(numbers, numbers[1:], strict=False))
+        in_a_row = sum(a is None or b == a + 1 for a, b in zip(numbers, numbers[1:], strict=False))
         assert tally.checked["threshold_between"] == in_a_row
     assert bool(tally.checked["grown_at_rest"]) == velocity
 
@@ -165,6 +165,54 @@ def test_a_report_may_be_missing(found, seed):
     assert verify_trace([r], method="dsr").held
 
 
+@st.composite
+def programs(draw):
+    """Reallocations in a row as a program has them, with another mistake now and then: numbers that
+    change, values where the mask is 0."""
+    found = draw(runs().filter(lambda found: found[0].before[0].value.dtype != np.float16))
+    rng, noise = np.random.default_rng(draw(seeds)), draw(st.sampled_from([0, 0.1]))
+
+    def dense(t):
+        arrays = {"value": rng.random(t.size) * (rng.random(t.size) < noise),
+                  "velocity": rng.normal(size=t.size), "mask": np.zeros(t.size, int)}
+        for key, numbers in (("value", t.value), ("velocity", t.velocity), ("mask", 1)):
+            arrays[key] = arrays[key].astype(getattr(numbers, "dtype", int))
+            arrays[key][slice(None) if t.index is None else t.index] = numbers
+        return arrays if t.index is not None else {k: x for k, x in arrays.items() if k != "mask"}
+
+    return [(r, *({t.name: dense(t) for t in tensors} for tensors in (r.before, r.after)))
+            for r in found]
+
+
+@pytest.mark.slow
+@settings(max_examples=15)
+@given(programs())
+def test_what_is_recorded_is_read(found):
+    """As it was before and after, bit for bit, also what a wrong program does."""
+    now = {}
+
+    def of(key):
+        return lambda: {name: arrays[key] for name, arrays in now.items() if key in arrays}
+
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(folder, of("value"), of("mask"), of("velocity"))
+        for r, before, after in found:
+            now = before
+            said = {name: getattr(r.report, name) for name in SCALARS + CLAIMS}
+            with recorder.reallocation(**said):
+                now = after
+        loaded = load(folder)
+    for (r, *moments), other in zip(found, loaded, strict=True):
+        H = {name: float(r.before[0].value.dtype.type(getattr(r.report, name)))
+             for name in ("H", "next_H")}  # as weights are compared with it
+        assert_same(replace(r, report=replace(r.report, **H)), other)
+        for tensors, was in zip((other.before, other.after), moments, strict=True):
+            for t in tensors:
+                if t.index is not None:
+                    outside = was[t.name]["value"][was[t.name]["mask"] == 0]
+                    assert t.masked.tobytes() == outside.tobytes() or not outside.any()
+
+
 # --- worked examples
 
 MASKS = {"a/before/value": [3, 0.1, 0, 2], "a/before/mask": [1, 1, 0, 1],
@@ -173,7 +221,11 @@ MASKS = {"a/before/value": [3, 0.1, 0, 2], "a/before/mask": [1, 1, 0, 1],
 INDICES = {"a/before/value": [3, 0.1, 2], "a/before/index": [0, 1, 3], "a/size": 4,
            "a/after/value": [3, 0, 2], "a/after/index": [0, 2, 3]}
 SECOND = {f"1/{key}": value for key, value in MASKS.items()}
+CHANGES = {"a/before/value": [3, 0.1, 2], "a/before/index": [0, 1, 3], "a/size": 4,
+           "a/after/value": [0.0], "a/after/changed": [2], "a/after/gone": [1],
+           "a/before/masked": 0.0, "a/after/masked": [7.0]}
 DENSE = {"b/before/value": [1.0, 2.0], "b/after/value": [1.0, 2.0]}
+FIRST = {f"0/{key}": value for key, value in MASKS.items()}
 ALSO_B = {key.replace("a/", "b/", 1): value for key, value in MASKS.items() if "a/" in key}
 
 
@@ -198,7 +250,7 @@ def refused(path, message=None):
         assert text == f"{path}{message}"
 
 
-@pytest.mark.parametrize("entries", [MASKS, INDICES], ids=["mask", "index"])
+@pytest.mark.parametrize("entries", [MASKS, INDICES, CHANGES], ids=["mask", "index", "changes"])
 def test_one_by_hand(entries, path):
     r, = load(save(path, entries))
     a, b = r.before[0], r.after[0]
@@ -380,7 +432,38 @@ MALFORMED = {  # what is wrong: (entries, the line)
     "thresholds that fit no rows": (
         MASKS | {"a/after/threshold": [1.0, 2.0, 3.0]},
         ", reallocation 0, a: threshold after has 3 entries, there are 4 positions"),
-    "numbers only": (MASKS | {"7/H": 1.0},
+    "changes without an index": (
+        CHANGES | {"a/before/index": None, "a/before/masked": None},
+        ", reallocation 0, a: changed after needs an index before and what is gone after, or none "
+        "of both; and no mask"),
+    "changes of a mask": (
+        MASKS | {"a/after/mask": None, "a/after/changed": [2], "a/after/gone": [1]},
+        ", reallocation 0, a: changed after needs an index before and what is gone after, or none "
+        "of both; and no mask"),
+    "changes of an index of floats": (
+        CHANGES | {"a/before/index": [0.0, np.nan, 3]},
+        ", reallocation 0, a: index before is float64, not whole numbers"),
+    "changed where nothing is": (CHANGES | {"a/after/changed": [4]}, ", reallocation 0, a: changed "
+                                 "after must be sorted, and less than the size"),
+    "changed twice": (CHANGES | {"a/after/changed": [2, 2], "a/after/value": [0.0, 1.0]},
+                      ", reallocation 0, a: changed after must be sorted, and less than the size"),
+    "changes of halves": (CHANGES | {"a/after/gone": [1.0]},
+                          ", reallocation 0, a: gone after is float64, not whole numbers"),
+    "too few changes": (CHANGES | {"a/after/value": []},
+                        ", reallocation 0, a: value after must be of the positions that have "
+                        "changed"),
+    "a velocity that was not": (CHANGES | {"a/after/velocity": [0.0]}, ", reallocation 0, a: "
+                                "velocity after must be of the positions that have changed"),
+    "masked of a mask": (MASKS | {"a/before/masked": [0.0]},
+                         ", reallocation 0, a: masked before is for an index; a mask has the "
+                         "values with it"),
+    "too few masked": (INDICES | {"a/before/masked": []},
+                       ", reallocation 0, a: masked before must be 1 real numbers, or one 0"),
+    "one that is not 0": (CHANGES | {"a/size": 5, "a/before/masked": 2.0, "a/after/masked": 0.0},
+                          ", reallocation 0, a: masked before must be 2 real numbers, or one 0"),
+    "a 0 for very many": (CHANGES | {"a/size": 2**50}, ", reallocation 0, a: masked before stands "
+                          "for more than 1,073,741,824 bytes"),
+    "numbers only": (SECOND | {"7/H": 1.0},
                      ", reallocation 7: no tensor has a mask or an index, or a bucket")}
 
 
@@ -391,12 +474,12 @@ def test_malformed(what, path):
 
 
 NONSENSE = {  # there is no one way to say it
-    "other tensors in the second": MASKS | {f"1/{key}": value for key, value in ALSO_B.items()},
-    "one more tensor in the second": MASKS | SECOND | {f"1/{k}": v for k, v in ALSO_B.items()},
-    "other sizes in the second": INDICES | {f"1/{k}": v for k, v in INDICES.items()} | {
-        "1/a/size": 9},
-    "dense, then sparse": MASKS | SECOND | {f"1/{k}": v for k, v in ALSO_B.items()} | {
-        "b/before/value": np.ones(4), "b/after/value": np.ones(4)},
+    "other tensors in the second": FIRST | {f"1/{key}": value for key, value in ALSO_B.items()},
+    "one more tensor in the second": FIRST | SECOND | {f"1/{k}": v for k, v in ALSO_B.items()},
+    "other sizes in the second": {
+        f"{n}/{k}": v for n in (0, 1) for k, v in INDICES.items()} | {"1/a/size": 9},
+    "dense, then sparse": FIRST | SECOND | {f"1/{k}": v for k, v in ALSO_B.items()} | {
+        "0/b/before/value": np.ones(4), "0/b/after/value": np.ones(4)},
     "H of a matrix": MASKS | {"H": np.eye(2)},
     "size of a matrix": INDICES | {"a/size": np.eye(2)},
     "H of two lines": MASKS | {"H": "a\nb"},
@@ -556,15 +639,102 @@ def test_damaged_bytes(save, damage):
             assert len(str(error).splitlines()) == 1
 
 
+def test_changes(path):
+    """What has not changed is as it was before, also in a dense tensor."""
+    r, = load(save(path, CHANGES | {
+        "a/before/velocity": [1, 2, 3], "a/after/velocity": [0], "b/before/value": [1.0, 2, 3],
+        "b/after/value": [5.0], "b/after/changed": [1]}))
+    assert r.after[0].velocity.tolist() == [1, 0, 3]
+    assert r.after[1].value.tolist() == [1, 5, 3]
+    assert (r.before[0].masked.tolist(), r.after[0].masked.tolist()) == ([0], [7])
+    assert verify_trace([r]).violated == {"masked_are_zero": 1, "dense_unchanged": 1}
+
+
+def test_what_no_threshold_prunes(path):
+    r, = load(save(path, MASKS | {"a/before/protected": [0, 1, 0, 0],
+                                  "a/after/value": [3, 0.1, 0, 2], "a/after/mask": [1, 1, 0, 1]}))
+    assert r.before[0].protected.tolist() == [1]
+    assert verify_trace([replace(r, report=Report(H=0.5))], method="dsr").held
+
+
+def test_numbers_in_front_of_names(path):
+    """Those of layers are no reallocations, if what is said of all has none."""
+    entries = {key.replace("a/", "3/conv/", 1): x for key, x in MASKS.items()}
+    entries |= {key.replace("3/", "0.", 1): x for key, x in entries.items() if "/" in key}
+    r, = load(save(path, entries))
+    assert [t.name for t in r.before] == ["3/conv", "0.conv"]
+    r, = load(save(path, {f"7/{key}": x for key, x in entries.items()}))
+    assert [t.name for t in r.before] == ["3/conv", "0.conv"]
+    assert r.name == "reallocation 7 of trace.npz"
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("entries", [
+    FIRST | SECOND, INDICES, MASKS, {f"0/{key}": x for key, x in INDICES.items()}],
+    ids=["two", "silent", "one", "silent and numbered"])
+@pytest.mark.parametrize("folder", ["", "trace/", "else/"])
+def test_packed_again(entries, how, folder, path):
+    """Unpacked, and packed by another program: in a folder, with what macOS adds."""
+    with zipfile.ZipFile(path, "w", how) as parts:
+        if folder:
+            parts.mkdir(folder)
+        for key, x in entries.items():
+            parts.writestr(f"{folder}{key}.npy", npy(np.array(x)))
+        parts.writestr("__MACOSX/._0.npy", b"notes")
+        parts.writestr(f"{folder}.DS_Store", b"more")
+    found = load(path)
+    assert len(found) == 1 + ("1/H" in entries)
+    numbered = all(key.startswith("0/") for key in entries)
+    known = [folder == "", "H" in entries or "0/H" in entries, folder == "trace/" and numbered]
+    assert found[0].before[0].name == (
+        "a" if any(known) else f"{folder}0/a" if numbered else f"{folder}a")
+
+
+def test_a_zip_of_a_folder(tmp_path):
+    """As if it were unpacked; what is wrong in it is named, and all together has the limit."""
+    files = [npz(**{f"{n}/{key}": x for key, x in MASKS.items()}) for n in (2, 10)]
+    with zipfile.ZipFile(tmp_path / "t.zip", "w", zipfile.ZIP_DEFLATED) as parts:
+        parts.mkdir("t/")
+        for name, content in zip(("t/r10.npz", "t/r2.npz"), reversed(files), strict=True):
+            parts.writestr(name, content)
+    assert [r.name for r in load(tmp_path / "t.zip")] == [
+        "reallocation 2 of r2.npz", "reallocation 10 of r10.npz"]
+    (tmp_path / "bad.zip").write_bytes(archive("t/r0.npz", files[0][:-1]))
+    refused(tmp_path / "bad.zip", ": 't/r0.npz': no sound .npz file (BadZipFile: File is not a zip "
+                                  "file)")
+    with zipfile.ZipFile(tmp_path / "t.zip", "a") as parts:
+        parts.writestr("t/notes.txt", "hello")
+    refused(tmp_path / "t.zip", ": 't/notes.txt' is no .npz file, as others beside it are")
+
+
+def test_a_zip_of_a_folder_has_the_limit_of_a_file(tmp_path, monkeypatch):
+    whole = npz(np.savez_compressed, **MASKS | {"a/before/gradient": np.zeros(10**5)})
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as parts:
+        for n in range(3):
+            parts.writestr(f"r{n}.npz", whole)
+    monkeypatch.setattr(trace, "LIMIT", 2 * 10**6)
+    with pytest.raises(TraceError, match=r"'r2.npz': unpacks to 801,\d+ bytes, more than 399,\d+$"):
+        load(tmp_path / "t.zip")
+
+
 def test_a_gap_in_the_numbers_is_no_row(path):
     """Reallocation 1 is not recorded: nobody knows what moved from 0 to 2."""
-    later = {f"2/{key}": value for key, value in MASKS.items()}
-    recorded = load(save(path, {f"0/{key}": value for key, value in MASKS.items()} | later))
+    recorded = load(save(path, FIRST | {f"2/{key}": value for key, value in MASKS.items()}))
     assert [(r.name, r.follows) for r in recorded] == [
         ("reallocation 0 of trace.npz", True), ("reallocation 2 of trace.npz", False)]
     tally = verify_trace(recorded, method="dsr")
     assert tally.held
     assert tally.unchecked["nothing_moves_between"] == "no two in a row"
+
+
+@pytest.mark.parametrize(("numbers", "follows"), [
+    ((0, 1, 2), [True, True, True]), ((4, 6, 7), [True, False, True]),
+    ((0, 0, 0), [True, True, True])])
+def test_a_gap_in_the_numbers_of_files_is_no_row(numbers, follows, tmp_path):
+    """Each file may begin again at 0."""
+    for i, n in enumerate(numbers):
+        save(tmp_path / f"r{i}.npz", {f"{n}/{key}": x for key, x in MASKS.items()})
+    assert [r.follows for r in load(tmp_path)] == follows
 
 
 def test_what_rules_of_other_methods_need(path):

@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 
 from minidsr import reading
 from minidsr.proof.cases import seeds
-from minidsr.reading import ReadingError, read_arrays, read_bytes
+from minidsr.reading import ReadingError, read_archives, read_arrays, read_bytes
 
 NUMBERS = ["?", "i1", "u1", *(order + code for order in "<>" for code in (
     "i2", "u2", "f2", "i4", "u4", "f4", "i8", "u8", "f8"))]
@@ -180,7 +180,9 @@ def test_members_are_arrays(name):
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_compression_is_refused(method):
-    refused(read, archive({"a.npy": ONE}, method=method), match="^'a.npy' is compressed$")
+    """What zipfile unpacks of it at once has no limit."""
+    refused(read, archive({"a.npy": ONE}, method=method),
+            match="^'a.npy' is compressed, and not by deflate$")
 
 
 def test_compression_may_be_refused():
@@ -224,6 +226,18 @@ def test_a_bomb_takes_no_memory(path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "CONTENTS", LIMIT // 2)
         assert peak(refused, read_arrays, path, 17 * LIMIT, match="table of contents") < 2 * LIMIT
+
+
+def test_a_bomb_in_a_zip_of_archives_takes_no_memory(path):
+    """Neither does one that says it is small, nor one within another."""
+    bomb = archive({"r0.npz": bytes(16 * LIMIT)}, method=zipfile.ZIP_DEFLATED)
+    small = bytearray(bomb)
+    for at in (small.index(b"PK\3\4") + 22, small.index(b"PK\1\2") + 24):
+        small[at:at + 4] = (1000).to_bytes(4, "little")
+    inner = archive({"a.npy": bytes(16 * LIMIT)}, method=zipfile.ZIP_DEFLATED)
+    for content in (bomb, small, archive({"r0.npz": inner})):
+        path.write_bytes(content)
+        assert peak(refused, read_archives, path, LIMIT) < 4 * LIMIT
 
 
 def peak(call, *args, **options):

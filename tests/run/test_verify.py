@@ -345,19 +345,21 @@ def test_of_a_trace(trace):
     assert tally.unchecked["survivors_keep_velocity"] == "velocity is not known"
 
 
-def test_of_a_trace_each_follows_the_one_before(trace):
+def test_of_a_trace_each_follows_the_one_before(tmp_path):
     """Of three, two pairs; the second pair is wrong, in threshold and positions."""
+    first = {f"0__{key}": value for key, value in GOOD.items()}
     second = {f"1__{key}": value for key, value in GOOD.items()}
     third = {f"2__{key}": value for key, value in GOOD.items()}
     for key in ("value", "mask"):
         second[f"1__a/before/{key}"] = second[f"1__a/after/{key}"] = GOOD[f"a/after/{key}"]
         third[f"2__a/before/{key}"] = third[f"2__a/after/{key}"] = GOOD[f"a/before/{key}"]
     nothing = {"H": 1e-9, "N_p": 1, "delta": 0.1}
-    entries = {"next_H": 1e-9} | second | third
+    entries = first | second | third | {"0__next_H": 1e-9}
     entries |= {f"1__{key}": value for key, value in nothing.items()} | {"1__next_H": 2e-9}
     entries |= {f"2__{key}": value for key, value in nothing.items()} | {"2__next_H": 2e-9}
     entries |= {"1__a/after/value": [3, 0, 0, 2], "2__H": 1e-9}
-    tally = verify_trace(load(trace(**entries)), method="dsr")
+    np.savez(tmp_path / "trace.npz", **{k.replace("__", "/"): x for k, x in entries.items()})
+    tally = verify_trace(load(tmp_path / "trace.npz"), method="dsr")
     assert tally.checked["budget"] == 3
     assert tally.checked["nothing_moves_between"] == tally.checked["threshold_between"] == 2
     assert tally.violated["nothing_moves_between"] == tally.violated["threshold_between"] == 1
