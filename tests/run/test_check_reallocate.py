@@ -3,7 +3,7 @@
 import re
 import sys
 import textwrap
-from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -265,7 +265,9 @@ def test_what_the_page_shows(tmp_path, monkeypatch, capsys):
 
 def printed(name):
     """What pytest prints of the test in this file, which fails."""
-    module = import_module(name.removesuffix(".py"))
+    spec = spec_from_file_location(f"shown_{name.removesuffix('.py')}", name)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
     test, = (x for n, x in vars(module).items() if n.startswith("test_"))
     if hasattr(test, "hypothesis"):
         test = settings(phases=[Phase.generate], derandomize=True)(test)
