@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..checks import check_range, nearest, shown
-from ..proof.adapter import adapted, call, call_each, check_masks
+from ..proof.adapter import adapted, call, call_each, check_masks, refuses
 from ..proof.invariants import InvariantError
 from ..proof.remote import Answerless, Remote
 from .verify import RANDOM_NETWORKS, Tally, small_networks, try_random_cases, try_small_cases
@@ -85,6 +85,7 @@ def _ready(function, masks):
     if not isinstance(function, str):
         if not callable(function):
             raise ValueError(f"function must be one, or MODULE:FUNCTION, not {shown(function)}")
+        _check_call(getattr(function, "__name__", "function"), refuses(function, masks), masks)
         yield (reallocate := adapted(function, masks)), lambda cases: repeat(reallocate)
         return
     check_masks(masks)
@@ -104,10 +105,19 @@ def _ready(function, masks):
         if name not in remote.names:
             raise ValueError(f"{place} has no function {shown(name)}; "
                              f"{nearest(name, remote.names)}choose another one")
+        _check_call(name, remote.call(name, through=f"{refuses.__module__}:{refuses.__name__}",
+                                      masks=masks), masks)
         one = partial(remote.call, name, through=f"{call.__module__}:{call.__name__}", masks=masks)
         many = partial(remote.call, name, masks=masks,
                        through=f"{call_each.__module__}:{call_each.__name__}")
         yield one, partial(_together, one, many)
+
+
+def _check_call(name, refusal, masks):
+    """ValueError where it refuses to be called."""
+    if refusal:
+        hint = "" if masks else "; one that takes masks needs --masks numpy, torch or jax"
+        raise ValueError(f"{name} is no function to be judged, {refusal}{hint}")
 
 
 def _together(one, many, cases):

@@ -71,7 +71,7 @@ def test_a_right_one_by_its_name(where, theirs, capsys):
     assert code == 0
     assert "in a process of its own" in out
     assert re.findall(r"^ +(\d+) ", out.split("\n\n")[1], re.MULTILINE) == ["84", "5"]
-    assert "17 invariants held, 0 violated, 3 not checkable" in out
+    assert "18 invariants held, 0 violated, 3 not checkable" in out
 
 
 def test_many_at_a_time_are_as_one_by_one(theirs, monkeypatch):
@@ -126,6 +126,10 @@ def test_what_raises_is_shown_with_its_line(theirs, capsys):
     (["nowhere:right"], "nowhere cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
     (["nowhere.py:right"], "nowhere.py:right: no file nowhere.py"),
     (["broken.py:f"], "broken.py cannot be loaded: SyntaxError: "),
+    (["theirs:masks"], "masks is no function to be judged, it is called with (tensors, H, N_p, "
+     "delta, rng): missing a required argument: 'delta'; one that takes masks needs --masks numpy"),
+    (["theirs:right", "--masks", "numpy"],
+     "with (values, masks, velocities, H, N_p, delta, rng): multiple values for argument"),
     (["theirs:right", "--masks", "tf"], "unknown masks 'tf'; choose one of: numpy, torch, jax"),
     (["--masks", "numpy"], "--masks is for a function"),
     (["theirs:right", "--cases", "0"], "cases must be in [1, "),
