@@ -74,7 +74,7 @@ def test_a_protected_weight_stays_below_the_threshold():
 
 @pytest.mark.parametrize(("H", "w", "dtype"), [
     (0.5, 0.5, np.float32), (0.5, -0.5, np.float32), (SMALLEST_H, SMALLEST_H, np.float32),
-    (np.float32(0.1), 0.1, np.float32), (0.1, 0.1, np.float32), (0.7, 0.7, np.float32),
+    (np.float32(0.1), 0.1, np.float32), (0.1, 0.1, np.float32),
     (0.1, 0.1, np.float64), (TINY, TINY, np.float32), (1, 1, np.float64)])
 def test_a_weight_as_large_as_the_threshold_survives(H, w, dtype):
     w = dtype(w)
@@ -111,6 +111,27 @@ def test_a_zero_that_was_to_go_is_taken_for_a_grown_one():
 def test_a_threshold_beyond_float32_is_above_all_weights():
     r = seen((3, {0: 3e38, 1: -1}, {0: 3e38, 2: NEW}), H=1e300, keep_one=True)
     assert verdict(r) == []
+    assert acted("pruned_below_threshold", r) == 0
+
+
+@pytest.mark.parametrize(("dtype", "H"), [(np.float16, 0.1), (np.float32, 0.7)])
+def test_a_weight_that_is_the_threshold_but_for_rounding(dtype, H):
+    """In its own type it is not below, in a wider one it is; programs compare in either."""
+    w, less = dtype(H), np.nextafter(dtype(H), dtype(0))
+    assert float(w) < H
+    for after in ({0: w, 1: 3, 5: NEW}, {1: 3, 5: NEW, 6: NEW}):
+        r = seen((9, {0: w, 1: 3, 2: less}, after), H=H, dtype=dtype)
+        assert verdict(r) == []
+        assert acted("pruned_below_threshold", r) == 1
+    r = seen((9, {0: w, 1: 3, 2: less}, {0: w, 1: 3, 2: less}), H=H, dtype=dtype)
+    assert names(r) == ["pruned_below_threshold"]
+    r = seen((9, {0: w, 1: 3}, {0: less, 1: 3}), H=H, dtype=dtype)
+    assert names(r) == ["survivors_keep_value"]
+
+
+def test_a_zero_is_below_a_threshold_that_float16_takes_for_0():
+    r = seen((1, {0: 0.0}, {0: 0.0}), H=1e-9, dtype=np.float16, velocity=False, keep_one=False)
+    assert r.counts() == ([1], [0], [1])
     assert acted("pruned_below_threshold", r) == 0
 
 

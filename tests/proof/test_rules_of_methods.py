@@ -11,6 +11,7 @@ from training import CASES, MOVING
 from minidsr.methods import METHODS
 from minidsr.proof.invariants import RULED, RULES, check, judge, rules_of, violations
 from minidsr.proof.rules_of_any import grown_at_zero, masked_are_zero, survivors_keep_value
+from minidsr.proof.rules_of_dsr import grown_elsewhere
 from minidsr.proof.rules_of_methods import (
     count_per_tensor,
     grown_by_gradient,
@@ -141,6 +142,16 @@ def test_shrinking(rule, m, progress, wrong):
     assert reason(rule, r) == "progress is not recorded"
 
 
+@pytest.mark.parametrize("end", [0, 1])
+def test_shrinking_to_nothing(end):
+    """By the same factor one gets to 1, not to 0, which is then a step."""
+    for m, progress, wrong in ((10, 0.5, False), (13, 0.5, True), (end, 1.0, False),
+                               (2, 1.0, end == 0)):
+        r = seen((100, dict.fromkeys(range(60), 1.0), dict.fromkeys(range(m), 1.0)))
+        r = knowing(r, {"progress": progress, "final": [end]})
+        assert bool(said(shrinks_exponentially, r)) == wrong
+
+
 def ranked(size, gone, kept, again=()):
     """Weights 1, 2, ... of which some go, others stay, and new ones come at the end; `again` go and
     come back."""
@@ -196,6 +207,18 @@ def test_same_share_pruned():
     assert reason(same_share_pruned, seen(ranked(9, [], [0, 1]))) == "nothing was pruned"
 
 
+@pytest.mark.parametrize("rule", [same_share_pruned, same_share_pruned_by_sign])
+def test_a_full_tensor_may_stay_as_it_is(rule):
+    """Nothing could move in it: programs leave it out, or put back what they dropped."""
+    weights = {i: float(i + 1) for i in range(9)}
+    moves = ranked(20, range(5), range(5, 10))
+    assert said(rule, seen(moves, (9, weights, weights))) == []
+    assert said(rule, seen(moves, (9, weights, weights), pruned=[5, 0])) == []
+    assert said(rule, seen(moves, (10, weights, weights))) != []
+    assert said(rule, seen(moves, (9, weights, weights | {0: NEW}), pruned=[5, 1])) != []
+    assert said(same_share_pruned, seen(moves, (9, weights, weights), pruned=[5, 9])) != []
+
+
 def test_same_share_pruned_by_sign():
     """All positive weights die, as in a published SET."""
     weights = {i: float((i + 1) * (-1) ** i) for i in range(20)}
@@ -205,6 +228,9 @@ def test_same_share_pruned_by_sign():
         "a, positive: 10 of 10 are pruned, a, negative: 0 of 10 are pruned"]
     kept = {i: w for i, w in weights.items() if i >= 10}
     assert said(same_share_pruned_by_sign, seen((30, weights, kept | new))) == []
+    zeros = dict.fromkeys(range(30, 70), 0.0)  # these may stay, whatever the fraction
+    r = seen((90, weights | zeros, kept | new | zeros))
+    assert said(same_share_pruned_by_sign, knowing(r, {"fraction": 0.5})) == []
 
 
 def test_pruned_by_sign():
@@ -305,6 +331,18 @@ def test_signs_stay():
                   for s in ([1, -1], [1, 1]))
     assert said(signs_stay, one, one) == []
     assert said(signs_stay, one, other) == ["a: 1 positions have another sign"]
+
+
+def test_what_is_certain_is_said_beside_what_is_not():
+    """In b nobody can tell what became of the weight; in a it is clear that one was grown."""
+    r = seen((9, {0: 1, 1: 2}, {0: 1, 1: NEW}), (9, {0: 1}, {0: 7}))
+    assert said(nothing_grows, r) == ["a: 1 positions are grown, such as 1"]
+    again = "a: position 1 was pruned and grown again, {} others {}stay free"
+    assert said(grown_elsewhere_in_tensor, r) == [again.format(7, "of it ")]
+    assert said(grown_elsewhere, r) == [again.format(15, "")]
+    known = replace(r, before=[replace(r.before[0], recorded={"sign": np.ones(9)}), r.before[1]])
+    assert reason(pruned_by_sign, r) == "sign is not recorded"
+    assert len(said(pruned_by_sign, known)) == 1
 
 
 def test_masked_are_zero():
