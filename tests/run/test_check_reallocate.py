@@ -114,7 +114,7 @@ def test_what_hangs_or_dies_ends_it(function, said, theirs, capsys, monkeypatch)
     code, out, err = ended(capsys, f"theirs:{function}")
     assert (code, err.splitlines()[-1]) == (1, "minidsr: violated: completes")
     assert said in out
-    assert re.search(r"\ncompletes +VIOLATED 1 x +1  Each reallocation comes to its end\.\n", out)
+    assert re.search(r"\ncompletes +VIOLATED 1 x +3  Each reallocation comes to its end\.\n", out)
     assert "tensor 1, 1 positions" in out.split(said)[1]
     assert "\n       3 small networks" in out and "random networks" not in out
 
