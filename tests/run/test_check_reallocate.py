@@ -238,6 +238,7 @@ def test_what_the_page_shows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(verify, "SHRINKING", -1)
+    monkeypatch.setattr(judge, "extent", lambda cases, quick: (1, cases))  # one tensor shows it
     np.savez("trace.npz", **{f"a/{when}/{key}": [1.0, key == "mask" and when == "before"]
                              for when in ("before", "after") for key in ("value", "mask")})
     files = {match[1]: text for _, text in blocks if (match := re.match(r"# (\w+\.py)\n", text))}
