@@ -16,7 +16,7 @@ Out = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")
 Study = Positional[Annotated[Path | None, tyro.conf.arg(
     metavar="[FILE]", help="TOML file that says what to train; flags count more than it does.")]]
 Trace = Positional[Annotated[Path | None, tyro.conf.arg(
-    metavar="[TRACE]", help="An .npz file, or a folder of them.")]]
+    metavar="[TRACE]", help="An .npz file, or a folder of them; or MODULE:FUNCTION.")]]
 Run = Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help="Directory of a run.")]]
 Runs = Positional[Annotated[tuple[Path, ...], tyro.conf.arg(
     metavar="RUN [RUN ...]", help="Directories of runs, or folders that contain such.")]]

@@ -99,6 +99,7 @@ def try_case(tally, case, *, reruns=True, **run):
             again, permuted = case.run(**run), case.run(**run, order=order)
             found += tally.add(example, [same_seed_same_result], one, again, size=size)
             found += tally.add(example, [order_does_not_matter], one, permuted, size=size)
+        tally.checked["completes"] += 1
         return found
     except Exception as error:  # whatever it is, it is what we look for
         return tally.fails(Example(case), error, size)

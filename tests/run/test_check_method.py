@@ -107,7 +107,7 @@ class PullsTwice(Mine):
             layer.weight.__class__ = Doubled
 
 
-class Explodes(Mine):
+class Explodes(Unchecked):
     def reallocate(self, t):
         for W in self.tensors:
             if W.value.size == W.size > 1:
@@ -164,7 +164,8 @@ def test_a_method_that_keeps_it():
     (Rare, {"something_moves"}),
     (StumblesOverEmpty, {"full_and_empty_tensors", "any_sparsity"}),
     (PullsTwice, {"gradients_are_right"}),
-    (Explodes, {"full_and_empty_tensors", "any_sparsity"})])
+    (Explodes, {"any_sparsity"})])
+@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")  # NumPy's, of inf
 def test_a_fault_is_named(cls, named):
     """By each of these clauses. By no other: that is tried where it is cheap."""
     tried = [clause for clause in CONTRACT if clause.__name__ in named or clause in CHEAP]

@@ -114,7 +114,7 @@ def test_what_hangs_or_dies_ends_it(function, said, theirs, capsys, monkeypatch)
     code, out, err = ended(capsys, f"theirs:{function}")
     assert (code, err.splitlines()[-1]) == (1, "minidsr: violated: completes")
     assert said in out
-    assert re.search(r"\ncompletes +VIOLATED 1 x +1  Each reallocation comes to its end\.\n", out)
+    assert re.search(r"\ncompletes +VIOLATED 1 x +3  Each reallocation comes to its end\.\n", out)
     assert "tensor 1, 1 positions" in out.split(said)[1]
     assert "\n       3 small networks" in out and "random networks" not in out
 
@@ -242,6 +242,7 @@ def test_what_the_page_shows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(verify, "SHRINKING", -1)
+    monkeypatch.setattr(judge, "extent", lambda cases, quick: (1, cases))  # one tensor shows it
     np.savez("trace.npz", **{f"a/{when}/{key}": [1.0, key == "mask" and when == "before"]
                              for when in ("before", "after") for key in ("value", "mask")})
     files = {match[1]: text for _, text in blocks if (match := re.match(r"# (\w+\.py)\n", text))}
