@@ -56,9 +56,9 @@ def masked_are_zero(r):
 
     θ_i = 0 for each i outside A, and outside A'
     """
-    stored = [(when, t) for when, t in r.moments() if t.masked is not None]
+    stored = [(when, t) for when, t in r.moments() if t.masked is not None and len(t.masked)]
     if not stored:
-        raise NotCheckable("values where no weight is free are not recorded")
+        raise NotCheckable("values where no weight is free are not stored, or not recorded")
     for when, t in stored:
         wrong = np.flatnonzero(~(np.abs(t.masked) <= r.tolerance))
         if len(wrong):

@@ -347,7 +347,8 @@ def test_what_is_certain_is_said_beside_what_is_not():
 
 def test_masked_are_zero():
     r = seen((4, {0: 1, 2: 3}, {0: 1, 3: NEW}))
-    assert reason(masked_are_zero, r) == "values where no weight is free are not recorded"
+    assert reason(masked_are_zero, r) == (
+        "values where no weight is free are not stored, or not recorded")
     before, after = (replace(t, masked=np.array(x)) for t, x in (
         (r.before[0], [0.0, -0.0]), (r.after[0], [-1.0, 3.0])))
     assert said(masked_are_zero, replace(r, before=[before])) == []
