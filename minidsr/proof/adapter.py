@@ -33,6 +33,8 @@ from ..parameters import index_dtype
 from ..reparam import Report
 
 PACKAGES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX"}
+ON_SPARSE = ("tensors", "H", "N_p", "delta", "rng")
+ON_MASKS = ("values", "masks", "velocities", *ON_SPARSE[1:])
 
 
 def adapted(function: Callable, masks: str | None = None) -> Callable:
@@ -52,6 +54,19 @@ def check_masks(masks):
         check_choice("masks", masks, PACKAGES)
         if importlib.util.find_spec(masks) is None:
             raise ValueError(f"masks of {masks} need {PACKAGES[masks]}, which is not installed")
+
+
+def refuses(function, masks=None):
+    """Why it cannot be called as above, in words; None where it can be, or nobody knows."""
+    names = ON_MASKS if masks else ON_SPARSE
+    try:
+        told = {"keep_one": True} if _takes(function, "keep_one") else {}
+        inspect.signature(function).bind(*names, **told)
+    except TypeError as error:
+        return f"it is called with ({', '.join(names)}): {error}"
+    except ValueError:  # compiled ones may have no signature
+        pass
+    return None
 
 
 def call(function, tensors, H, N_p, delta, rng, *, keep_one=True, masks=None):

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import partial
 from itertools import islice, repeat
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..checks import check_range, nearest, shown
-from ..proof.adapter import adapted, call, call_each, check_masks
+from ..proof.adapter import adapted, call, call_each, check_masks, refuses
 from ..proof.invariants import InvariantError
 from ..proof.remote import Answerless, Remote
 from .tally import Tally, in_one_line
@@ -90,6 +90,7 @@ def _ready(function, masks):
     if not isinstance(function, str):
         if not callable(function):
             raise ValueError(f"function must be one, or MODULE:FUNCTION, not {shown(function)}")
+        _check_call(getattr(function, "__name__", "function"), refuses(function, masks), masks)
         yield (reallocate := adapted(function, masks)), lambda cases: zip(cases, repeat(reallocate))
         return
     check_masks(masks)
@@ -108,6 +109,9 @@ def _ready(function, masks):
         if name not in remote.names:
             raise ValueError(f"{place} has no function {shown(name)}; "
                              f"{nearest(name, remote.names)}it has {_some(remote.names)}")
+        with suppress(Answerless):  # then calls will say what it is
+            _check_call(name, remote.call(name, through=f"{refuses.__module__}:{refuses.__name__}",
+                                          masks=masks), masks)
         one = partial(remote.call, name, through=f"{call.__module__}:{call.__name__}", masks=masks)
         many = partial(remote.call, name, masks=masks,
                        through=f"{call_each.__module__}:{call_each.__name__}")
@@ -117,6 +121,13 @@ def _ready(function, masks):
 def _some(names):
     names = [name for name in names if not name.startswith("_")]
     return ", ".join(names[:9]) + ", …" * (len(names) > 9) or "none"
+
+
+def _check_call(name, refusal, masks):
+    """ValueError where it refuses to be called."""
+    if refusal:
+        hint = "" if masks else "; one that takes masks needs --masks numpy, torch or jax"
+        raise ValueError(f"{name} is no function to be judged, {refusal}{hint}")
 
 
 def _together(one, many, cases):

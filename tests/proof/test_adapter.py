@@ -9,7 +9,7 @@ from masks import in_jax, in_torch
 
 from lessons.gallery import masked
 from minidsr.parameters import Sparse
-from minidsr.proof.adapter import adapted
+from minidsr.proof.adapter import adapted, refuses
 from minidsr.proof.cases import Case, cases_for_anyone, distinct_patterns, small_cases
 from minidsr.proof.invariants import violations
 from minidsr.proof.runner import encode
@@ -139,6 +139,16 @@ def test_sparse_tensors_stay_the_same_objects():
 def test_what_masks_must_be(answer, error, said):
     with pytest.raises(error, match=said):
         Case([_tensor()], 0.5, 1, 0, 0).run(adapted(lambda *args: answer, "numpy"))
+
+
+def test_who_can_be_called():
+    def asks(tensors, H, N_p, delta, rng, *, keep_one):
+        """It has no default."""
+
+    assert refuses(asks) is refuses(masked.reallocate) is refuses(in_place, "numpy") is None
+    assert refuses(print) is refuses(max) is None  # it is compiled, so nobody knows
+    assert refuses(asks, "jax").endswith("rng): too many positional arguments")
+    assert refuses(in_place).endswith("rng): missing a required argument: 'delta'")
 
 
 def test_masks_of_whom():

@@ -136,6 +136,10 @@ def test_what_raises_is_shown_with_its_line(theirs, capsys):
     (["broken:f"], "broken cannot be loaded: SyntaxError: invalid syntax (broken.py, line 1)"),
     (["stops.py:f"], "stops.py cannot be loaded: SystemExit: an argument is missing"),
     (["theirs.py"], "theirs.py: which function of it? say theirs.py:reallocate, for example"),
+    (["theirs:masks"], "masks is no function to be judged, it is called with (tensors, H, N_p, "
+     "delta, rng): missing a required argument: 'delta'; one that takes masks needs --masks numpy"),
+    (["theirs:right", "--masks", "numpy"],
+     "with (values, masks, velocities, H, N_p, delta, rng): multiple values for argument"),
     (["theirs:right", "--masks", "tf"], "unknown masks 'tf'; choose one of: numpy, torch, jax"),
     (["--masks", "numpy"], "--masks is for a function"),
     (["theirs:right", "--cases", "0"], "cases must be in [1, "),
