@@ -82,7 +82,7 @@ def rows(names=None):
     of some; None stands for what cannot be."""
     one = [("dsr", fault.FAULT, name, fault.SOURCE, fault.VIOLATES, in_a_trace(fault))
            for name, fault in faults().items() if names is None or name in names]
-    return one + [(p.RULES, p.FAULT, name, p.SOURCE, None, p.VIOLATES)
+    return one + [(p.RULES, p.FAULT, name, p.SOURCE, p.BY_FUNCTION, p.VIOLATES)
                   for name, p in methods.programs().items()
                   if p.FAULT and (names is None or name in names)]
 
@@ -131,7 +131,8 @@ trace* what `verify TRACE` names in short trainings. It names these rules and no
 [`test_gallery.py`](../../tests/proof/test_gallery.py) and
 [`test_gallery_of_methods.py`](../../tests/proof/test_gallery_of_methods.py) show.
 
-A dash: only Algorithm 1 can be judged as a function, and a program that stops leaves no trace.
+A dash: of Algorithm 1 one reallocation can be judged as a function, and nothing else; a program
+that stops leaves no trace.
 "Nothing": a trace shows what has happened. That no weight was equal to H, or none was 0; that two
 runs differ; in which order positions are kept, where masks are recorded: that is not in it.
 "Authors" is the published code of the paper; what is called `Authors...` or by the name of another

@@ -91,6 +91,13 @@ def test_the_checker_names_the_fault(cases, fault):
     assert set(violated(cases, fault.reallocate)) == set(fault.VIOLATES)
 
 
+@pytest.mark.slow
+def test_the_checker_names_what_is_wrong_with_the_papers_code(cases):
+    """Momentum shows in a trace only: where all tensors are full, this program grows nothing."""
+    whole = methods.programs()["AuthorsDSR"]
+    assert set(violated(cases, whole.MASKED.on_sparse)) == set(whole.BY_FUNCTION)
+
+
 @pytest.mark.parametrize("correct", [masked.reallocate, reallocate], ids=["masked", "minidsr"])
 def test_the_checker_accepts_what_is_correct(cases, correct):
     assert violated(cases, correct) == {}

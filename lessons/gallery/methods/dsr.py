@@ -40,10 +40,14 @@ class DSR(Program):
         self.H = self.MASKED(self.rng, True).reallocate(flat, self.H, self.N_P, self.DELTA)
         pruned = [int(layer.pruned.sum()) for layer in flat]
         for layer in flat:
-            layer.value *= layer.mask
-            layer.velocity *= layer.mask
+            self.clear(layer)
         return pruned, [int(layer.mask.sum()) - m + k
                         for layer, m, k in zip(flat, before, pruned, strict=True)]
+
+    def clear(self, layer):
+        """Apply the mask."""
+        layer.value *= layer.mask
+        layer.velocity *= layer.mask
 
     def numbers(self):
         return {"H": self.used, "next_H": self.H, "N_p": self.N_P, "delta": self.DELTA,
@@ -154,8 +158,7 @@ class KernelSlices(DSR):
         SlicesCountAsOne(self.rng, True).reallocate(flat, self.H, self.N_P, self.DELTA)
         for layer, moved in zip(self.layers.values(), flat, strict=True):
             layer.mask = moved.mask.reshape(layer.shape)
-            layer.value *= layer.mask
-            layer.velocity *= layer.mask
+            self.clear(layer)
         masks = [(old, layer.mask) for old, layer in zip(before, self.layers.values(), strict=True)]
         return [(a & ~b).sum() for a, b in masks], [(b & ~a).sum() for a, b in masks]
 

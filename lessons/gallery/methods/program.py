@@ -36,6 +36,7 @@ class Program:
 
     RULES = FAULT = SOURCE = None
     VIOLATES = ()
+    BY_FUNCTION = None
     SHAPES = {"fc1": ((12, 20), 100), "fc2": ((10, 12), 40)}
     KEYS = ()
     STEPS = 3

@@ -10,6 +10,10 @@ import math
 
 import numpy as np
 
+from ..fixed_tolerance import FixedTolerance
+from ..keeps_the_first import KeepsTheFirst
+from ..random_layer import RandomLayer
+from ..stale_velocity import StaleVelocity
 from .deepr import DeepR
 from .dsr import DSR
 from .gradual import Exponential, Gradual
@@ -19,47 +23,23 @@ from .set import SET, Magnitude
 from .snfs import SNFS
 
 
+class Authors(RandomLayer, KeepsTheFirst, StaleVelocity, FixedTolerance):
+    """A reallocation of the paper's published code, as a function, but that its loop ends."""
+
+
 class AuthorsDSR(DSR):
     FAULT = ("keeps the first of a tensor that dies; a random layer takes the error of rounding; "
-             "momentum is left where a weight was")
+             "a full one is offered its share for ever; momentum is left where a weight was; δ is "
+             "0.1")
     SOURCE = "authors, main.py:551-704, parameterized_tensors.py:186-239"
-    VIOLATES = ("budget", "largest_kept", "grown_at_rest")
+    VIOLATES = ("largest_kept", "grown_at_rest", "shares")
+    BY_FUNCTION = ("budget", "largest_kept", "shares", "overflow", "threshold_rule",
+                   "order_does_not_matter")
     SHAPES = {**DSR.SHAPES, **{f"conv{i}": ((3, 3), 4) for i in range(20)}}
-    DELTA = 0.1
+    DELTA, MASKED = 0.1, Authors
 
-    def update(self):
-        layers, self.used = list(self.layers.values()), self.H
-        dead = [self.dies(layer) for layer in layers]
-        for layer, places in zip(layers, dead, strict=True):
-            layer.mask.flat[places] = False
-            layer.value *= layer.mask
-        pruned, left = map(len, dead), np.array([layer.mask.sum() for layer in layers])
-        pruned, room = list(pruned), [np.setdiff1d(np.flatnonzero(~layer.mask), places)
-                                      for layer, places in zip(layers, dead, strict=True)]
-        grown = self.shares(sum(pruned), left / left.sum(), list(map(len, room)))
-        for layer, n, empty in zip(layers, grown, room, strict=True):
-            layer.mask.flat[self.rng.permutation(empty)[:n]] = True
-        if sum(pruned) > 1.1 * self.N_P:
-            self.H /= 2
-        elif sum(pruned) < 0.9 * self.N_P:
-            self.H *= 2
-        return pruned, grown
-
-    def dies(self, layer):
-        below = np.flatnonzero(layer.mask & (np.abs(layer.value) < self.H))
-        return below[1:] if len(below) == layer.mask.sum() else below
-
-    def shares(self, K, parts, room):
-        """Offered again and again, until all of K has found room; 100 times at most here."""
-        grown = [0] * len(room)
-        for _ in range(100):
-            left = K - sum(grown)
-            if left <= 0:
-                break
-            offer, one = np.round(parts * left).astype(int), self.rng.integers(len(room))
-            offer[one] = max(0, offer[one] + left - offer.sum())
-            grown = [min(g + n, r) for g, n, r in zip(grown, offer.tolist(), room, strict=True)]
-        return grown
+    def clear(self, layer):
+        layer.value *= layer.mask
 
     def note(self, entries, start, moment):
         """Its masks are applied forward only, so masked weights drift: recorded is the product."""
