@@ -67,21 +67,25 @@ def shrinks_exponentially(r):
 def same_share_pruned(r):
     """Each tensor prunes the same share of its weights, to within one.
 
-    There is an f with |k - f m| <= 1 in all tensors: the fraction, where it is recorded
+    There is an f with |k - f m| <= 1 in all tensors: the fraction, where it is recorded. A full
+    tensor may stay as it is
     """
     k = r.report.pruned or [None] * len(r.changes)
     yield from _same_share(r, [
         (c.name, (c.m, c.m), c.k_range if n is None else (n, n))
-        for c, n in zip(r.changes, k, strict=True)])
+        for c, n in zip(r.changes, k, strict=True) if n or not _stays_full(c)])
 
 
 def same_share_pruned_by_sign(r):
     """Each tensor prunes the same share of each sign, to within one.
 
-    There is an f with |k₊ - f m₊| <= 1 and |k₋ - f m₋| <= 1 in all tensors; a 0 counts as either
+    There is an f with |k₊ - f m₊| <= 1 and |k₋ - f m₋| <= 1 in all tensors; a 0 counts as either.
+    A full tensor may stay as it is
     """
     groups = []
     for c in r.changes:
+        if _stays_full(c):
+            continue
         zero, maybe = c.before.value == 0, c.stays & ~c.kept & ~c.pruned
         for word, sign in (("positive", c.before.value > 0), ("negative", c.before.value < 0)):
             groups.append((f"{c.name}, {word}", (int(sign.sum()), int((sign | zero).sum())),
@@ -205,6 +209,11 @@ def _shrinks(r, law):
         if not abs(c.m_after - due) <= 1 + 1e-9 * c.before.size:
             yield (f"{c.name}: {c.m:,} free numbers become {c.m_after:,}, at {p:.1%} of the way to "
                    f"{end:,} of {c.before.size:,} it is {due:,.2f}")
+
+
+def _stays_full(c):
+    """Was there no room to move to, and is nothing seen to have been pruned?"""
+    return not c.room and not (c.pruned | c.doubtful).any()
 
 
 def _same_share(r, groups):

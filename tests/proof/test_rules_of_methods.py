@@ -196,6 +196,17 @@ def test_same_share_pruned():
     assert reason(same_share_pruned, seen(ranked(9, [], [0, 1]))) == "nothing was pruned"
 
 
+@pytest.mark.parametrize("rule", [same_share_pruned, same_share_pruned_by_sign])
+def test_a_full_tensor_may_stay_as_it_is(rule):
+    """Nothing could move in it: programs leave it out, or put back what they dropped."""
+    weights = {i: float(i + 1) for i in range(9)}
+    moves = ranked(20, range(5), range(5, 10))
+    assert said(rule, seen(moves, (9, weights, weights))) == []
+    assert said(rule, seen(moves, (9, weights, weights), pruned=[5, 0])) == []
+    assert said(rule, seen(moves, (10, weights, weights))) != []
+    assert said(rule, seen(moves, (9, weights, weights | {0: NEW}), pruned=[5, 1])) != []
+
+
 def test_same_share_pruned_by_sign():
     """All positive weights die, as in a published SET."""
     weights = {i: float((i + 1) * (-1) ** i) for i in range(20)}
