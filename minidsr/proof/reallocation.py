@@ -203,7 +203,7 @@ class Change:
         stays     the position is in use before and after
         protected no threshold prunes it: to the table, its |w| >= H
         below     |w| < H, and it is not protected
-        equal     |w| = H
+        equal     |w| = H, in the type of w
         survives, spared, pruned, regrown    as above
         doubtful  as above; each place is this or one of survives, spared, pruned
         kept      survives for sure: a 0 at rest may have been pruned and grown again
@@ -220,14 +220,10 @@ class Change:
         self.room = before.size - self.m
         self._match()
         self.magnitude = np.abs(before.value)
-        # Beside float16, of which traces may be, an H could be 0 or infinite.
-        wide = self.magnitude.astype(np.result_type(self.magnitude, np.float32))
-        with np.errstate(over="ignore"):  # an H too large for the type of the values is infinite
-            self.below = np.zeros(self.m, bool) if H is None else wide < H
-            self.equal = np.zeros(self.m, bool) if H is None else wide == H
+        same, anew = self._same(), self._anew()
+        self.below, self.equal = self._compare(H, same)
         self.protected = np.isin(before.index, before.protected)
         self.below &= ~self.protected
-        same, anew = self._same(), self._anew()
         self.keeper = self._find_keeper(same, keep_one)
         other = self.stays & ~same & ~anew
         again = H is None and self._grown_again(other, anew, same, said)
@@ -246,6 +242,18 @@ class Change:
             self.stays = self.after.index[self.at] == self.before.index
         self.new = np.ones(self.m_after, bool)
         self.new[self.at[self.stays]] = False
+
+    def _compare(self, H, same):
+        """Is |w| < H, and is it H? As nobody knows in which type a program compares, a weight that
+        is H in its own type, and less than H, counts as it was treated."""
+        if H is None:
+            return np.zeros((2, self.m), bool)
+        # Beside float16, of which traces may be, an H could be 0 or infinite.
+        wide = self.magnitude.astype(np.result_type(self.magnitude, np.float32))
+        with np.errstate(over="ignore", under="ignore"):
+            below, rounded = wide < H, np.asarray(H, self.magnitude.dtype)
+        equal = (self.magnitude == rounded) & (0 < rounded) & (rounded < np.inf)
+        return np.where(equal & (float(rounded) < H), ~same, below), equal
 
     def _same(self):
         """What has the same number afterwards, as the table has it."""

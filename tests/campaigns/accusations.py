@@ -179,10 +179,13 @@ def forgetting(rng):
                               "grown", "active", "K") if rng.random() < 0.3}
     if rng.random() < 0.5:
         less = set()
-    dense = rng.random() < 0.3
+    dense, unrounded = rng.random() < 0.3, rng.random() < 0.5  # H is said as it was before rounding
 
     def told(r, dtype):
         kept = {name: None if name in less else x for name, x in vars(r.report).items()}
+        H = r.report.H or 0
+        if unrounded and dtype == np.float16 and 1e-3 < H < 1e4 and float(np.float16(H)) == H:
+            kept |= {name: kept[name] and kept[name] * (1 + 2.0 ** -13) for name in ("H", "next_H")}
         bias = [Tensor("bias", 2, None, np.array([-0.0, 3.0], dtype))] * dense
         return replace(r, before=[_told(t, less, dtype) for t in r.before] + bias,
                        after=[_told(t, less, dtype) for t in r.after] + bias,

@@ -74,7 +74,7 @@ def test_a_protected_weight_stays_below_the_threshold():
 
 @pytest.mark.parametrize(("H", "w", "dtype"), [
     (0.5, 0.5, np.float32), (0.5, -0.5, np.float32), (SMALLEST_H, SMALLEST_H, np.float32),
-    (np.float32(0.1), 0.1, np.float32), (0.1, 0.1, np.float32), (0.7, 0.7, np.float32),
+    (np.float32(0.1), 0.1, np.float32), (0.1, 0.1, np.float32),
     (0.1, 0.1, np.float64), (TINY, TINY, np.float32), (1, 1, np.float64)])
 def test_a_weight_as_large_as_the_threshold_survives(H, w, dtype):
     w = dtype(w)
@@ -112,6 +112,19 @@ def test_a_threshold_beyond_float32_is_above_all_weights():
     r = seen((3, {0: 3e38, 1: -1}, {0: 3e38, 2: NEW}), H=1e300, keep_one=True)
     assert verdict(r) == []
     assert acted("pruned_below_threshold", r) == 0
+
+
+@pytest.mark.parametrize(("dtype", "H"), [(np.float16, 0.1), (np.float32, 0.7)])
+def test_a_weight_that_is_the_threshold_but_for_rounding(dtype, H):
+    """In its own type it is not below, in a wider one it is; programs compare in either."""
+    w, less = dtype(H), np.nextafter(dtype(H), dtype(0))
+    assert float(w) < H
+    for after in ({0: w, 1: 3, 5: NEW}, {1: 3, 5: NEW, 6: NEW}):
+        r = seen((9, {0: w, 1: 3, 2: less}, after), H=H, dtype=dtype)
+        assert verdict(r) == []
+        assert acted("pruned_below_threshold", r) == 1
+    r = seen((9, {0: w, 1: 3, 2: less}, {0: w, 1: 3, 2: less}), H=H, dtype=dtype)
+    assert names(r) == ["pruned_below_threshold"]
 
 
 @pytest.mark.parametrize("H", [0.5, 0.25, 1e5])
