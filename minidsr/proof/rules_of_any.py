@@ -163,31 +163,27 @@ def nothing_moves_between(a, b):
 
 def _unequal(r, key):
     """Messages for the survivors whose value, or velocity, changes."""
-    clear = True
     for c in r.changes:
         wrong = c.survives & ~c.keeps(key)
         if wrong.any():
-            clear, i = False, int(np.argmax(wrong))
+            i = int(np.argmax(wrong))
             old, new = getattr(c.before, key), c.afterwards(key)
             one, other = _apart(old[i], new[i])
             yield (f"{c.name}: {key} {one} at position {c.before.index[i]} becomes {other}"
                    + _severity(wrong, c.survives.sum(), new.astype(float) - old, "change"))
-    if clear:
-        r.need_certainty()
+    r.need_certainty()
 
 
 def _not_zero(r, key):
     """Messages for the grown weights whose value, or velocity, is not 0."""
-    clear = True
     for c in r.changes:
         index, numbers = c.grown(key)
         wrong = ~(np.abs(numbers) <= r.tolerance)
         if wrong.any():
-            clear, i = False, int(np.argmax(wrong))
+            i = int(np.argmax(wrong))
             yield (f"{c.name}: position {index[i]} is grown with {key} {numbers[i]:g}"
                    + _severity(wrong, len(wrong), numbers, "are not 0"))
-    if clear:
-        r.need_certainty()
+    r.need_certainty()
 
 
 def _another(name, key, x, y, tolerance):

@@ -152,8 +152,7 @@ def grown_elsewhere_in_tensor(r):
         if c.regrown.any() and free:
             yield (f"{c.name}: position {c.before.index[c.regrown][0]} was pruned and grown again, "
                    f"{free:,} others of it stay free")
-    if not any(c.regrown.any() for c in r.changes):
-        r.need_certainty()
+    r.need_certainty()
 
 
 # --- how tensors share

@@ -11,6 +11,7 @@ from training import CASES, MOVING
 from minidsr.methods import METHODS
 from minidsr.proof.invariants import RULED, RULES, check, judge, rules_of, violations
 from minidsr.proof.rules_of_any import grown_at_zero, masked_are_zero, survivors_keep_value
+from minidsr.proof.rules_of_dsr import grown_elsewhere
 from minidsr.proof.rules_of_methods import (
     count_per_tensor,
     grown_by_gradient,
@@ -216,6 +217,9 @@ def test_same_share_pruned_by_sign():
         "a, positive: 10 of 10 are pruned, a, negative: 0 of 10 are pruned"]
     kept = {i: w for i, w in weights.items() if i >= 10}
     assert said(same_share_pruned_by_sign, seen((30, weights, kept | new))) == []
+    zeros = dict.fromkeys(range(30, 70), 0.0)  # these may stay, whatever the fraction
+    r = seen((90, weights | zeros, kept | new | zeros))
+    assert said(same_share_pruned_by_sign, knowing(r, {"fraction": 0.5})) == []
 
 
 def test_pruned_by_sign():
@@ -316,6 +320,18 @@ def test_signs_stay():
                   for s in ([1, -1], [1, 1]))
     assert said(signs_stay, one, one) == []
     assert said(signs_stay, one, other) == ["a: 1 positions have another sign"]
+
+
+def test_what_is_certain_is_said_beside_what_is_not():
+    """In b nobody can tell what became of the weight; in a it is clear that one was grown."""
+    r = seen((9, {0: 1, 1: 2}, {0: 1, 1: NEW}), (9, {0: 1}, {0: 7}))
+    assert said(nothing_grows, r) == ["a: 1 positions are grown, such as 1"]
+    again = "a: position 1 was pruned and grown again, {} others {}stay free"
+    assert said(grown_elsewhere_in_tensor, r) == [again.format(7, "of it ")]
+    assert said(grown_elsewhere, r) == [again.format(15, "")]
+    known = replace(r, before=[replace(r.before[0], recorded={"sign": np.ones(9)}), r.before[1]])
+    assert reason(pruned_by_sign, r) == "sign is not recorded"
+    assert len(said(pruned_by_sign, known)) == 1
 
 
 def test_masked_are_zero():
