@@ -140,11 +140,11 @@ program is a whole one, written anew in [`published.py`](methods/published.py)."
 
 RIGHT = """## Right programs
 
-In these it names nothing: [`masked.py`](masked.py), by function and by trace, and by trace {}."""
+In these nothing is named: in [`masked.py`](masked.py) by function, and by trace in {}."""
 
 BY_RULE = """## By rule
 
-Which of them break it. Each rule is broken by one."""
+Who breaks it. There is no rule that nobody does."""
 
 
 if __name__ == "__main__":
