@@ -145,7 +145,8 @@ def test_shrinking(rule, m, progress, wrong):
 @pytest.mark.parametrize("end", [0, 1])
 def test_shrinking_to_nothing(end):
     """By the same factor one gets to 1, not to 0, which is then a step."""
-    for m, progress, wrong in ((10, 0.5, False), (13, 0.5, True), (end, 1.0, False)):
+    for m, progress, wrong in ((10, 0.5, False), (13, 0.5, True), (end, 1.0, False),
+                               (2, 1.0, end == 0)):
         r = seen((100, dict.fromkeys(range(60), 1.0), dict.fromkeys(range(m), 1.0)))
         r = knowing(r, {"progress": progress, "final": [end]})
         assert bool(said(shrinks_exponentially, r)) == wrong
