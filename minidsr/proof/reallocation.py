@@ -252,7 +252,7 @@ class Change:
         wide = self.magnitude.astype(np.result_type(self.magnitude, np.float32))
         with np.errstate(over="ignore", under="ignore"):
             below, rounded = wide < H, np.asarray(H, self.magnitude.dtype)
-        equal = (self.magnitude == rounded) & (0 < rounded) & (rounded < np.inf)
+        equal = (self.magnitude == rounded) & (rounded > 0)
         return np.where(equal & (float(rounded) < H), ~same, below), equal
 
     def _same(self):

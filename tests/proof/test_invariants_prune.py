@@ -127,6 +127,12 @@ def test_a_weight_that_is_the_threshold_but_for_rounding(dtype, H):
     assert names(r) == ["pruned_below_threshold"]
 
 
+def test_a_zero_is_below_a_threshold_that_float16_takes_for_0():
+    r = seen((1, {0: 0.0}, {0: 0.0}), H=1e-9, dtype=np.float16, velocity=False, keep_one=False)
+    assert r.counts() == ([1], [0], [1])
+    assert acted("pruned_below_threshold", r) == 0
+
+
 @pytest.mark.parametrize("H", [0.5, 0.25, 1e5])
 def test_how_many_weights_are_equal_to_the_threshold(H):
     """Beside float16, an H too large for it is equal to none."""

@@ -216,6 +216,7 @@ def test_a_full_tensor_may_stay_as_it_is(rule):
     assert said(rule, seen(moves, (9, weights, weights), pruned=[5, 0])) == []
     assert said(rule, seen(moves, (10, weights, weights))) != []
     assert said(rule, seen(moves, (9, weights, weights | {0: NEW}), pruned=[5, 1])) != []
+    assert said(same_share_pruned, seen(moves, (9, weights, weights), pruned=[5, 9])) != []
 
 
 def test_same_share_pruned_by_sign():
