@@ -221,7 +221,7 @@ class Change:
         self._match()
         self.magnitude = np.abs(before.value)
         same, anew = self._same(), self._anew()
-        self.below, self.equal = self._compare(H, same)
+        self.below, self.equal = self._compare(H, ~self.stays | anew & ~same)
         self.protected = np.isin(before.index, before.protected)
         self.below &= ~self.protected
         self.keeper = self._find_keeper(same, keep_one)
@@ -243,7 +243,7 @@ class Change:
         self.new = np.ones(self.m_after, bool)
         self.new[self.at[self.stays]] = False
 
-    def _compare(self, H, same):
+    def _compare(self, H, gone):
         """Is |w| < H, and is it H? As nobody knows in which type a program compares, a weight that
         is H in its own type, and less than H, counts as it was treated."""
         if H is None:
@@ -253,7 +253,7 @@ class Change:
         with np.errstate(over="ignore", under="ignore"):
             below, rounded = wide < H, np.asarray(H, self.magnitude.dtype)
         equal = (self.magnitude == rounded) & (rounded > 0)
-        return np.where(equal & (float(rounded) < H), ~same, below), equal
+        return np.where(equal & (float(rounded) < H), gone, below), equal
 
     def _same(self):
         """What has the same number afterwards, as the table has it."""

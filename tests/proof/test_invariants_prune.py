@@ -125,6 +125,8 @@ def test_a_weight_that_is_the_threshold_but_for_rounding(dtype, H):
         assert acted("pruned_below_threshold", r) == 1
     r = seen((9, {0: w, 1: 3, 2: less}, {0: w, 1: 3, 2: less}), H=H, dtype=dtype)
     assert names(r) == ["pruned_below_threshold"]
+    r = seen((9, {0: w, 1: 3}, {0: less, 1: 3}), H=H, dtype=dtype)
+    assert names(r) == ["survivors_keep_value"]
 
 
 def test_a_zero_is_below_a_threshold_that_float16_takes_for_0():
