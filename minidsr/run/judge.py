@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import partial
 from itertools import islice, repeat
@@ -109,8 +109,9 @@ def _ready(function, masks):
         if name not in remote.names:
             raise ValueError(f"{place} has no function {shown(name)}; "
                              f"{nearest(name, remote.names)}it has {_some(remote.names)}")
-        _check_call(name, remote.call(name, through=f"{refuses.__module__}:{refuses.__name__}",
-                                      masks=masks), masks)
+        with suppress(Answerless):  # then calls will say what it is
+            _check_call(name, remote.call(name, through=f"{refuses.__module__}:{refuses.__name__}",
+                                          masks=masks), masks)
         one = partial(remote.call, name, through=f"{call.__module__}:{call.__name__}", masks=masks)
         many = partial(remote.call, name, masks=masks,
                        through=f"{call_each.__module__}:{call_each.__name__}")

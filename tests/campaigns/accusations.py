@@ -155,6 +155,8 @@ def _of_type(numbers, dtype):
 def still(row, rng, dtype):
     """Steps of training."""
     params = [_parameterized(STILL[row], rng) for _ in range(rng.integers(1, 5))]
+    for p in params:
+        p.value = _of_type(p.value, dtype).astype(p.value.dtype)
     found = []
     for _ in range(rng.integers(1, 3)):
         _train(params, rng, dtype)
