@@ -222,7 +222,7 @@ for function in (naive.conv2d, im2col.columns, im2col.forward):
 # - In signal processing the kernel is flipped, and what networks do is called correlation. Weights
 #   are learned, so it makes no difference; to a test it does.
 # - `columns` loops over k² taps, not over pixels: NumPy is fast where one call does much.
-# - Columns are large, and needed again on the way back (lesson 2). The
+# - Columns are large, and needed again on the way back ([lesson 2](02_backward_by_hand.ipynb)). The
 #   package builds them twice, and keeps x.
 # - A weight that is 0 costs as much as any other here. What a sparse layer could save, the engine
 #   `sparse` does save.
@@ -245,4 +245,4 @@ for function in (naive.conv2d, im2col.columns, im2col.forward):
 #
 # ## Next
 #
-# Lesson 2: the way back, and how to know that it is right.
+# [Lesson 2](02_backward_by_hand.ipynb): the way back, and how to know that it is right.

@@ -1,5 +1,6 @@
 """Judging a function: what does not hold, in which smallest case, and which mistake it is."""
 
+import math
 import random
 import time
 from copy import deepcopy
@@ -127,11 +128,11 @@ def plain(answer):
 
 def digits(answer):
     """The gist of an answer whose sums may be added up in any order: twelve digits of each number.
-    nan is text, so that it equals itself."""
+    What is not finite is not told apart."""
     if isinstance(answer, list):
         return [digits(x) for x in answer]
     if isinstance(answer, float):
-        return float(f"{answer:.12g}") if answer == answer else "nan"
+        return float(f"{answer:.12g}") if math.isfinite(answer) else "not finite"
     return answer
 
 

@@ -118,8 +118,8 @@ LAZY = {
 # Where the answer is one number there is no order, and some answers are asked for in order.
 ONE_NUMBER = {"below", "bytes_kept", "left", "multiplications", "nearest_width", "next_threshold",
               "out_size"}
-SAME = {"reversed": ONE_NUMBER, "right shape and sum": ONE_NUMBER,
-        "unshuffled": ONE_NUMBER | {"keep_largest", "grow"}}
+SAME = {"reversed": ONE_NUMBER | {"exposes"}, "right shape and sum": ONE_NUMBER,
+        "unshuffled": ONE_NUMBER | {"exposes", "keep_largest", "grow"}}
 
 
 @by_name([exercise for exercise in EXERCISES if exercise.gist in (None, digits)])  # not words
