@@ -75,9 +75,9 @@ def exposes(layer_class):
                      W             the weights, an array that forward() reads each time, or None
                      dW            after backward(): the gradient by W
 
-    What forward() computes is right, each row by itself. Some layers have a kink, as max(x, 0) has
-    at 0; some have large weights, a million. If a gradient is wrong, it is by 1 % at least, but
-    maybe of one number only.
+    What forward() computes is right, each row by itself. Some layers have a kink or a step at 0, as
+    max(x, 0) has; some have weights of a million; the gradient of some is 0. If one is wrong, it is
+    by 1 % at least, but maybe of one number only.
 
     Returns True where a gradient is wrong, by x or by W; False where both are right.
     """

@@ -119,6 +119,22 @@ def absolute(layer_class):
     return _exposed(layer_class, least=1e-6)
 
 
+def as_quotient(layer_class):
+    """Errors are divided by the gradient, and where that is 0, 0 / 0 is no number, which is not
+    below any bound. Compare without dividing."""
+    layer, rng = layer_class(), np.random.default_rng(7)
+    x, dy = rng.standard_normal((2, 3, 4))
+    layer.forward(x)
+    found = [(x, layer.backward(dy))] + [(layer.W, layer.dW)] * (layer.W is not None)
+    for array, gradient in found:
+        slopes = np.array([_slope(layer, x, dy, array, i, 1e-5) for i in np.ndindex(array.shape)])
+        with np.errstate(all="ignore"):
+            off = np.abs(slopes - gradient.reshape(-1)).max() / np.abs(slopes).max()
+        if not off < 1e-4:
+            return True
+    return False
+
+
 def step_too_small(layer_class):
     """The step is so small that rounding is all that differs. Which step was best in the lesson?"""
     return _exposed(layer_class, step=1e-14)
@@ -133,7 +149,7 @@ exposes = Exercise(
     properties=(true_or_false, right_is_not_accused, wrong_is_exposed),
     picture=picture, inside=inside, seconds=5.0,
     mistakes=(at_zero, at_ones, without_weights, first_number_only, lets_much_pass, absolute,
-              step_too_small),
+              as_quotient, step_too_small),
     hints=(
         "The sum of dy * y is a loss whose gradient by y is dy. If one number of x grows by "
         "0.00001, by how much does this loss change, and what does backward() say?",

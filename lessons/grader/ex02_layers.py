@@ -68,6 +68,16 @@ class Square(Relu):
         return 2 * self.x * dy
 
 
+class Sign(Relu):
+    """y = 1 where x is above 0, else -1; so dx is 0"""
+
+    def forward(self, x):
+        return np.where(x > 0, 1.0, -1.0)
+
+    def backward(self, dy):
+        return np.zeros(dy.shape)
+
+
 # --- dx is wrong
 
 
@@ -146,7 +156,7 @@ class OnePercent(Linear):
         return 1.01 * super().backward(dy)
 
 
-RIGHT = {layer.__name__: layer for layer in (Linear, Scale, Relu, Square, Large)}
+RIGHT = {layer.__name__: layer for layer in (Linear, Scale, Relu, Square, Large, Sign)}
 WRONG_BY_X = {layer.__name__: layer for layer in (NotTransposed, Permuted, PassesAll, HalfSquare)}
 WRONG_BY_W = {layer.__name__: layer for layer in (MeanOfImages, FirstImage)}
 WRONG_A_LITTLE = {layer.__name__: layer for layer in (OneColumn, OneWeight, OnePercent)}

@@ -37,7 +37,7 @@ def exposes(layer_class):
 
 
 def _differs(array, gradient, loss, step=1e-5):
-    slopes = np.zeros(array.shape)
+    slopes = np.empty(array.shape)
     for i in np.ndindex(array.shape):
         kept = array[i]
         array[i] = kept + step
