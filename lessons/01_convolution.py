@@ -9,7 +9,8 @@
 #
 # A network looks at an image through a small window of weights, a *kernel*. It lies on the image,
 # each weight is multiplied with the pixel below it, and the sum is one number of the output. Then
-# the window moves on. That is a convolution: seven loops, and most of the time that training takes.
+# the window moves on. That is a convolution: seven loops, and nearly all multiplications of a
+# network.
 #
 # | letter | meaning |
 # |---|---|
@@ -159,9 +160,9 @@ print(f"x {x_bytes / 1e6:.1f} MB, columns {columns_bytes / 1e6:.1f} MB: "
 predict("multiplications of a convolution, and how much larger its columns are than x")
 
 # %% [markdown]
-# Why nine copies, if so much is said twice? The engine `blocked`, which the package takes where it
-# can, copies the image for the three columns of a kernel only, and shifts by rows afterwards; the
-# products are then three times as many rows, and a third as deep. Here are the three kinds of
+# Why nine copies, if so much is said twice? The engine `blocked`, which the package takes for dense
+# layers, copies the image for the three columns of a kernel only, and shifts by rows afterwards;
+# the product then has three times the rows, at a third of the depth. Here are the three kinds of
 # layers of `wrn-28-2`, a network of the paper, for 100 images.
 
 # %%

@@ -86,7 +86,8 @@ def strip(axes, title, upper, lower, arrows, goal):
         axes.annotate("", (to, 0.17), (x, 0.83), arrowprops={
             "arrowstyle": "->", "linewidth": width, "color": colour})
         if j == goal:
-            axes.text(x + 0.3 * (to - x), 0.6, label, **centre, bbox={"fc": "white", "lw": 0})
+            box = {"facecolor": "white", "linewidth": 0, "pad": 1}
+            axes.text(x + 0.3 * (to - x), 0.6, label, **centre, bbox=box, fontsize=9)
     axes.set(xlim=(-0.5, 4.5), ylim=(-0.3, 1.3), title=title)
     axes.set_axis_off()
 
@@ -151,7 +152,6 @@ errors = {kind.__name__: [error(kind, h) for h in steps] for kind in (np.float64
 for name, i in ("float64", 5), ("float64", 9), ("float32", 2), ("float32", 8):
     print(f"{name}, h = 1e-{i}: off by {errors[name][i - 1]:.0e}")
 predict("best step for a difference in float32")
-
 with style.own_style():
     figure = Figure(figsize=(8, 3.6), layout="constrained", dpi=100)
     axes = figure.subplots()

@@ -76,7 +76,7 @@ def exposes(layer_class):
                      dW            after backward(): the gradient by W
 
     What forward() computes is right, each row by itself. Some layers have a kink or a step at 0, as
-    max(x, 0) has; some have weights of a million; the gradient of some is 0. If one is wrong, it is
+    max(x, 0) has; some give numbers of a million; the gradient of some is 0. If one is wrong, it is
     by 1 % at least, but maybe of one number only.
 
     Returns True where a gradient is wrong, by x or by W; False where both are right.

@@ -143,7 +143,7 @@ def product_is_the_convolution(g, x, k):
     wrong = np.flatnonzero((w.reshape(2, -1) @ np.array(g) != loops).any(0))
     if len(wrong):
         i, j = divmod(int(wrong[0]), W - k + 1)
-        return f"not in the window that begins in row {i}, column {j}, which is column {wrong[0]}"
+        return f"not so for the window that begins in row {i}, column {j} of x: column {wrong[0]}"
     return True
 
 

@@ -72,6 +72,13 @@ def pads_the_end(x, w, s, p):
     return solved.conv(np.pad(x, ((0, 0), (0, 0), (0, 2 * p), (0, 2 * p))), w, s, 0)
 
 
+def pads_all_axes(x, w, s, p):
+    """np.pad(x, p) pads all four axes: there are 2 p more images and channels, too, of zeros. Which
+    two should be padded?"""
+    N, C = x.shape[:2]
+    return solved.conv(np.pad(x, p)[:N, :C], w, s, 0)
+
+
 def pads_the_result(x, w, s, p):
     """The zeros surround what comes out, not what goes in. What does a window at the edge see?"""
     return np.pad(solved.conv(x, w, s, 0), ((0, 0), (0, 0), (p, p), (p, p)))
@@ -113,8 +120,8 @@ conv = Exercise(
     levels=WINDOW_LEVELS, level=level,
     properties=(shape_of_y, as_loops_have_it),
     picture=picture,
-    mistakes=(flipped, channels_for_images, first_channel, pads_the_end, pads_the_result,
-              without_stride, leaves_out_pixels, over_the_end),
+    mistakes=(flipped, channels_for_images, first_channel, pads_the_end, pads_all_axes,
+              pads_the_result, without_stride, leaves_out_pixels, over_the_end),
     lazy=(cuts_fractions,),
     hints=(
         "Two images, three filters: what is y[1, 2, 0, 0] the sum of? Write it down for one pixel, "

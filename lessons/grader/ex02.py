@@ -45,13 +45,13 @@ def gradients_have_shapes(g, x, W, dy):
 
 
 def by_x(g, x, W, dy):
-    """whichever way u x is moved, the sum of dx * u is the sum of dy * (u @ W.T)"""
+    """where x moves by any u, the sum of dx * u is the sum of dy * (u @ W.T)"""
     u, = direction(x.shape)
     return (np.array(g[0]) * u).sum() == (dy * (u @ W.T)).sum()
 
 
 def by_W(g, x, W, dy):
-    """whichever way V W is moved, the sum of dW * V is the sum of dy * (x @ V.T)"""
+    """where W moves by any V, the sum of dW * V is the sum of dy * (x @ V.T)"""
     V, = direction(W.shape)
     return (np.array(g[1]) * V).sum() == (dy * (x @ V.T)).sum()
 
@@ -201,10 +201,11 @@ def logits_picture(g, logits, labels):
         for j, x in enumerate(row):
             slope = _slope(row, label, j) / len(labels)
             yours = "?" if g is None else f"{g[1][i][j]:.5f}"
-            rows.append([f"{i}", f"{j}", f"{x:g}", "label" * (j == label), f"{slope:.5f}", yours])
-    drawn = table(rows, ["image", "class", "logit", "", "gradient", "yours"], left=(3,))
+            said = "label" if j == label else ""
+            rows.append([f"{i}", f"{j}", f"{x:g}", said, f"{slope:.5f}", yours])
+    text = table(rows, ["image", "class", "logit", "", "gradient", "yours"], left=(3,))
     right = math.fsum(map(row_loss, logits, labels)) / len(labels)
-    return f"{drawn}\n\nloss {right:.6g}, yours {'?' if g is None else f'{g[0]:.6g}'}"
+    return f"{text}\n\nloss {right:.6g}, yours {'?' if g is None else f'{g[0]:.6g}'}"
 
 
 def _p(logits, shift):

@@ -37,13 +37,13 @@ def gradients_have_shapes(g, x, w, dy, s, p):
 
 
 def by_x(g, x, w, dy, s, p):
-    """whichever way u x is moved, the sum of dx * u is the sum of dy * conv(u, w)"""
+    """where x moves by any u, the sum of dx * u is the sum of dy * conv(u, w)"""
     u, = direction(x.shape)
     return (np.array(g[0]) * u).sum() == (dy * naive.conv2d(u, w, s, p)).sum()
 
 
 def by_w(g, x, w, dy, s, p):
-    """whichever way v w is moved, the sum of dw * v is the sum of dy * conv(x, v)"""
+    """where w moves by any v, the sum of dw * v is the sum of dy * conv(x, v)"""
     v, = direction(w.shape)
     return (np.array(g[1]) * v).sum() == (dy * naive.conv2d(x, v, s, p)).sum()
 
@@ -83,6 +83,12 @@ def with_the_pad(x, w, dy, s, p):
     """dx has the gradients of the zeros of the pad as well. Which shape must it have?"""
     padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
     return solved.conv_backward(padded, w, dy, s, 0)
+
+
+def cuts_with_minus(x, w, dy, s, p):
+    """The pad is cut off by p:-p. What does a slice 0:-0 leave?"""
+    dx, dw = with_the_pad(x, w, dy, s, p)
+    return dx[:, :, p:-p, p:-p], dw
 
 
 def cuts_the_end(x, w, dy, s, p):
@@ -127,7 +133,8 @@ conv_backward = Exercise(
     level=level,
     properties=(gradients_have_shapes, by_x, by_w),
     picture=picture,
-    mistakes=(channels_for_filters, overwrites, with_the_pad, cuts_the_end, flipped, one_image),
+    mistakes=(channels_for_filters, overwrites, with_the_pad, cuts_with_minus, cuts_the_end,
+              flipped, one_image),
     lazy=(whole_numbers,),
     hints=(
         "y[n, f, i, j] is a sum of products w · x. Take one of them: what comes back to its x, and "

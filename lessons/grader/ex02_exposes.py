@@ -114,7 +114,7 @@ def lets_much_pass(layer_class):
 
 
 def absolute(layer_class):
-    """The same difference is allowed whatever the gradient is. With weights of a million, rounding
+    """The same difference is allowed whatever the gradient is. With numbers of a million, rounding
     alone makes more: compare it with how large the gradient is."""
     return _exposed(layer_class, least=1e-6)
 
@@ -153,8 +153,8 @@ exposes = Exercise(
     hints=(
         "The sum of dy * y is a loss whose gradient by y is dy. If one number of x grows by "
         "0.00001, by how much does this loss change, and what does backward() say?",
-        "Draw x and dy at random. Move each number of x up, then down, and divide the difference "
-        "of the two losses by both steps together; compare with dx. The same with each of W.",
+        "Draw x, of several rows, and dy at random. Move each number of x up, then down. The "
+        "difference of the two losses, divided by the whole way, should be what dx says; W too.",
         "Put each number back after moving it, and copy what backward() gives before you call "
         "forward() again. Allow a share of the largest gradient, such as 1e-4, not a fixed "
         "number."))

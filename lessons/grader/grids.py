@@ -63,9 +63,9 @@ def sizes():
 
 
 def whole(seed, *shapes):
-    """Arrays of small whole numbers."""
+    """Arrays of small whole numbers, none of them 0."""
     rng = np.random.default_rng(seed)
-    return [rng.integers(-9, 10, shape).astype(float) for shape in shapes]
+    return [rng.integers(1, 10, shape) * rng.choice([-1.0, 1.0], shape) for shape in shapes]
 
 
 def quarters(seed, *shapes):
