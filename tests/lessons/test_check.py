@@ -268,3 +268,17 @@ def test_run_of_a_part_of_a_network_compares_losses(learner, monkeypatch, shapes
     assert code == 1 and "the losses differ by " in said
     code, said = said_of(lambda x, w, s, p: conv(x, w, s, 0))
     assert code == 1 and "training, with your conv: ValueError" in said
+
+
+def test_each_loss_of_a_run_is_of_one_step(shapes):
+    shapes(200, 10)
+    losses, (exercise,) = [], find("softmax_cross_entropy")
+
+    def watched(logits, labels):
+        loss, dlogits = exercise.solution(logits, labels)
+        losses.append(float(loss))
+        return loss, dlogits
+
+    found = plug.run(watched, "2.2")
+    assert len(losses) == found["calls"] == 20
+    assert found["theirs"]["losses"] == pytest.approx(losses) == found["ours"]["losses"]

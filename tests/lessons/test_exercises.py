@@ -4,6 +4,7 @@ wrong and recognised, each lazy answer wrong, its hints do not tell, its plug fi
 import ast
 import importlib
 import inspect
+from copy import deepcopy
 from pkgutil import resolve_name
 
 import numpy as np
@@ -89,6 +90,15 @@ def test_a_mistake_is_recognised_as_itself(exercise, mistake):
     assert failure.answered or failure.what == "raised"
     assert diagnose(exercise, function, failure) is mistake
     assert picture(exercise, failure)
+
+
+@by_name([exercise for exercise in EXERCISES if exercise.picture])
+def test_a_picture_can_be_drawn(exercise):
+    """Of the first case of each level, with an answer and without; else the command shows less."""
+    first = {exercise.level(*case): case for case in reversed(small_cases(exercise))}
+    for case in first.values():
+        answer = plain(through(exercise, exercise.solution)(*deepcopy(case)))
+        assert exercise.picture(answer, *case) and exercise.picture(None, *case)
 
 
 # --- lazy answers
