@@ -22,7 +22,7 @@ arguments. A case is a tuple of these; each call gets a copy. A Generator in it 
     inside(f, *case)   is called instead of f, in f's process, where what f takes or returns is no
                        data (encode() in minidsr/proof/runner.py); a case is what inside takes
     gist(answer)       of an answer that is words or no data, that by which mistakes are told apart;
-                       lazy answers of the tests' list are left out for it
+                       lazy answers of the tests' list are left out for it, but for judge.digits
     hints              three rungs at least: a question, the idea, the pitfall
 
 Properties must be complete: `python -m lessons.grader.mutants 7` changes each solution in every

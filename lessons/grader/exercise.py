@@ -23,11 +23,13 @@ class Plug:
              have imported it by name
     adapt    makes of it a function with the signature that the package calls
     config   the training, where it is not DSR on the small network: fields of Config
+    steps    of a part of a network: train so many steps, and compare each loss, no more
     """
 
     targets: tuple[str, ...]
     adapt: Callable = lambda f: f
     config: dict[str, Any] = field(default_factory=dict)
+    steps: int = 0
 
 
 @dataclass(kw_only=True, eq=False)

@@ -4,8 +4,9 @@
 
 A mutant is the solution, or a helper of it whose name begins with _, with one change: another
 comparison or operator; a number one more or less; True for False; max for min and the like; two
-arguments exchanged; a keyword left out; a condition that is always or never so; a line left out; a
-slice without one of its ends. Checks of arguments stay as they are; `strict=`, which is one, goes.
+arguments, or the factors of `@`, exchanged; .T or a keyword left out; a condition that is always or
+never so; a line left out; a slice without one of its ends. Checks of arguments stay as they are;
+`strict=`, which is one, goes.
 
 Mutants run in a process of their own, as a learner's function does: what does not end is killed.
 tests/README.md has the table. Exit code 1 where less than 95 % are killed.
@@ -133,6 +134,10 @@ def _changes(node):
     elif isinstance(node, ast.Slice):
         yield from (_with(node, **{end: None}) for end in ("lower", "upper", "step")
                     if getattr(node, end))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+        yield _with(node, left=node.right, right=node.left)
+    if isinstance(node, ast.Attribute) and node.attr == "T":
+        yield node.value
     if isinstance(node, (ast.If, ast.IfExp)):
         yield from (_with(node, test=ast.Constant(value)) for value in (True, False))
     if isinstance(node, ast.comprehension) and node.ifs:
@@ -152,8 +157,8 @@ def _calls(node):
 
 
 def _is_check(node):
-    return (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-            and isinstance(node.func.value, ast.Name) and node.func.value.id == "checks")
+    function = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+    return function.startswith(("checks.", "check_"))
 
 
 def _with(node, **fields):

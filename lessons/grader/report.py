@@ -17,6 +17,7 @@ from .judge import diagnose, first_failure, through
 from .words import MARKS, call, picture, say
 
 COMMAND = "python -m lessons.check"
+CLOSE = 1e-4  # that losses of a part of a network may differ from ours
 TRIES = 3  # after so many wrong ones a hint is offered
 WHAT_HAPPENED = {"hangs": "it does not end", "garbled": "does the file write to what it has not "
                  "opened?", "dies": "does it call exit, or use all memory?"}
@@ -123,7 +124,8 @@ def run(exercise, work):
         except Answerless as error:
             say(f"{MARKS['wrong']} {error}{_place(error)}")
             return 1
-    right = [_say_verdict(exercise, found["verify"]), _say_trainings(exercise, found)]
+    say_trainings = _say_steps if exercise.plug.steps else _say_trainings
+    right = [_say_verdict(exercise, found["verify"]), say_trainings(exercise, found)]
     if all(right):
         return 0
     say(f"\n{MARKS['wrong']} {exercise.name} is not right yet; the smallest case that shows it: "
@@ -275,4 +277,26 @@ def _say_trainings(exercise, found):
         say(f"\nThe tensors hold other numbers of weights from reallocation {differ[0] + 1} on. "
             "Where positions are\ndrawn in another way, that is chance; where not, ask why."
             if differ else "\nThe tensors hold as many weights as ours, each time; numbers differ.")
+    return True
+
+
+def _say_steps(exercise, found):
+    """Losses of both trainings at some steps, and how long a step takes; True if they agree."""
+    ours, theirs = found["ours"], found["theirs"]
+    if "raised" in theirs:
+        say(f"{MARKS['wrong']} training, with your {exercise.name}: {theirs['raised']}")
+        return False
+    last = len(ours["losses"])
+    shown_steps = [1, last // 2, last]
+    rows = [[name, *(f"{t['losses'][i - 1]:.4f}" for i in shown_steps),
+             f"{1000 * t['seconds']:,.1f}"] for name, t in (("ours", ours), ("yours", theirs))]
+    say(table(rows, ["training", *(f"loss, step {i}" for i in shown_steps), "ms a step"]))
+    apart = [abs(a - b) for a, b in zip(ours["losses"], theirs["losses"], strict=True)]
+    step = next((i for i, x in enumerate(apart, 1) if not x <= CLOSE), None)
+    if step:
+        say(f"\n{MARKS['wrong']} At step {step} the losses differ by {apart[step - 1]:.2g}; "
+            f"{CLOSE:g} is allowed.")
+        return False
+    say(f"\n{MARKS['right']} The losses of {last} steps are ours, to within {max(apart):.1g}, by "
+        f"{found['calls']:,} calls of yours.")
     return True

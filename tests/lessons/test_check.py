@@ -8,7 +8,7 @@ import pytest
 
 from lessons import check
 from lessons.exercises import ex07 as stubs
-from lessons.grader import find, outputs, plug
+from lessons.grader import find, outputs, plug, report
 from lessons.grader.exercise import LESSONS
 from lessons.grader.words import MARKS, bar, say
 from lessons.solutions import ex07 as solutions
@@ -248,3 +248,37 @@ def test_run_says_what_verify_says(learner, monkeypatch, shapes):
     assert "Each tensor grows its share, by survivors, to within one." in [
         rule for rule, *_ in found["verify"]["violated"]]
     assert "InvariantError" in found["theirs"]["raised"]
+
+
+@pytest.mark.slow
+def test_run_of_a_part_of_a_network_compares_losses(learner, monkeypatch, shapes):
+    """In this process: right, with another number in its place, and with a wrong shape."""
+    shapes(200, 10)
+
+    def said_of(function):
+        monkeypatch.setattr(report.Remote, "call", lambda self, name, *args, **kwargs:
+                            plug.run(function, args[0]))
+        return learner("conv", "--run")
+
+    conv = find("conv")[0].solution
+    code, said = said_of(conv)
+    assert code == 0 and "The losses of 20 steps are ours, to within " in said
+    assert "by 100 calls of yours" in said and "ms a step" in said and "verify" not in said
+    code, said = said_of(lambda x, w, s, p: conv(x, 1.001 * w, s, p))
+    assert code == 1 and "the losses differ by " in said
+    code, said = said_of(lambda x, w, s, p: conv(x, w, s, 0))
+    assert code == 1 and "training, with your conv: ValueError" in said
+
+
+def test_each_loss_of_a_run_is_of_one_step(shapes):
+    shapes(200, 10)
+    losses, (exercise,) = [], find("softmax_cross_entropy")
+
+    def watched(logits, labels):
+        loss, dlogits = exercise.solution(logits, labels)
+        losses.append(float(loss))
+        return loss, dlogits
+
+    found = plug.run(watched, "2.2")
+    assert len(losses) == found["calls"] == 20
+    assert found["theirs"]["losses"] == pytest.approx(losses) == found["ours"]["losses"]

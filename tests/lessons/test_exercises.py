@@ -4,6 +4,7 @@ wrong and recognised, each lazy answer wrong, its hints do not tell, its plug fi
 import ast
 import importlib
 import inspect
+from copy import deepcopy
 from pkgutil import resolve_name
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from lessons.grader import find, lessons, mutants, plug
 from lessons.grader.exercise import LESSONS
-from lessons.grader.judge import diagnose, first_failure, plain, small_cases, through
+from lessons.grader.judge import diagnose, digits, first_failure, plain, small_cases, through
 from lessons.grader.words import picture
 from minidsr.run.train import train
 
@@ -91,6 +92,15 @@ def test_a_mistake_is_recognised_as_itself(exercise, mistake):
     assert picture(exercise, failure)
 
 
+@by_name([exercise for exercise in EXERCISES if exercise.picture])
+def test_a_picture_can_be_drawn(exercise):
+    """Of the first case of each level, with an answer and without; else the command shows less."""
+    first = {exercise.level(*case): case for case in reversed(small_cases(exercise))}
+    for case in first.values():
+        answer = plain(through(exercise, exercise.solution)(*deepcopy(case)))
+        assert exercise.picture(answer, *case) and exercise.picture(None, *case)
+
+
 # --- lazy answers
 
 
@@ -116,12 +126,13 @@ LAZY = {
 
 
 # Where the answer is one number there is no order, and some answers are asked for in order.
-ONE_NUMBER = {"below", "bytes_kept", "left", "nearest_width", "next_threshold"}
-SAME = {"reversed": ONE_NUMBER, "right shape and sum": ONE_NUMBER,
-        "unshuffled": ONE_NUMBER | {"keep_largest", "grow"}}
+ONE_NUMBER = {"below", "bytes_kept", "left", "multiplications", "nearest_width", "next_threshold",
+              "out_size"}
+SAME = {"reversed": ONE_NUMBER | {"exposes"}, "right shape and sum": ONE_NUMBER,
+        "unshuffled": ONE_NUMBER | {"exposes", "keep_largest", "grow"}}
 
 
-@by_name([exercise for exercise in EXERCISES if exercise.gist is None])  # numbers; not words, files
+@by_name([exercise for exercise in EXERCISES if exercise.gist in (None, digits)])  # not words
 @pytest.mark.parametrize("name", [*LAZY, "the first argument"])
 def test_a_lazy_answer_is_wrong(exercise, name):
     changed = []

@@ -1,5 +1,6 @@
 """The judge: the smallest case first, and a verdict on whatever comes."""
 
+import math
 import random
 
 import numpy as np
@@ -7,7 +8,15 @@ import pytest
 from hypothesis import strategies as st
 
 from lessons.grader.exercise import Exercise, find
-from lessons.grader.judge import Failure, diagnose, first_failure, judge, plain, small_cases
+from lessons.grader.judge import (
+    Failure,
+    diagnose,
+    digits,
+    first_failure,
+    judge,
+    plain,
+    small_cases,
+)
 from lessons.grader.words import bar, call, code, picture
 from minidsr.proof.remote import Answerless
 
@@ -138,6 +147,12 @@ def test_a_mistake_is_told_whatever_its_words(wrong):
     assert diagnose(exercise, in_other_words, failure) is tensor_by_tensor
     failure, _ = first_failure(exercise, wrong)
     assert diagnose(exercise, wrong, failure) is None
+
+
+def test_the_gist_of_sums_is_twelve_digits():
+    third, nan = 1 / 3, float("nan")
+    assert digits([third, [nan, 2, True]]) == digits([third + 1e-16, [-math.inf, 2.0, 1]])
+    assert digits([third]) != digits([third * (1 + 1e-9)])
 
 
 def test_plain():
