@@ -42,8 +42,8 @@ def as_loops_have_it(g, x, w, s, p):
 
 
 def picture(g, x, w, s, p):
-    arrays = {"x": x, "w": w, "y": naive.conv2d(x, w, s, p)} | ({} if g is None else {"yours": g})
-    return f"s = {s}, p = {p}\n\n{drawn(arrays)}"
+    rows = [{"x": x, "w": w}, {"y": naive.conv2d(x, w, s, p)}, *[{"yours": g}] * (g is not None)]
+    return "\n\n".join([f"s = {s}, p = {p}", *map(drawn, rows)])
 
 
 # --- mistakes

@@ -50,11 +50,10 @@ def by_w(g, x, w, dy, s, p):
 
 def picture(g, x, w, dy, s, p):
     dx, dw = solved.conv_backward(x, w, dy, s, p)
-    given = f"s = {s}, p = {p}\n\n{drawn({'x': x, 'w': w, 'dy': dy})}"
-    if g is None:
-        return given
-    pairs = {"dx": dx, "your dx": g[0]}, {"dw": dw, "your dw": g[1]}
-    return "\n\n".join([given, *map(drawn, pairs)])
+    rows = [{"x": x, "w": w, "dy": dy}]
+    if g is not None:
+        rows += {"dx": dx}, {"your dx": g[0]}, {"dw": dw}, {"your dw": g[1]}
+    return "\n\n".join([f"s = {s}, p = {p}", *map(drawn, rows)])
 
 
 # --- mistakes
