@@ -85,7 +85,7 @@ def exponential(t, end, first, last):
 
     No factor leads to 0: it goes as if to 1, and is 0 at the end.
     """
-    if t >= end:
+    if t >= end or not first:
         return last
     return round(first * (max(last, 1) / first) ** (t / end))
 

@@ -119,7 +119,7 @@ def test_default_periods_at_work():
 
 
 @given(st.sampled_from([cubic, exponential]), st.integers(1, 10**6), st.floats(0, 1),
-       st.integers(1, 10**9), st.floats(0, 1))
+       st.integers(0, 10**9), st.floats(0, 1))
 def test_from_all_weights_to_the_budget(schedule, end, when, first, share):
     """Exact at both ends, whole, never up in time, and never less in a longer training."""
     t, last = int(when * end), int(share * first)
