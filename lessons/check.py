@@ -15,6 +15,7 @@ from minidsr.run.output import delivered, outputs
 
 from . import MINE
 from .grader import find, lessons, report
+from .grader.grade import grade
 from .grader.words import say
 from .grader.work import Work
 
@@ -26,6 +27,7 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
     """Judge exercises of the course, or show how far you are. Exit code 1 unless all are right.
 
     Your work is in lessons/mine, which git ignores. Without arguments: the table of the course.
+    `grade DIR` judges a class; `grade --help` says how.
 
     Args:
         what: A lesson (7), an exercise by number (7.3) or by name (apportion).
@@ -60,11 +62,13 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
 def main(argv=None):
     """Run the command line; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    command, name = check, "python -m lessons.check"
+    if argv[:1] == ["grade"]:
+        command, name, argv = grade, f"{name} grade", argv[1:]
     with outputs():
         try:
-            _check_flags(argv)
-            return delivered(tyro.cli(check, prog="python -m lessons.check", args=argv,
-                                      config=(FlagCreatePairsOff,)))
+            _check_flags(argv, command)
+            return delivered(tyro.cli(command, prog=name, args=argv, config=(FlagCreatePairsOff,)))
         except (ValueError, OSError) as error:
             say(f"check: {error}", sys.stderr)
             return 2 if isinstance(error, ValueError) else 1
@@ -72,12 +76,13 @@ def main(argv=None):
             return 130
 
 
-def _check_flags(argv):
+def _check_flags(argv, command):
     """ValueError where a flag is not there."""
-    known = [f"--{name.replace('_', '-')}" for name in signature(check).parameters]
+    known = [f"--{name.replace('_', '-')}" for name, parameter in
+             signature(command).parameters.items() if parameter.kind == parameter.KEYWORD_ONLY]
     for word in argv:
         if word.startswith("--"):
-            check_choice("flag", word.partition("=")[0], [*known[1:], "--help"])
+            check_choice("flag", word.partition("=")[0], [*known, "--help"])
 
 
 def _only(exercises, what):
