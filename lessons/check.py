@@ -15,6 +15,7 @@ from minidsr.run.output import delivered, outputs
 
 from . import MINE
 from .grader import find, lessons, report
+from .grader.exam import sit
 from .grader.grade import grade
 from .grader.words import say
 from .grader.work import Work
@@ -22,7 +23,7 @@ from .grader.work import Work
 
 def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False,
           run: bool = False, solution: bool = False, give_up: bool = False, reset: bool = False,
-          diff: bool = False, setup: bool = False, here: bool = False,
+          diff: bool = False, setup: bool = False, here: bool = False, exam: int | None = None,
           work: Path = MINE) -> int:
     """Judge exercises of the course, or show how far you are. Exit code 1 unless all are right.
 
@@ -36,13 +37,18 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
         run: Put your function into the package: minidsr verify judges it, and a training
             runs: about half a minute.
         solution: Show our solution, when yours is right.
-        give_up: With --solution, show it before.
+        give_up: With --solution, show it before. With --exam, show the cases that fail.
         reset: Begin the exercise anew; your file is kept beside it, as .1.bak, .2.bak, ...
         diff: Show what has changed in the exercise since you have begun it.
         setup: Say whether all is there that the course needs.
         here: Run your code in this process, without a time limit: where there are no others.
+        exam: Deal the exam with this seed, or judge it: variants of lesson 7, levels only.
         work: Folder of your work.
     """
+    if exam is not None:
+        if watch or hint or run or solution or reset or diff or setup:
+            raise ValueError("in an exam there are --here, --give-up and --work, and nothing else")
+        return sit(exam, what, Work(work), here, give_up)
     if setup:
         return report.setup(Work(work))
     if not what and not (watch or hint or run or solution or reset or diff):

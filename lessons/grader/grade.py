@@ -24,6 +24,7 @@ from minidsr.proof.remote import Answerless, Remote
 
 from . import find, lessons
 from .box import ROOT, pack
+from .exam import find as dealt
 from .judge import diagnose, first_failure
 from .words import MARKS, code, say
 
@@ -36,7 +37,8 @@ LENGTH = 300  # characters of a case or an answer
 
 
 def grade(folder: Positional[Path], only: Positional[str] = "", *, out: Path, sandbox: str = "",
-          trusted: bool = False, resume: bool = False, seed: int | None = None) -> int:
+          trusted: bool = False, resume: bool = False, seed: int | None = None,
+          exam: int | None = None) -> int:
     """Grade a class: DIR/NAME/exNN.py, each submission in a sandbox, into a table.
 
     Args:
@@ -48,9 +50,13 @@ def grade(folder: Positional[Path], only: Positional[str] = "", *, out: Path, sa
         trusted: Run without a sandbox: whoever wrote the files could do all that you can.
         resume: Go on with the table that is there, by its seed, where grading was broken off.
         seed: Of the random cases; drawn if left out, and written into the table.
+        exam: Grade the exam with this seed: DIR/NAME/exam_SEED.py.
     """
     students = _students(folder)
-    exercises = find(only) if only else _handed_in(students)
+    if exam is not None:
+        exercises = dealt(exam, only)
+    else:
+        exercises = find(only) if only else _handed_in(students)
     done = _begun(out, resume)
     seed = int(done[0]["seed"]) if done else random.SystemRandom().randrange(2**32) if (
         seed is None) else seed
