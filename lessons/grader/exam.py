@@ -51,7 +51,8 @@ class Variant(Exercise):
 
     def ours(self):
         source = Path(variants.__file__).read_text(encoding="utf-8")
-        return f"{source}\n\nglobals().update(functions({rules(self.seed)}))\n"
+        return (f"exec({source!r}, room := {{'__name__': 'variants'}})\n"
+                f"Rules = room['Rules']\nglobals().update(room['functions']({rules(self.seed)}))\n")
 
     def stub(self):
         return paper(self.seed)

@@ -223,13 +223,15 @@ def test_an_exam_is_graded(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(grade, "first_failure", lambda exercise, function, *, seed: first(
         exercise, function, every=20, examples=10, seed=seed))
     for name, text in (("right", exam.find(1)[0].ours()), ("empty", paper(1)), (
-            "importing", "from minidsr.reparam import apportion\n")):
+            "importing", "from minidsr.reparam import reallocate as theirs\n\n\n"
+            "def reallocate(tensors, H, N_p, delta, rng):\n"
+            "    return theirs(tensors, H, N_p, delta, rng)\n")):
         (tmp_path / "class" / name).mkdir(parents=True)
         (tmp_path / "class" / name / "exam_1.py").write_text(text)
     out = tmp_path / "grades.csv"
-    assert check.main(["grade", str(tmp_path / "class"), "apportion", "--exam", "1", "--trusted",
+    assert check.main(["grade", str(tmp_path / "class"), "reallocate", "--exam", "1", "--trusted",
                        "--out", str(out)]) == 0
     lines = out.read_text().splitlines()
     assert [line.split(",")[:4] for line in lines[1:]] == [
-        ["empty", "apportion", "0", "stub"], ["importing", "apportion", "0", "raised"],
-        ["right", "apportion", "1", ""]]
+        ["empty", "reallocate", "0", "stub"], ["importing", "reallocate", "0", "raised"],
+        ["right", "reallocate", "1", ""]]

@@ -18,6 +18,7 @@ from lessons.grader.judge import (
     small_cases,
 )
 from lessons.grader.words import bar, call, code, picture
+from minidsr.parameters import Sparse
 from minidsr.proof.remote import Answerless
 
 
@@ -169,6 +170,11 @@ def test_a_call_as_code_makes_the_call():
     assert again[5].random() == np.random.default_rng(3).random()
     assert all(x.dtype == y.dtype for x, y in zip(again[:2], case[:2], strict=True))
     assert call("f", (list(range(500)),)) is None and call("f", (object(),)) is None
+    W = Sparse((2, 2), np.array([1, 3]), np.array([0.5, -1], np.float32))
+    assert code([W]) == "[<Sparse (2, 2): np.array([0.5, -1.0], np.float32) at np.array([1, 3])>]"
+    assert call("f", ([W],)) is None
+    W.index = "nonsense"
+    assert "at 'nonsense'" in code(W)
 
 
 def test_bars():
