@@ -57,18 +57,19 @@ def grade(folder: Positional[Path], only: Positional[str] = "", *, out: Path, sa
         exercises = dealt(exam, only)
     else:
         exercises = find(only) if only else _handed_in(students)
-    done = _begun(out, resume)
-    seed = int(done[0]["seed"]) if done else random.SystemRandom().randrange(2**32) if (
-        seed is None) else seed
+    start, done = _start(sandbox, trusted), _done(out, resume)
+    if done and seed not in (None, int(done[0]["seed"])):
+        raise ValueError(f"{out} was begun with seed {done[0]['seed']}")
+    if seed is None:
+        seed = int(done[0]["seed"]) if done else random.SystemRandom().randrange(2**32)
     check_range("seed", seed, 0, 2**32 - 1)
-    start = _start(sandbox, trusted)
     with TemporaryDirectory() as boxes:
         limits = _check_ourselves(exercises, Path(boxes).resolve(), start, seed)
         if limits is None:
             return 1
         seen = {(row["student"], row["exercise"]) for row in done}
         work = [(s, e) for s in students for e in exercises if (s.name, e.address) not in seen]
-        with out.open("a", newline="", encoding="utf-8") as file:
+        with _begun(out, done) as file:
             table = csv.DictWriter(file, COLUMNS)
             for i, (student, exercise) in enumerate(work, 1):
                 row = judged(exercise, student, Path(boxes).resolve() / exercise.number, start,
@@ -149,19 +150,26 @@ def _handed_in(students):
     return found
 
 
-def _begun(out, resume):
-    """The whole rows of the table that is there; it is made anew of them."""
-    if out.exists() and not resume:
+def _done(out, resume):
+    """The whole rows of the table that is there."""
+    if not out.exists():
+        return []
+    if not resume:
         raise ValueError(f"{out} is there already; --resume goes on with it")
-    rows = []
-    if out.exists():
-        with out.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if tuple(row) == COLUMNS and row["seed"]]
-    with out.open("w", newline="", encoding="utf-8") as file:
+    lines = out.read_text(encoding="utf-8").splitlines(keepends=True)  # no cell has two
+    return [row for row in csv.DictReader(line for line in lines if line.endswith("\n"))
+            if tuple(row) == COLUMNS and row["seed"]]
+
+
+def _begun(out, done):
+    """The table with these rows, open at its end."""
+    new = out.with_name(f"{out.name}.new")
+    with new.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
-        table.writerows(rows)
-    return rows
+        table.writerows(done)
+    new.replace(out)
+    return out.open("a", newline="", encoding="utf-8")
 
 
 def _start(sandbox, trusted):

@@ -95,6 +95,14 @@ def test_whatever_comes_is_an_answer(answer):
     assert failure.what == "sums"
 
 
+def test_random_cases_are_drawn_by_the_seed():
+    def drawn(seed):
+        cases = []
+        first_failure(TOTAL, lambda *case: cases.append(case) or total(*case), seed=seed)
+        return cases
+    assert drawn(1) == drawn(1) != drawn(2) and drawn(None) == drawn(None)
+
+
 def test_what_is_random_is_said_to_fail():
     """Also where hypothesis finds that the same case fails now and then."""
     for seed in range(5):
