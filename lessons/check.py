@@ -15,17 +15,20 @@ from minidsr.run.output import delivered, outputs
 
 from . import MINE
 from .grader import find, lessons, report
+from .grader.exam import sit
+from .grader.grade import grade
 from .grader.words import say
 from .grader.work import Work
 
 
 def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False,
           run: bool = False, solution: bool = False, give_up: bool = False, reset: bool = False,
-          diff: bool = False, setup: bool = False, here: bool = False,
+          diff: bool = False, setup: bool = False, here: bool = False, exam: int | None = None,
           work: Path = MINE) -> int:
     """Judge exercises of the course, or show how far you are. Exit code 1 unless all are right.
 
     Your work is in lessons/mine, which git ignores. Without arguments: the table of the course.
+    `grade DIR` judges a class; `grade --help` says how.
 
     Args:
         what: A lesson (7), an exercise by number (7.3) or by name (apportion).
@@ -34,13 +37,18 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
         run: Put your function into the package: minidsr verify judges it, and a training
             runs: about half a minute.
         solution: Show our solution, when yours is right.
-        give_up: With --solution, show it before.
+        give_up: With --solution, show it before. With --exam, show the cases that fail.
         reset: Begin the exercise anew; your file is kept beside it, as .1.bak, .2.bak, ...
         diff: Show what has changed in the exercise since you have begun it.
         setup: Say whether all is there that the course needs.
         here: Run your code in this process, without a time limit: where there are no others.
+        exam: Deal the exam with this seed, or judge it: variants of lesson 7, levels only.
         work: Folder of your work.
     """
+    if exam is not None:
+        if watch or hint or run or solution or reset or diff or setup:
+            raise ValueError("in an exam there are --here, --give-up and --work, and nothing else")
+        return sit(exam, what, Work(work), here, give_up)
     if setup:
         return report.setup(Work(work))
     if not what and not (watch or hint or run or solution or reset or diff):
@@ -60,11 +68,13 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
 def main(argv=None):
     """Run the command line; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    command, name = check, "python -m lessons.check"
+    if argv[:1] == ["grade"]:
+        command, name, argv = grade, f"{name} grade", argv[1:]
     with outputs():
         try:
-            _check_flags(argv)
-            return delivered(tyro.cli(check, prog="python -m lessons.check", args=argv,
-                                      config=(FlagCreatePairsOff,)))
+            _check_flags(argv, command)
+            return delivered(tyro.cli(command, prog=name, args=argv, config=(FlagCreatePairsOff,)))
         except (ValueError, OSError) as error:
             say(f"check: {error}", sys.stderr)
             return 2 if isinstance(error, ValueError) else 1
@@ -72,12 +82,13 @@ def main(argv=None):
             return 130
 
 
-def _check_flags(argv):
+def _check_flags(argv, command):
     """ValueError where a flag is not there."""
-    known = [f"--{name.replace('_', '-')}" for name in signature(check).parameters]
+    known = [f"--{name.replace('_', '-')}" for name, parameter in
+             signature(command).parameters.items() if parameter.kind == parameter.KEYWORD_ONLY]
     for word in argv:
         if word.startswith("--"):
-            check_choice("flag", word.partition("=")[0], [*known[1:], "--help"])
+            check_choice("flag", word.partition("=")[0], [*known, "--help"])
 
 
 def _only(exercises, what):

@@ -21,6 +21,8 @@ arguments. A case is a tuple of these; each call gets a copy. A Generator in it 
     lazy(*case)        a silly answer that must fail, too, if the list in the tests lacks it
     inside(f, *case)   is called instead of f, in f's process, where what f takes or returns is no
                        data (encode() in minidsr/proof/runner.py); a case is what inside takes
+    hidden             what of the package answers it, too: raises in grading, as the plug's targets
+                       do, and `solution` where the package has it
     gist(answer)       of an answer that is words or no data, that by which mistakes are told apart;
                        lazy answers of the tests' list are left out for it, but for judge.digits
     hints              three rungs at least: a question, the idea, the pitfall

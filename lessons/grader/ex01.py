@@ -222,7 +222,8 @@ columns = Exercise(
         "slides is the image itself, cut out, shifted by ky and kx.",
         "Of channel c that is OH rows from ky on and OW columns from kx on, laid out flat. The "
         "rows are in the order of w: c slowest, kx fastest."),
-    plug=Plug(("minidsr.nn.im2col.columns",), as_im2col, DENSE, 20))
+    plug=Plug(("minidsr.nn.im2col.columns",), as_im2col, DENSE, 20),
+    hidden=("minidsr.proof.naive.conv2d",))
 
 
 # --- multiplications: (N, C, F, k, OH, OW, free) -> int

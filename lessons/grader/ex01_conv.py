@@ -131,4 +131,5 @@ conv = Exercise(
         "row and column.",
         "A slice from ky on, every s-th row, may have more rows than OH: where must it stop? And a "
         "product that sums over C puts F first, but y has N first."),
-    plug=Plug(("minidsr.nn.layers.Conv2d.forward",), as_forward, DENSE, 20), seconds=10.0)
+    plug=Plug(("minidsr.nn.layers.Conv2d.forward",), as_forward, DENSE, 20), seconds=10.0,
+    hidden=("minidsr.proof.naive.conv2d",))

@@ -143,4 +143,5 @@ conv_backward = Exercise(
         "each is a product of matrices between dy and the shifted, padded x.",
         "Begin with zeros for the padded image, add to it, as windows overlap, and at the end cut "
         "the pad off on both sides. What stride leaves over gets nothing, and stays 0."),
-    plug=Plug(("minidsr.nn.layers.Conv2d.backward",), as_backward, DENSE, 20), seconds=10.0)
+    plug=Plug(("minidsr.nn.layers.Conv2d.backward",), as_backward, DENSE, 20), seconds=10.0,
+    hidden=("minidsr.nn.im2col.backward", "minidsr.nn.im2col.images"))

@@ -52,6 +52,7 @@ class Exercise:
     plug: Plug | None = None
     inside: Callable | None = None
     gist: Callable | None = None  # of an answer: what tells mistakes apart, where its words do not
+    hidden: tuple[str, ...] = ()  # what of the package is an answer, too, as the plug's targets
     seconds: float = 2.0  # that a call may take
     number: str = ""  # 7.3, set by lessons(), as is the next
     address: str = ""  # how one asks for it: by name; where others have the same, by number
@@ -65,6 +66,14 @@ class Exercise:
     def file(self):
         """The name of the file where it is written: ex07.py."""
         return f"ex{self.number.partition('.')[0]:0>2}.py"
+
+    def ours(self):
+        """The text of a file with the right function."""
+        return (LESSONS / "solutions" / self.file).read_text(encoding="utf-8")
+
+    def stub(self):
+        """The text of a file with the stub."""
+        return (LESSONS / "exercises" / self.file).read_text(encoding="utf-8")
 
     @property
     def parameters(self):

@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
 from hypothesis.errors import Flaky
 
 from minidsr.parameters import Sparse
@@ -48,11 +49,12 @@ def judge(exercise, function, case):
         _check(holds, lambda *args: _ask(function, args, case)[0], case, answer)
 
 
-def first_failure(exercise, function, *, examples=150, every=1):
+def first_failure(exercise, function, *, examples=150, every=1, seed=None):
     """(Failure or None, how many cases were right before): every small case by level and size, then
     so many random ones, shrunk.
 
     every  only each so-manieth of the small cases, in tests
+    seed   of the random cases, a number; None: they are the same for everyone
     """
     tried = 0
     for case in small_cases(exercise)[::every]:
@@ -65,7 +67,7 @@ def first_failure(exercise, function, *, examples=150, every=1):
         return None, tried
     found, ends = [], []
 
-    @settings(max_examples=examples, deadline=None, database=None, derandomize=True,
+    @settings(max_examples=examples, deadline=None, database=None, derandomize=seed is None,
               suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
               phases=[Phase.generate, Phase.shrink])
     @given(exercise.cases)
@@ -80,7 +82,7 @@ def first_failure(exercise, function, *, examples=150, every=1):
             raise
 
     try:
-        each()
+        (each if seed is None else seeded(seed)(each))()
     except (Failure, Flaky, _Enough):
         return min(found, key=lambda failure: _order(exercise, failure.case)), tried
     return None, tried + examples

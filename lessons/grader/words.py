@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from minidsr.parameters import Sparse
 from minidsr.run.output import SPELLED
 
 MARKS = {"right": "✔", "wrong": "✘", "open": "·", "shown": "~"}
@@ -49,6 +50,8 @@ def code(x):
     if isinstance(x, np.random.Generator):
         seed = x.bit_generator.seed_seq.entropy
         return f"np.random.default_rng({seed})"
+    if isinstance(x, Sparse):  # no code: velocities are left out
+        return f"<Sparse {x.shape}: {code(x.value)} at {code(x.index)}>"
     if isinstance(x, list):
         return f"[{', '.join(map(code, x))}]"
     if isinstance(x, tuple):

@@ -42,14 +42,17 @@ class Remote:
     path      a file.py, or the name of a module that can be imported here
     seconds   that a call may take
     to_load   that loading may take: the file, and what a call goes through
+    python    the words that start Python there: those of a sandbox and its Python
+    imports   the folder that it imports from; None: whence we do
     printed   what the last call that gave an answer has printed, from its beginning
     names     what can be called, when the file has been loaded
     """
 
-    def __init__(self, path, *, seconds=2.0, to_load=60.0):
+    def __init__(self, path, *, seconds=2.0, to_load=60.0, python=(sys.executable,), imports=None):
         path = str(path)
         self.path = os.path.abspath(path) if path.endswith(".py") else path
         self.seconds, self.to_load = seconds, to_load
+        self.python, self.imports = python, imports
         self.process, self.printed, self.names, self.id = None, "", [], 0
 
     def __enter__(self):
@@ -61,12 +64,13 @@ class Remote:
     def start(self):
         """Load the file, if it is not loaded. Answerless where it cannot be."""
         if self.process is None:
-            command = [sys.executable, "-P", "-X", "utf8", "-m", "minidsr.proof.runner", self.path]
-            paths = {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+            command = [*self.python, "-P", "-X", "utf8", "-m", "minidsr.proof.runner", self.path]
+            paths = {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)
+                     if self.imports is None else str(self.imports)}
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 encoding="utf-8", errors="replace",
-                env={**os.environ, **paths})  # it imports what we do
+                env={**os.environ, **paths})
             self.lines = queue.Queue()
             self.reader = threading.Thread(target=_read, args=(self.process.stdout, self.lines),
                                            daemon=True)

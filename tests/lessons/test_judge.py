@@ -18,6 +18,7 @@ from lessons.grader.judge import (
     small_cases,
 )
 from lessons.grader.words import bar, call, code, picture
+from minidsr.parameters import Sparse
 from minidsr.proof.remote import Answerless
 
 
@@ -92,6 +93,14 @@ def test_arguments_must_stay():
 def test_whatever_comes_is_an_answer(answer):
     failure, _ = first_failure(TOTAL, lambda *case: answer)
     assert failure.what == "sums"
+
+
+def test_random_cases_are_drawn_by_the_seed():
+    def drawn(seed):
+        cases = []
+        first_failure(TOTAL, lambda *case: cases.append(case) or total(*case), seed=seed)
+        return cases
+    assert drawn(1) == drawn(1) != drawn(2) and drawn(None) == drawn(None)
 
 
 def test_what_is_random_is_said_to_fail():
@@ -169,6 +178,11 @@ def test_a_call_as_code_makes_the_call():
     assert again[5].random() == np.random.default_rng(3).random()
     assert all(x.dtype == y.dtype for x, y in zip(again[:2], case[:2], strict=True))
     assert call("f", (list(range(500)),)) is None and call("f", (object(),)) is None
+    W = Sparse((2, 2), np.array([1, 3]), np.array([0.5, -1], np.float32))
+    assert code([W]) == "[<Sparse (2, 2): np.array([0.5, -1.0], np.float32) at np.array([1, 3])>]"
+    assert call("f", ([W],)) is None
+    W.index = "nonsense"
+    assert "at 'nonsense'" in code(W)
 
 
 def test_bars():
