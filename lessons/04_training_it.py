@@ -175,7 +175,7 @@ with style.own_style():
                              for name, (_, rates) in found.items()])
 show(figure, "04_losses", alt=f"""Above, the loss of two trainings against the step, below their
     learning rates: one stays at 0.1, the other falls in three stairs, at steps 90, 180 and 240,
-    to 0.0008. Both losses begin at about 2.4, and have {ends['with drops']:.2f} on average of the
+    to 0.0008. Both losses begin at about 2.3, and have {ends['with drops']:.2f} on average of the
     last 50 steps with drops, and {ends['without']:.2f} without.""")
 
 # %% [markdown]
