@@ -69,7 +69,7 @@ def _what(more):
 def picture(g, depth, width):
     rows = [[name, f"{given:,}"] for name, given in zip(("in all", "may be sparse"), g or (),
                                                         strict=True)] if g else []
-    return (f"depth = {depth}: {(depth - 4) // 6} blocks a group; width = {width}: 16, then "
+    return (f"depth = {depth}, blocks a group: {(depth - 4) // 6}; width = {width}: 16, then "
             f"{16 * width}, {32 * width}, {64 * width} channels\n\n"
             + (table(rows, ["", "yours"]) if rows else ""))
 
