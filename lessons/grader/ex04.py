@@ -85,6 +85,13 @@ def step_picture(answer, w, v, g, lr, momentum, nesterov, weight_decay):
             f"{weight_decay:g}\n\n" + table(rows, ["w", "v", "g", "your w", "your v"]))
 
 
+def in_place(w, v, g, lr, momentum, nesterov, weight_decay):
+    """What comes out is right, but the arrays that came in are changed. What does w -= ... do, that
+    w = w - ... does not?"""
+    w[...], v[...] = solved.sgd_step(w, v, g, lr, momentum, nesterov, weight_decay)
+    return w, v
+
+
 def old_velocity(w, v, g, lr, momentum, nesterov, weight_decay):
     """In Nesterov's rule the old velocity is used. Which velocity is there when the weights move?
     """
@@ -146,8 +153,8 @@ sgd_step = Exercise(
     levels=("momentum", "Nesterov's rule", "weight decay"), level=step_level,
     properties=(two_arrays, velocities, weights),
     picture=step_picture,
-    mistakes=(old_velocity, decays_apart, decays_velocity, averages, rate_in_velocity, uphill,
-              never_nesterov),
+    mistakes=(in_place, old_velocity, decays_apart, decays_velocity, averages, rate_in_velocity,
+              uphill, never_nesterov),
     hints=(
         "Without momentum, Nesterov and decay: what is the new w? Then add one after the other.",
         "Write three lines in the order of the docstring: g with its decay, then v, then w. Each "
