@@ -195,7 +195,7 @@ def test_watch_judges_again_when_the_file_is_saved(learner, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(("argv", "words"), [
-    (["aportion"], "did you mean apportion?"), (["3.1"], "lessons are "),
+    (["aportion"], "did you mean apportion?"), (["3.9"], "lessons are "),
     (["7", "--run"], "name one exercise: prune, next_threshold"), (["7", "--hnt"], "--hint"),
     (["prune", "--wrok=x"], "choose one of")])
 def test_wrong_words_are_one_line_that_says_what_is_allowed(learner, argv, words):
