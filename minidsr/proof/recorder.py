@@ -82,7 +82,7 @@ class Recorder:
         for name, a in before.items():
             if name not in after or a["size"] != after[name]["size"]:
                 raise ValueError(f"{name}: not the same tensor after the reallocation as before")
-            if _looks_masked(a, after[name]):
+            if "index" not in a and looks_pruned(a["value"], after[name]["value"]):
                 raise ValueError(f"{name}: has no mask, yet more of it is 0 after than before; is "
                                  "its mask missing?")
             entries |= {f"{name}/before/{key}": x for key, x in a.items() if key != "size"}
@@ -101,7 +101,7 @@ class Recorder:
         values, masks = found["value"], found["mask"]
         for key, arrays in found.items():
             for name in arrays.keys() - values.keys():
-                raise ValueError(f"{key} of {name}, which is no tensor" + _near(name, values))
+                raise ValueError(f"{key} of {name}, which is no tensor" + near(name, values))
         if not masks and not found.get("bucket"):
             raise ValueError("no tensor has a mask")
         self.like = next((values[name] for name in masks), None)
@@ -117,7 +117,7 @@ class Recorder:
             if whole is not None:
                 arrays |= {f"{name}/{part}": whole[cut] for part, cut in parts.items()}
             elif key == "value":
-                raise ValueError(f"parts of {name}, which is no tensor" + _near(name, arrays))
+                raise ValueError(f"parts of {name}, which is no tensor" + near(name, arrays))
         return arrays
 
     def _tensor(self, name, arrays):
@@ -272,11 +272,10 @@ def changes(a, b):
                 "gone": np.setdiff1d(a["index"], index, assume_unique=True)}
 
 
-def _looks_masked(a, b):
-    """Was this tensor pruned, as if it had a mask? A fifth of it is 0, and then more."""
-    zeros = a["value"] == 0
-    return "index" not in a and zeros.size and zeros.mean() >= 0.2 and (
-        (b["value"] == 0) & ~zeros).any()
+def looks_pruned(before, after):
+    """Was a tensor of these values pruned, as if it had a mask? A fifth of it is 0, then more."""
+    zeros = before == 0
+    return bool(zeros.size and zeros.mean() >= 0.2 and ((after == 0) & ~zeros).any())
 
 
 def _rounded(H, like):
@@ -285,19 +284,19 @@ def _rounded(H, like):
     if like is None or to_numpy(like).dtype.kind != "f":
         return H
     with np.errstate(over="ignore"):
-        near = float(to_numpy(like.new_tensor(H) if hasattr(like, "new_tensor") else
-                              np.asarray(H).astype(like.dtype)))
-    return near if 0 < near < np.inf else H
+        rounded = float(to_numpy(like.new_tensor(H) if hasattr(like, "new_tensor") else
+                                 np.asarray(H).astype(like.dtype)))
+    return rounded if 0 < rounded < np.inf else H
 
 
 def _check_known(key, choices):
     if key not in choices:
         raise ValueError(f"{key} is not recorded; choose from: {', '.join(choices)}"
-                         + _near(key, choices))
+                         + near(key, choices))
 
 
-def _near(name, names):
+def near(name, names):
     """A hint where there is a similar name."""
-    near = [n for n in sorted(names) if n.endswith(f".{name}") or name.endswith(f".{n}")]
-    near += get_close_matches(name, names, 1)
-    return f"; is it {near[0]}?" if near else ""
+    alike = [n for n in sorted(names) if n.endswith(f".{name}") or name.endswith(f".{n}")]
+    alike += get_close_matches(name, names, 1)
+    return f"; is it {alike[0]}?" if alike else ""

@@ -6,7 +6,6 @@ lessons/notes/traces.md says how one is recorded, and what its keys mean.
 import os
 import re
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from ..reading import ReadingError, read_archives
 from ..reparam import Report
 from .reallocation import Reallocation, Tensor
-from .recorder import COUNTS, NUMBERS, OTHERS
+from .recorder import COUNTS, NUMBERS, OTHERS, looks_pruned, near
 
 LIMIT = 1 << 30  # bytes of arrays in a file; a reallocation of ResNet-50 with masks has 0.46 GB
 MOST = 1 << 53  # counts are below it: up to there a float has each whole number
@@ -253,17 +252,13 @@ def _masked(where, moment, array, count):
 def _like(name, record):
     """A hint where another tensor has a similar name, as with a prefix of DDP."""
     others = {key[0] for key in record if len(key) == 3} - {name}
-    near = [n for n in sorted(others) if n.endswith(f".{name}") or name.endswith(f".{n}")]
-    near += get_close_matches(name, others, 1)
-    return f"; is it {near[0]}?" if near else ""
+    return near(name, others)
 
 
 def _looks_masked(a, b):
-    """Was this dense tensor pruned, as if it had a mask? A fifth of it is 0, and then more."""
-    if a.index is not None or b.index is not None or len(a.value) != len(b.value):
-        return False
-    zeros = a.value == 0
-    return zeros.mean() >= 0.2 and bool(((b.value == 0) & ~zeros).any()) if len(zeros) else False
+    """Was this a dense tensor, and pruned?"""
+    dense = a.index is None and b.index is None and len(a.value) == len(b.value)
+    return dense and looks_pruned(a.value, b.value)
 
 
 def _recorded(where, name, moment, record, size):

@@ -414,6 +414,9 @@ MALFORMED = {  # what is wrong: (entries, the line)
                            ", reallocation 0: another tensor after than before: "
                            "('a', 2, 'sparse'), ('a', 4, 'sparse')"),
     "all dense": (DENSE, ", reallocation 0: no tensor has a mask or an index, or a bucket"),
+    "no mask": (MASKS | {"b/before/value": [1.0, 2, 0, 3, 4], "b/after/value": [1.0, 0, 0, 3, 4]},
+                ", reallocation 0, b: no mask or index, yet more of it is 0 after than before; is "
+                "its mask missing?"),
     "no value, a prefix": (
         {f"{'module.' * ('mask' not in key and 'a/' in key)}{key}": x for key, x in MASKS.items()},
         ", reallocation 0, a: no value before; is it module.a?"),

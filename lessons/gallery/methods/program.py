@@ -118,5 +118,11 @@ class DropAndGrow(Program):
         """n flat positions, at random; those just dropped are as good as others."""
         return self.rng.permutation(np.flatnonzero(~layer.mask))[:n]
 
+    def at_the_largest(self, score, layer, n):
+        """n flat positions, of those that are empty: where the score is largest; of equals, the
+        first."""
+        empty = np.flatnonzero(~layer.mask)
+        return empty[np.argsort(-score.flat[empty], kind="stable")[:n]]
+
     def start(self, layer, places):
         layer.take(places)

@@ -10,8 +10,7 @@ class RigL(DropAndGrow):
     KEYS = ("gradient",)
 
     def to_grow(self, layer, n, dropped):
-        empty = np.flatnonzero(~layer.mask)
-        return empty[np.argsort(-self.score(layer).flat[empty], kind="stable")[:n]]
+        return self.at_the_largest(self.score(layer), layer, n)
 
     def score(self, layer):
         return np.abs(layer.gradient)

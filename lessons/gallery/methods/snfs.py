@@ -23,8 +23,7 @@ class SNFS(DropAndGrow):
         return [first, sum(dropped) - first]
 
     def to_grow(self, layer, n, dropped):
-        empty = np.flatnonzero(~layer.mask)
-        return empty[np.argsort(-np.abs(self.score(layer).flat[empty]), kind="stable")[:n]]
+        return self.at_the_largest(np.abs(self.score(layer)), layer, n)
 
     def score(self, layer):
         return layer.momentum
