@@ -112,6 +112,14 @@ def _small_tensor(pattern):
     return W
 
 
+def growth_cases(count=420):
+    """One network, with so many seeds: two weights grow at two of seven empty positions, so there
+    are 21 choices."""
+    W = _small_tensor([LARGE, FREE, SMALL, FREE, FREE, FREE, SMALL, FREE, FREE, FREE])
+    for seed in range(count):
+        yield Case([W], SMALL_H, N_p=2, delta=0.1, seed=seed)
+
+
 # --- random cases
 
 SPECIAL = [0.0, -0.0, 1e-45, -1e-45, 1e-38, 1e-4, 1e-3, 0.5, -0.5, 1.0, -1.0, 3.0, -1e30, 3e38]

@@ -36,6 +36,7 @@ from .rules_of_any import (
 )
 from .rules_of_dsr import (
     grown_elsewhere,
+    grown_uniformly,
     largest_kept,
     order_does_not_matter,
     overflow,
@@ -83,7 +84,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Rules:
-    """Invariants of one reallocation, of two in a row, and of two runs from the same tensors."""
+    """Invariants of one reallocation, of two in a row, and of runs from the same tensors."""
 
     one: tuple
     two: tuple = (nothing_moves_between,)
@@ -103,13 +104,15 @@ OF_ONE_REALLOCATION = (  # of Algorithm 1, on tensors that store their free numb
     threshold_rule, dense_unchanged)
 OF_TWO_IN_A_ROW = (nothing_moves_between, threshold_between)
 OF_TWO_RUNS = (same_seed_same_result, order_does_not_matter)
+OF_MANY_RUNS = (grown_uniformly,)
 THRESHOLD = (pruned_below_threshold, largest_kept, threshold_rule)
 
 # {method: its rules}; None is any method that moves weights, "conserved" any with a fixed budget
 RULES = {
     None: Rules(ANY),
     "conserved": Rules((*ANY, budget)),
-    "dsr": Rules((*OF_ONE_REALLOCATION, masked_are_zero), OF_TWO_IN_A_ROW, OF_TWO_RUNS),
+    "dsr": Rules((*OF_ONE_REALLOCATION, masked_are_zero), OF_TWO_IN_A_ROW,
+                 OF_TWO_RUNS + OF_MANY_RUNS),
     "dsr-room": Rules((*ANY, budget, *THRESHOLD, grown_elsewhere, shares_by_room),
                       OF_TWO_IN_A_ROW),
     "dsr-pruned": Rules((*ANY, count_per_tensor, *THRESHOLD, grown_elsewhere_in_tensor),

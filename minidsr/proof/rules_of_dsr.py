@@ -3,6 +3,7 @@
 Letters and rules for writing them: invariants.py.
 """
 
+import math
 from collections import Counter
 from fractions import Fraction
 
@@ -158,6 +159,41 @@ def order_does_not_matter(a, b):
     for remainder, more in up.items():
         if more and remainder:
             yield f"shares with remainder {remainder} grow {more:+d}, by the order of tensors"
+
+
+# --- of many runs, which differ in their seeds
+
+
+def grown_uniformly(*runs):
+    """With other seeds, weights grow anywhere: any choice of empty positions is as likely.
+
+    P(A' \\ A) is the same for each, by a χ² test that accuses one right program in a million
+    """
+    chosen = Counter(_grown_positions(r) for r in runs)
+    (c, *_), g = runs[0].changes, len(next(iter(chosen)))
+    if any(len(positions) != g for positions in chosen) or any(r.changes[0].regrown.any()
+                                                               for r in runs):
+        raise NotCheckable("other rules are violated where this one is tried")
+    choices = math.comb(c.room, g)
+    due = len(runs) / choices
+    square = sum((n - due) ** 2 for n in chosen.values()) / due + (choices - len(chosen)) * due
+    if _chi_square_tail(square, choices - 1) < 1e-6:
+        positions, n = chosen.most_common(1)[0]
+        yield (f"{c.name}: positions {', '.join(map(str, positions))} grow together in {n:,} of "
+               f"{len(runs):,} runs with other seeds; {due:.0f} are due")
+
+
+def _grown_positions(r):
+    """Where the first tensor grows, sorted."""
+    return tuple(sorted(r.changes[0].grown("value")[0].tolist()))
+
+
+def _chi_square_tail(x, freedom):
+    """P(χ² >= x), of an even number of degrees of freedom."""
+    terms = [1.0]
+    for i in range(1, freedom // 2):
+        terms.append(terms[-1] * x / 2 / i)
+    return math.exp(-x / 2) * sum(terms)
 
 
 def expected_growth(r):

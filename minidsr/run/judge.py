@@ -16,7 +16,15 @@ from ..proof.adapter import adapted, call, call_each, check_masks, refuses
 from ..proof.invariants import InvariantError
 from ..proof.remote import Answerless, Remote
 from .tally import Tally, in_one_line
-from .verify import RANDOM_NETWORKS, extent, small_networks, try_random_cases, try_small_cases
+from .verify import (
+    RANDOM_NETWORKS,
+    SEEDS,
+    extent,
+    small_networks,
+    try_random_cases,
+    try_seeds,
+    try_small_cases,
+)
 
 SECONDS = 30  # that a call, or so many at a time, may take
 COMPILING = 180  # the same for JAX, which compiles for each new shape
@@ -75,6 +83,8 @@ def verify_function(function, masks=None, cases=2000, seed=0, quick=False,
         if not enough():
             tried[RANDOM_NETWORKS] = try_random_cases(
                 tally, cases, progress, cases_for_anyone(), seed, enough, reallocate=reallocate)
+        if not enough():
+            tried[SEEDS] = try_seeds(tally, by)
     return tally, tried
 
 

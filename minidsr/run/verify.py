@@ -14,6 +14,7 @@ from ..nn.models import small_cnn
 from ..nn.sgd import SGD
 from ..proof import trace
 from ..proof.invariants import (
+    OF_MANY_RUNS,
     OF_ONE_REALLOCATION,
     OF_TWO_IN_A_ROW,
     OF_TWO_RUNS,
@@ -26,10 +27,11 @@ from ..proof.picture import Example
 from ..proof.reallocation import Reallocation, snapshot
 from .tally import Tally
 
-ALL = OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW + OF_TWO_RUNS
+ALL = OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW + OF_TWO_RUNS + OF_MANY_RUNS
 SHRINKING = 10  # seconds for finding a smaller case
 RANDOM_NETWORKS = ("random networks, each also with the same seed again and with the tensors in "
                    "another order")
+SEEDS = "seeds for one network: where does it grow?"
 
 
 def verify_trace(recorded, tally=None, *, method=None, tolerance=0.0):
@@ -82,6 +84,7 @@ def verify_package(count=2000, progress=lambda cases, **_: cases, *, small=3, se
         tried[small_networks(small)] = try_small_cases(tally, progress, small)
     return tally, tried | {
         RANDOM_NETWORKS: try_random_cases(tally, count, progress, cases(), seed),
+        SEEDS: try_seeds(tally),
         "reallocations of a network in training, with dense tensors too":
             _try_training(tally, progress)}
 
@@ -177,6 +180,20 @@ def try_random_cases(tally, count, progress, strategy, seed=0, enough=lambda: Fa
 
 class _Enough(BaseException):
     """Ends hypothesis, which would go on after an Exception."""
+
+
+def try_seeds(tally, by=lambda cases: zip(cases, repeat(None))):
+    """One network with many seeds; how many. `by` as in try_small_cases()."""
+    from ..proof.cases import growth_cases
+
+    runs = []
+    try:
+        for case, reallocate in by(growth_cases()):
+            runs.append(case.run(reallocate=reallocate))
+        tally.add(Example(case, runs[-1]), OF_MANY_RUNS, *runs, size=_size(case))
+    except Exception as error:  # whatever it is, it is what we look for
+        tally.fails(Example(case), error, _size(case))
+    return len(runs)
 
 
 def _try_training(tally, progress, steps=50):
