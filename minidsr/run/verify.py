@@ -15,9 +15,6 @@ from ..nn.sgd import SGD
 from ..proof import trace
 from ..proof.invariants import (
     OF_MANY_RUNS,
-    OF_ONE_REALLOCATION,
-    OF_TWO_IN_A_ROW,
-    OF_TWO_RUNS,
     InvariantError,
     order_does_not_matter,
     rules_of,
@@ -27,7 +24,6 @@ from ..proof.picture import Example
 from ..proof.reallocation import Reallocation, snapshot
 from .tally import Tally
 
-ALL = OF_ONE_REALLOCATION + OF_TWO_IN_A_ROW + OF_TWO_RUNS + OF_MANY_RUNS
 SHRINKING = 10  # seconds for finding a smaller case
 RANDOM_NETWORKS = ("random networks, each also with the same seed again and with the tensors in "
                    "another order")

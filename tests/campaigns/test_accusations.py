@@ -5,7 +5,7 @@ import pytest
 
 from minidsr.proof.invariants import RULES
 
-RUNS = {"same_seed_same_result", "order_does_not_matter"}
+RUNS = {i.__name__ for i in RULES["dsr"].runs}
 
 
 @pytest.mark.parametrize("row", accusations.ROWS)

@@ -26,6 +26,7 @@ from observed import (
 from minidsr.parameters import Dense, Sparse
 from minidsr.proof.cases import cases, seeds
 from minidsr.proof.invariants import (
+    OF_MANY_RUNS,
     OF_ONE_REALLOCATION,
     OF_TWO_IN_A_ROW,
     OF_TWO_RUNS,
@@ -40,6 +41,7 @@ from minidsr.proof.invariants import (
     grown_at_rest,
     grown_at_zero,
     grown_elsewhere,
+    grown_uniformly,
     judge,
     largest_kept,
     nothing_moves_between,
@@ -313,6 +315,7 @@ def test_every_invariant_is_in_one_list():
         grown_elsewhere, shares, overflow, threshold_rule, dense_unchanged)
     assert OF_TWO_IN_A_ROW == (nothing_moves_between, threshold_between)
     assert OF_TWO_RUNS == (same_seed_same_result, order_does_not_matter)
+    assert OF_MANY_RUNS == (grown_uniformly,)
 
 
 @pytest.mark.parametrize("invariant", [grown_at_rest, survivors_keep_velocity])

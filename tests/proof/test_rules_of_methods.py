@@ -39,7 +39,7 @@ from minidsr.proof.rules_of_parameterizations import (
 from minidsr.run.verify import verify_trace
 
 JUDGED = [case for case in CASES if case not in ("dense", "thin-dense")]
-ONE_RUN = {"same_seed_same_result", "order_does_not_matter"}
+ONE_RUN = {i.__name__ for i in RULES["dsr"].runs}
 RARE = {"largest_kept", "overflow"}  # what they are about does not occur in a training so short
 
 

@@ -385,7 +385,7 @@ def test_the_package_holds(few, capsys):
                     out)
     tried = [int(n) for n in re.findall(r"^ +(\d+) \w+", out.split("tried:")[1].split("\n\n")[0],
                                         re.MULTILINE)]
-    assert tried == [few, 20, 50]
+    assert tried == [few, 20, 420, 50]
     assert re.search(r"\n\n\d+ invariants held, 0 violated, \d+ not checkable\n$", out)
     found = rows(out)
     assert list(found) == NAMES
@@ -409,7 +409,7 @@ def test_progress_covers_all(few):
 
     tally, tried = verify_package(20, progress)
     assert bars == {"small networks": few, "random networks": 20, "training": 50}
-    assert list(tried.values()) == [few, 20, 50]
+    assert list(tried.values()) == [few, 20, 420, 50]
     assert tally.held
 
 
@@ -649,7 +649,7 @@ def test_the_package_as_json(few, monkeypatch, capsys):
     assert extent(201, quick=True) == (2, 200) and extent(201, quick=False) == (3, 201)
     document, rules = as_json(capsys, "--quick", "--cases", "3", code=0)
     assert (document["judged"], document["rules_of"], document["seed"]) == ("package", "dsr", 0)
-    assert [entry["cases"] for entry in document["tried"]] == [4 + 16, 3, 50]
+    assert [entry["cases"] for entry in document["tried"]] == [4 + 16, 3, 420, 50]
     assert document["left_out"] == [{"what": "small networks of three tensors", "cases": 64}]
     break_cases(monkeypatch, raises)
     document, rules = as_json(capsys, "--quick", "--cases", "1", code=1)

@@ -96,6 +96,31 @@ class PlacesTwice(DSR):
                     self.places[name]]
 
 
+class AtTheFirst(Masked):
+    def places(self, layer, n):
+        empty = np.flatnonzero(~layer.mask & ~layer.pruned)
+        return np.concatenate([empty, np.flatnonzero(layer.pruned)])[:n]
+
+
+class GrowsAtTheFirstPlaces(DSR):
+    FAULT = "grows at the first empty places, not at random ones"
+    SOURCE = "a common shortcut"
+    MASKED = AtTheFirst
+    BY_FUNCTION = ("grown_uniformly",)
+
+
+class SeededInside(Masked):
+    def __init__(self, rng, keep_one):
+        super().__init__(np.random.default_rng(0), keep_one)
+
+
+class AlwaysAlike(DSR):
+    FAULT = "makes a generator anew each time, with seed 0: always the same of the empty places"
+    SOURCE = "a slip; with one seed nobody sees it"
+    MASKED = SeededInside
+    BY_FUNCTION = ("grown_uniformly",)
+
+
 class ByRoom(Masked):
     def weights(self, layers):
         return [int((~layer.mask).sum()) for layer in layers]
