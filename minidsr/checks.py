@@ -218,6 +218,11 @@ _short = _Short()
 _short.maxstring = _short.maxlong = 40
 
 
+def counted(n, word):
+    """As words: 1 position, 2,000 positions."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
 def shown(value):
     """`value` as an error shows it, in one line: of an array its type and shape."""
     if hasattr(value, "dtype") and hasattr(value, "shape") and not isinstance(value, np.generic):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from hypothesis import strategies as st
 
+from ..checks import counted
 from ..parameters import Sparse
 from ..reparam import LARGEST_H, SMALLEST_H, Report
 from ..reparam import reallocate as ours
@@ -58,7 +59,7 @@ class Case:
                  f"keep_one={self.keep_one}"]
         for i, W in enumerate(self.tensors):
             free = ", ".join(f"{w:g} at {j}" for j, w in zip(W.index, W.value, strict=True))
-            lines.append(f"tensor {i}, {W.size} positions: {free or 'empty'}")
+            lines.append(f"tensor {i}, {counted(W.size, 'position')}: {free or 'empty'}")
         return "\n".join(lines)
 
 

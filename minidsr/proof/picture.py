@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import counted
 from .reallocation import NotCheckable, Reallocation
 
 WIDTH = 75  # characters at most; if a tensor has more positions, those in use, moved ones first
@@ -13,27 +14,39 @@ FEW = 8  # positions, that are all drawn where they fit
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A Case, and the Reallocation that came out of it; None where nothing did."""
+    """A Case, and the Reallocation that came out of it; None where nothing did.
+
+    other  where two runs are compared: how the other was run, and what came out of that
+    """
 
     case: Any  # a Case; proof/cases.py needs hypothesis, and this does not
     r: Reallocation | None = None
+    other: tuple[str, Reallocation] | None = None
 
     def __str__(self):
-        first, count = str(self.case).splitlines()[0], len(self.case.tensors)
+        first = str(self.case).splitlines()[0]
         if self.r is None:
-            return "\n".join([first, *(_tensor(i, W) for i, W in enumerate(self.case.tensors))])
-        if self.r.report.next_H is not None:
-            first += f"; next H = {self.r.report.next_H:g}"
-        try:
-            changes = self.r.changes
-        except NotCheckable:
-            changes = [None] * count
-        return "\n".join([first, *map(_tensor, range(count), self.r.before, self.r.after, changes)])
+            tensors = [_tensor(f"tensor {i}", W) for i, W in enumerate(self.case.tensors)]
+            return "\n".join([first, *tensors])
+        runs = [(first, self.r), *([self.other] if self.other else [])]
+        return "\n".join(_run(head, r) for head, r in runs)
 
 
-def _tensor(i, before, after=None, change=None):
+def _run(head, r):
+    if r.report.next_H is not None:
+        head += f"; next H = {r.report.next_H:g}"
+    try:
+        changes = r.changes
+    except NotCheckable:
+        changes = [None] * len(r.before)
+    names = [before.name for before in r.before]
+    return "\n".join([head, *map(_tensor, names, r.before, r.after, changes)])
+
+
+def _tensor(name, before, after=None, change=None):
     """A table: a column for each position, a row for each moment, and one that says what it is."""
-    head, wrong = f"tensor {i}, {before.size} positions", after and after.wrong_positions()
+    head = f"{name}, {counted(before.size, 'position')}"
+    wrong = after and after.wrong_positions()
     rows = {"before": _by_position(before, "value")}
     if after and not wrong:
         rows["after"] = _by_position(after, "value")

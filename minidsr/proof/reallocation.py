@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from ..backend import to_host
+from ..checks import counted
 from ..reparam import Report
 
 
@@ -52,7 +53,8 @@ class Tensor:
         if index.dtype.kind not in "iu":
             return f"positions are {index.dtype}, not whole numbers"
         if len(index) != m or self.velocity is not None and len(self.velocity) != m:
-            return f"{len(index)} positions, {m} values, or another number of velocities"
+            return (f"{counted(len(index), 'position')}, {counted(m, 'value')}, or another number "
+                    "of velocities")
         outside = (index < 0) | (index >= self.size)
         if outside.any():
             return f"position {index[outside][0]} is not in 0..{self.size - 1}"

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from ..checks import counted
 from .reallocation import NotCheckable
 
 # --- of one reallocation
@@ -48,7 +49,7 @@ def capacity(r):
     for (_, after), m in zip(r.sparse, claimed, strict=True):
         m = max(m, len(after.index))
         if m > after.size:
-            yield f"{after.name}: {m} free numbers in {after.size} positions"
+            yield f"{after.name}: {counted(m, 'free number')} in {counted(after.size, 'position')}"
 
 
 def masked_are_zero(r):
@@ -76,7 +77,7 @@ def budget(r):
     m = sum(len(before.index) for before, _ in r.sparse)
     m_after = sum(len(after.index) for _, after in r.sparse)
     if m != m_after:
-        yield f"{m:,} free numbers before, {m_after:,} after"
+        yield f"{counted(m, 'free number')} before, {m_after:,} after"
 
 
 def balance(r):
@@ -158,7 +159,7 @@ def nothing_moves_between(a, b):
     for (_, last), (following, _) in zip(a.sparse, b.sparse, strict=True):
         if not np.array_equal(last.index, following.index):
             odd = np.setxor1d(last.index, following.index)
-            yield f"{last.name}: {len(odd)} positions differ, such as {odd[:1]}"
+            yield f"{last.name}: differs at {counted(len(odd), 'position')}, such as {odd[0]}"
 
 
 def _unequal(r, key):

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ..checks import counted
 from ..reparam import LARGEST_H, SMALLEST_H
 from .reallocation import NotCheckable
 from .sharing import fair_shares
@@ -59,7 +60,8 @@ def grown_elsewhere(r):
     again = [(c, c.before.index[c.regrown]) for c in r.changes if c.regrown.any()]
     free = sum(c.room - int(c.new.sum()) for c in r.changes)
     for c, index in again if free else ():
-        yield f"{c.name}: position {index[0]} was pruned and grown again, {free:,} others stay free"
+        yield (f"{c.name}: position {index[0]} was pruned and grown again, "
+               f"{counted(free, 'other')} stayed free")
     if not again:
         r.need_certainty()
 
@@ -87,9 +89,10 @@ def overflow(r):
     k, l, g = r.counts()
     if not _overflows(r.changes, k, l):
         raise NotCheckable("every share found room, see shares")
+    why = "what finds no room goes to the others" if sum(l) else "none survives, so room decides"
     for c, g_, fair in zip(r.changes, g, expected_growth(r), strict=True):
         if not abs(g_ - fair) < 1:
-            yield f"{c.name}: grew {g_}, its share of {sum(k)} by room is {float(fair):.2f}"
+            yield f"{c.name}: grew {g_}, its share of {sum(k)} is {float(fair):.2f}; {why}"
 
 
 def threshold_rule(r):

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ..checks import counted
 from .reallocation import NotCheckable
 from .sharing import fair_shares
 
@@ -22,7 +23,7 @@ def count_per_tensor(r):
     for before, after in r.sparse:
         m, m_after = len(before.index), len(after.index)
         if m != m_after:
-            yield f"{before.name}: {m:,} free numbers before, {m_after:,} after"
+            yield f"{before.name}: {counted(m, 'free number')} before, {m_after:,} after"
 
 
 def structure_stays(r):
@@ -33,7 +34,7 @@ def structure_stays(r):
     for before, after in r.sparse:
         if not np.array_equal(before.index, after.index):
             odd = np.setxor1d(before.index, after.index)
-            yield f"{before.name}: {len(odd):,} positions differ, such as {odd[0]}"
+            yield f"{before.name}: differs at {counted(len(odd), 'position')}, such as {odd[0]}"
 
 
 def nothing_grows(r):
@@ -44,7 +45,7 @@ def nothing_grows(r):
     for c in r.changes:
         index, _ = c.grown("value")
         if len(index):
-            yield f"{c.name}: {len(index):,} positions are grown, such as {index[0]}"
+            yield f"{c.name}: grows at {counted(len(index), 'position')}, such as {index[0]}"
     r.need_certainty()
 
 
@@ -151,7 +152,7 @@ def grown_elsewhere_in_tensor(r):
         free = c.room - int(c.new.sum())
         if c.regrown.any() and free:
             yield (f"{c.name}: position {c.before.index[c.regrown][0]} was pruned and grown again, "
-                   f"{free:,} others of it stay free")
+                   f"{counted(free, 'other')} of it stayed free")
     r.need_certainty()
 
 
@@ -195,7 +196,7 @@ def signs_stay(a, b):
     for (last, _), (following, _) in zip(a.sparse, b.sparse, strict=True):  # both before
         differ = last.known("sign") != following.known("sign")
         if differ.any():
-            yield f"{last.name}: {differ.sum():,} positions have another sign"
+            yield f"{last.name}: has another sign at {counted(differ.sum(), 'position')}"
 
 
 # --- helpers
@@ -206,8 +207,8 @@ def _shrinks(r, law):
     for c, end in zip(r.changes, final, strict=True):
         due = min(c.m, law(c.before.size, end, p))
         if not abs(c.m_after - due) <= 1 + 1e-9 * c.before.size:
-            yield (f"{c.name}: {c.m:,} free numbers become {c.m_after:,}, at {p:.1%} of the way to "
-                   f"{end:,} of {c.before.size:,} it is {due:,.2f}")
+            yield (f"{c.name}: {counted(c.m, 'free number')} before, {c.m_after:,} after; at "
+                   f"{p:.1%} of the way to {end:,} of {c.before.size:,} it is {due:,.2f}")
 
 
 def _stays_full(c):
@@ -265,9 +266,10 @@ def _grown_at_the_largest(r, key):
             i, j = grown[score[grown].argmin()], empty[score[empty].argmax()]
             if score[i] < score[j]:
                 count = int((score[grown] < score[j]).sum())
-                yield (f"{c.name}: position {i} is grown with |{key}| {score[i]:g}, position {j} "
-                       f"with {score[j]:g} is not; {count:,} of {len(grown):,} grown have less "
-                       "than that")
+                fate = ", just pruned," if j in c.before.index else ""
+                yield (f"{c.name}: position {i} is grown with |{key}| {score[i]:g}, position {j}"
+                       f"{fate} with {score[j]:g} is not; {count:,} of {len(grown):,} grown have "
+                       "less than that")
 
 
 def _shares(r, g, fair):

@@ -5,6 +5,7 @@ Letters and rules for writing them: invariants.py.
 
 import numpy as np
 
+from ..checks import counted
 from .reallocation import NotCheckable
 
 
@@ -58,8 +59,8 @@ def ties_are_balanced(r):
         if "bucket" in t.recorded:
             uses = np.unique(t.recorded["bucket"], return_counts=True)[1]
             if uses.max() - uses.min() > 1:
-                yield (f"{t.name}: a number is used at {uses.max():,} positions, another at "
-                       f"{uses.min():,} {when}")
+                most = counted(uses.max(), "position")
+                yield f"{t.name}: a number is used at {most}, another at {uses.min():,} {when}"
     _need_buckets(r)
 
 
@@ -73,7 +74,8 @@ def ties_stay(a, b):  # of two in a row
         for key in ("bucket", "sign"):
             one, other = (t.recorded.get(key) for t in (last, following))
             if one is not None and other is not None and not np.array_equal(one, other):
-                yield f"{last.name}: {(one != other).sum():,} positions have another {key}"
+                where = counted((one != other).sum(), "position")
+                yield f"{last.name}: has another {key} at {where}"
 
 
 def _need_buckets(r):

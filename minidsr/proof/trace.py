@@ -42,7 +42,9 @@ def load(path):
         for n, record in records.items():
             r = _reallocation(f"{file}, reallocation {n}", record)
             follows = last is None or n == last + 1 or n == min(records) and n <= last
-            found.append(replace(r, name=f"reallocation {n} of {file.name}", follows=follows))
+            step = f", step {int(r.numbers['step']):,}" if "step" in r.numbers else ""
+            found.append(replace(r, name=f"reallocation {n} of {file.name}{step}",
+                                 follows=follows))
             last = n
     for r in found:
         if _tensors(r) != _tensors(found[0]):

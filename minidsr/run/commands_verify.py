@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from .. import reparam
-from ..checks import check_range
+from ..checks import check_range, counted
 from ..proof import trace
 from ..proof.invariants import RULED, InvariantError, rules_of
 from . import judge
@@ -19,9 +19,11 @@ from .flags import Trace
 from .progress import computing
 from .report import folded
 
+CASES = 2000  # random networks, if nothing else is asked for
+
 
 def verify(path: Trace = None, masks: Annotated[str | None, tyro.conf.arg(
-        metavar="NAME", help_behavior_hint="")] = None, cases: int = 2000,
+        metavar="NAME", help_behavior_hint="")] = None, cases: int = CASES,
         seed: int = 0, quick: bool = False, method: Annotated[str | None, tyro.conf.arg(
             metavar="NAME", help_behavior_hint="")] = None, tolerance: float = 0.0,
         json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
@@ -55,10 +57,12 @@ def verify(path: Trace = None, masks: Annotated[str | None, tyro.conf.arg(
         raise ValueError(f"{path}: which function of it? say {path}:reallocate, for example")
     if masks is not None and not function:
         raise ValueError("--masks is for a function, as in my_module:reallocate")
-    if path is None or function:
-        for flag, given in (("method", method), ("tolerance", tolerance)):
-            if given:
-                raise ValueError(f"--{flag} is for a trace; what reallocates is judged as dsr")
+    for_trace = {"method": method, "tolerance": tolerance}
+    for_networks = {"cases": cases != CASES, "seed": seed, "quick": quick}
+    given, why = (for_trace, "a trace; what reallocates is judged as dsr") if (
+        path is None or function) else (for_networks, "the package or a function, not for a trace")
+    for flag in filter(given.get, given):
+        raise ValueError(f"--{flag} is for {why}")
     with redirect_stdout(io.StringIO()) if json_ else nullcontext():
         if path is None or function:
             about, tally = _try(str(path) if function else None, masks, cases, seed, quick)
@@ -116,8 +120,8 @@ def _plan(name, function, small, count, quick):
 def _judge(path, method, tolerance):
     """Judge a trace: (what --json says of it, Tally)."""
     recorded = trace.load(path)
-    tensors = _count(recorded[0].sparse, "sparse tensor")
-    print(f"{path}: {_count(recorded, 'reallocation')} of {tensors}")
+    tensors = counted(len(recorded[0].sparse), "sparse tensor")
+    print(f"{path}: {counted(len(recorded), 'reallocation')} of {tensors}")
     with computing():
         tally = verification.verify_trace(recorded, method=method, tolerance=tolerance)
     print(f"by the rules of {method}" if method else folded(
@@ -129,7 +133,3 @@ def _judge(path, method, tolerance):
 
 def _as_list(counts):
     return [{"what": what, "cases": n} for what, n in counts.items()]
-
-
-def _count(things, word):
-    return f"{len(things):,} {word}{'' if len(things) == 1 else 's'}"

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from statistics import fmean, stdev
 
+from ..checks import counted
 from ..methods import METHODS
 from . import compare
 from .report import little_time
@@ -46,7 +47,7 @@ def _title(groups):
     same = [f"{name.replace('_', ' ')} {compare.in_words(common[name])}"
             for name in ("model", "data", "train_images", "validation", "epochs", "batch", "commit")
             if common[name] and len({g.results[0].settings[name] for g in groups}) == 1]
-    return (f"# {_count(runs, 'run')} in {_count(len(groups), 'group')}"
+    return (f"# {counted(runs, 'run')} in {counted(len(groups), 'group')}"
             + (f"\n\nAll with {', '.join(same)}." if same else ""))
 
 
@@ -235,10 +236,6 @@ def _numbers(epoch):
 
 
 # --- words
-
-
-def _count(n, word):
-    return f"{n} {word}{'s' * (n != 1)}"
 
 
 def _seeds(seeds):

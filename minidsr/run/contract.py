@@ -46,7 +46,7 @@ def check_method(cls: type[Method], **options) -> list[str]:
     if broken:
         raise InvariantError("\n".join([
             f"{cls.__name__} breaks the contract of methods",
-            *(f"{', '.join(clauses)}: {message}" for message, clauses in broken.items())]))
+            *(f"{_in_words(clauses)}: {message}" for message, clauses in broken.items())]))
     return [clause.__name__ for clause in CONTRACT]
 
 
@@ -249,6 +249,12 @@ CONTRACT = (
     resumes_anywhere, full_and_empty_tensors, any_sparsity, types_and_shapes_stay,
     gradients_are_right, reports_say_what_happened, explored_is_the_union,
     nothing_moves_after_the_stop)
+
+
+def _in_words(clauses):
+    """Where something came up; what stands in the way of nearly all clauses, in a few words."""
+    first, *more = clauses
+    return ", ".join(clauses) if len(clauses) < 5 else f"{first} and {len(more)} other clauses"
 
 
 def _unless_refused(make, **begins):

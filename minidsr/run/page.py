@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import counted
 from ..methods import METHODS
 from . import moves
 from .directory import replacing
@@ -86,7 +87,7 @@ class _Run:
     def _about(self):
         c, positions = self.config, sum(self.sizes)
         sparse = f", sparsity {c.resolved()['sparsity']:g}" if "sparsity" in c.resolved() else ""
-        return (f"{self.setup['network']} on {c.data}{sparse}, {_count(c.epochs, 'epoch')} in "
+        return (f"{self.setup['network']} on {c.data}{sparse}, {counted(c.epochs, 'epoch')} in "
                 f"batches of {c.batch}, seed {c.seed}: {self.setup['free_parameters']:,} free "
                 f"parameters; the {len(self.sizes)} tensors that may be sparse have {positions:,} "
                 "positions.")
@@ -287,10 +288,6 @@ def _grid(name, shape):
     F, *rest = shape
     C, *sides = rest if len(rest) == 3 else [int(np.prod(rest)), 1, 1]
     return {"name": name, "outputs": F, "inputs": C, "sides": sides}
-
-
-def _count(n, word):
-    return f"{n:,} {word}{'s' * (n != 1)}"
 
 
 def _signed(n):

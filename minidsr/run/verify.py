@@ -96,8 +96,11 @@ def try_case(tally, case, *, reruns=True, **run):
         if reruns:
             order = np.random.default_rng(case.seed).permutation(len(case.tensors))
             again, permuted = case.run(**run), case.run(**run, order=order)
-            found += tally.add(example, [same_seed_same_result], one, again, size=size)
-            found += tally.add(example, [order_does_not_matter], one, permuted, size=size)
+            for invariant, how, other in (
+                    (same_seed_same_result, "the same seed again", again),
+                    (order_does_not_matter, "the tensors in another order", permuted)):
+                two = Example(case, one, (how, other))
+                found += tally.add(two, [invariant], one, other, size=size)
         tally.checked["completes"] += 1
         return found
     except Exception as error:  # whatever it is, it is what we look for

@@ -37,6 +37,8 @@ from minidsr.proof.invariants import (
 from minidsr.proof.rules_of_dsr import expected_growth
 from minidsr.proof.sharing import fair_shares
 
+NO_ROOM, DEAD = "what finds no room goes to the others", "none survives, so room decides"
+
 # --- grown_at_zero
 
 
@@ -91,10 +93,10 @@ def test_regrown_ones_start_at_rest_too():
 
 @pytest.mark.parametrize(("how", "expected"), [
     ({"a": {7: None, 2: NEW}},
-     ["grown_elsewhere: a: position 2 was pruned and grown again, 9 others stay free"]),
+     ["grown_elsewhere: a: position 2 was pruned and grown again, 9 others stayed free"]),
     ({"a": {6: None, 7: None, 2: NEW, 3: NEW}, "b": {5: None, 1: NEW}},
-     ["grown_elsewhere: a: position 2 was pruned and grown again, 11 others stay free",
-      "grown_elsewhere: b: position 1 was pruned and grown again, 11 others stay free"])])
+     ["grown_elsewhere: a: position 2 was pruned and grown again, 11 others stayed free",
+      "grown_elsewhere: b: position 1 was pruned and grown again, 11 others stayed free"])])
 def test_what_breaks_grown_elsewhere(how, expected):
     assert verdict(example(**how)) == expected
 
@@ -106,16 +108,16 @@ def test_just_pruned_positions_serve_when_no_other_is_free():
     assert verdict(r) == []
     r = seen((3, a, {0: 1, 1: NEW, 2: NEW}), (4, b, {0: 1, 1: 1, 2: NEW}), H=0.75)
     assert verdict(r) == [
-        "grown_elsewhere: a: position 1 was pruned and grown again, 1 others stay free",
-        "grown_elsewhere: b: position 2 was pruned and grown again, 1 others stay free",
-        "overflow: a: grew 2, its share of 3 by room is 1.00",
-        "overflow: b: grew 1, its share of 3 by room is 2.00"]
+        "grown_elsewhere: a: position 1 was pruned and grown again, 1 other stayed free",
+        "grown_elsewhere: b: position 2 was pruned and grown again, 1 other stayed free",
+        f"overflow: a: grew 2, its share of 3 is 1.00; {NO_ROOM}",
+        f"overflow: b: grew 1, its share of 3 is 2.00; {NO_ROOM}"]
 
 
 def test_growing_again_is_seen_without_a_threshold():
     r = seen((3, {0: 1, 1: 0.5}, {0: 1, 1: NEW}))
     assert verdict(r) == [
-        "grown_elsewhere: a: position 1 was pruned and grown again, 1 others stay free"]
+        "grown_elsewhere: a: position 1 was pruned and grown again, 1 other stayed free"]
     assert verdict(seen((2, {0: 1, 1: 0.5}, {0: 1, 1: NEW}))) == []
 
 
@@ -205,12 +207,12 @@ def test_where_a_share_finds_no_room(tensors):
 
 @pytest.mark.parametrize(("tensors", "wrong"), [
     ([(3, 2, 1, 0), (20, 1, 2, 4), (20, 1, 2, 1)],
-     ["overflow: b: grew 4, its share of 5 by room is 2.50",
-      "overflow: c: grew 1, its share of 5 by room is 2.50"]),
-    ([(3, 2, 0, 0), (20, 2, 4, 4)], ["overflow: a: grew 0, its share of 4 by room is 1.00",
-                                    "overflow: b: grew 4, its share of 4 by room is 3.00"]),
-    ([(30, 0, 2, 4), (12, 0, 2, 0)], ["overflow: a: grew 4, its share of 4 by room is 2.95",
-                                      "overflow: b: grew 0, its share of 4 by room is 1.05"])])
+     [f"overflow: b: grew 4, its share of 5 is 2.50; {NO_ROOM}",
+      f"overflow: c: grew 1, its share of 5 is 2.50; {NO_ROOM}"]),
+    ([(3, 2, 0, 0), (20, 2, 4, 4)], [f"overflow: a: grew 0, its share of 4 is 1.00; {NO_ROOM}",
+                                    f"overflow: b: grew 4, its share of 4 is 3.00; {NO_ROOM}"]),
+    ([(30, 0, 2, 4), (12, 0, 2, 0)], [f"overflow: a: grew 4, its share of 4 is 2.95; {DEAD}",
+                                      f"overflow: b: grew 0, its share of 4 is 1.05; {DEAD}"])])
 def test_an_overflow_shared_otherwise(tensors, wrong):
     assert verdict(sharing(*tensors, keep_one=False)) == wrong
 

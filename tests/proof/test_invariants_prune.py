@@ -105,7 +105,7 @@ def test_a_zero_that_was_to_go_is_taken_for_a_grown_one():
         r = seen((9, {0: 3, 1: w}, {0: 3, 1: w}), H=1.0)
         assert verdict(r) == [
             "grown_at_rest: a: position 1 is grown with velocity 2",
-            "grown_elsewhere: a: position 1 was pruned and grown again, 7 others stay free"]
+            "grown_elsewhere: a: position 1 was pruned and grown again, 7 others stayed free"]
 
 
 def test_a_threshold_beyond_float32_is_above_all_weights():

@@ -127,8 +127,8 @@ def test_violations_of_two_in_a_row():
     assert [v.invariant for v in violations(b)] == ["threshold_rule"]
     assert [str(v) for v in violations(b, a)] == [
         "threshold_rule: H goes from 1 to 2; K = 3 and 2.7 to 3.3 ask for 1",
-        "nothing_moves_between: a: 4 positions differ, such as [2]",
-        "nothing_moves_between: b: 2 positions differ, such as [1]"]
+        "nothing_moves_between: a: differs at 4 positions, such as 2",
+        "nothing_moves_between: b: differs at 2 positions, such as 1"]
     assert [str(v) for v in violations(a, b)][-1] == (
         "threshold_between: H was set to 2, then 1 was used")
     assert "threshold_between" not in [v.invariant for v in violations(replace(

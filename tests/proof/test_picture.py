@@ -50,3 +50,17 @@ tensor 0, 3 positions  0  1      2
                before  1  .   0.25
                 after  1  .   0.25
                              stays"""
+
+
+def test_two_runs_that_are_compared():
+    """Each tensor under its own name."""
+    tensors = [Sparse((size,), np.array([0], np.int32), np.array([2], np.float32))
+               for size in (1, 2)]
+    case = Case(tensors, 0.5, 1, 0.1, 0)
+    other = ("the tensors in another order", case.run(order=[1, 0]))
+    lines = str(Example(case, case.run(), other)).splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "H = 0.5, N_p = 1, delta = 0.1, seed 0, keep_one=True; next H = 1",
+        "tensor 0, 1 position  0", "tensor 1, 2 positions  0  1",
+        "the tensors in another order; next H = 1",
+        "tensor 1, 2 positions  0  1", "tensor 0, 1 position  0"]

@@ -33,9 +33,9 @@ def test_positions_that_are_right(t):
 @pytest.mark.parametrize(("t", "wrong"), [
     (flat([0, 1], dtype=float), "positions are float64, not whole numbers"),
     (flat([0, 1], dtype=bool), "positions are bool, not whole numbers"),
-    (flat([0, 1], [1]), "2 positions, 1 values, or another number of velocities"),
-    (flat([0], [1, 2]), "1 positions, 2 values, or another number of velocities"),
-    (flat([0], [1], np.ones(2)), "1 positions, 1 values, or another number of velocities"),
+    (flat([0, 1], [1]), "2 positions, 1 value, or another number of velocities"),
+    (flat([0], [1, 2]), "1 position, 2 values, or another number of velocities"),
+    (flat([0], [1], np.ones(2)), "1 position, 1 value, or another number of velocities"),
     (flat([0, 2], velocity=np.ones(1)), "2 positions, 2 values, or another number of velocities"),
     (flat([0, 5, 6]), "position 5 is not in 0..4"),
     (flat([-1, 0]), "position -1 is not in 0..4"),

@@ -111,20 +111,20 @@ def said(invariant, *runs):
 
 def test_count_per_tensor():
     r = seen((9, {0: 1}, {0: 1, 1: NEW}), (9, {0: 1, 1: 2}, {1: 2}))
-    assert said(count_per_tensor, r) == ["a: 1 free numbers before, 2 after",
+    assert said(count_per_tensor, r) == ["a: 1 free number before, 2 after",
                                          "b: 2 free numbers before, 1 after"]
     assert said(count_per_tensor, seen((9, {0: 1}, {5: NEW}), (3, [1, 2, 3], [1, 2, 3]))) == []
 
 
 def test_structure_stays():
     r = seen((9, {0: 1, 2: 1}, {0: 4, 2: 5}), (9, {0: 1, 1: 2}, {1: 2, 3: NEW}))
-    assert said(structure_stays, r) == ["b: 2 positions differ, such as 0"]
+    assert said(structure_stays, r) == ["b: differs at 2 positions, such as 0"]
 
 
 @pytest.mark.parametrize(("after", "wrong"), [
     ({0: 1, 1: 2}, []), ({0: 1}, []), ({}, []),
-    ({0: 1, 5: NEW}, ["a: 1 positions are grown, such as 5"]),
-    ({0: 1, 1: NEW}, ["a: 1 positions are grown, such as 1"])])
+    ({0: 1, 5: NEW}, ["a: grows at 1 position, such as 5"]),
+    ({0: 1, 1: NEW}, ["a: grows at 1 position, such as 1"])])
 def test_nothing_grows(after, wrong):
     assert said(nothing_grows, seen((9, {0: 1, 1: 2}, after))) == wrong
 
@@ -260,6 +260,7 @@ def test_grown_by_a_score(rule, key):
     assert run({2: 3, 4: NEW, 5: NEW}, score * [0, 0, 1, 1, 1, 1, 1, 1]) == [
         f"a: position 5 is grown with |{key}| 2, position 7 with 3 is not; 1 of 2 grown have less "
         "than that"]
+    assert "position 1, just pruned, with 9 is not" in run({0: 1, 2: 3, 4: NEW}, score)[0]
     r = seen((8, {0: 1, 1: 2}, {0: 1, 5: NEW}))
     assert reason(rule, r) == f"{key} is not recorded"
     assert reason(rule, seen((8, {0: 1}, {0: 1}))) == "nothing was grown"
@@ -268,7 +269,7 @@ def test_grown_by_a_score(rule, key):
 def test_grown_elsewhere_in_tensor():
     r = seen((3, {0: 1, 1: 2}, {0: 1, 1: NEW}), (2, {0: 1, 1: 2}, {0: 1, 1: NEW}))
     assert said(grown_elsewhere_in_tensor, r) == [
-        "a: position 1 was pruned and grown again, 1 others of it stay free"]
+        "a: position 1 was pruned and grown again, 1 other of it stayed free"]
 
 
 def test_shares_by_room_and_by_momentum():
@@ -318,7 +319,7 @@ def test_ties():
     one = run([2, 2, 3, 3], [0, 0, 1, 1])
     assert said(ties_stay, one, one) == []
     assert said(ties_stay, one, run([2, 2, 2, 3], [0, 0, 0, 1])) == [
-        "a: 1 positions have another bucket"]
+        "a: has another bucket at 1 position"]
     assert said(ties_are_balanced, one) == []
     assert said(ties_are_balanced, run([2, 2, 2, 3], [0, 0, 0, 1])) == [
         f"a: a number is used at 3 positions, another at 1 {when}" for when in ("before", "after")]
@@ -330,14 +331,14 @@ def test_signs_stay():
     one, other = (knowing(seen((2, {0: 1}, {0: 1})), after=True, a={"sign": s})
                   for s in ([1, -1], [1, 1]))
     assert said(signs_stay, one, one) == []
-    assert said(signs_stay, one, other) == ["a: 1 positions have another sign"]
+    assert said(signs_stay, one, other) == ["a: has another sign at 1 position"]
 
 
 def test_what_is_certain_is_said_beside_what_is_not():
     """In b nobody can tell what became of the weight; in a it is clear that one was grown."""
     r = seen((9, {0: 1, 1: 2}, {0: 1, 1: NEW}), (9, {0: 1}, {0: 7}))
-    assert said(nothing_grows, r) == ["a: 1 positions are grown, such as 1"]
-    again = "a: position 1 was pruned and grown again, {} others {}stay free"
+    assert said(nothing_grows, r) == ["a: grows at 1 position, such as 1"]
+    again = "a: position 1 was pruned and grown again, {} others {}stayed free"
     assert said(grown_elsewhere_in_tensor, r) == [again.format(7, "of it ")]
     assert said(grown_elsewhere, r) == [again.format(15, "")]
     known = replace(r, before=[replace(r.before[0], recorded={"sign": np.ones(9)}), r.before[1]])

@@ -669,6 +669,8 @@ def test_numbers_in_front_of_names(path):
     r, = load(save(path, {f"7/{key}": x for key, x in entries.items()}))
     assert [t.name for t in r.before] == ["3/conv", "0.conv"]
     assert r.name == "reallocation 7 of trace.npz"
+    r, = load(save(path, {"7/step": 1200} | {f"7/{key}": x for key, x in entries.items()}))
+    assert r.name == "reallocation 7 of trace.npz, step 1,200"
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

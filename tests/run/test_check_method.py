@@ -199,6 +199,9 @@ def test_what_several_clauses_find_is_one_line(monkeypatch):
     with pytest.raises(InvariantError) as error:
         check_method(Mine)
     assert str(error.value).splitlines()[1:] == ["one, two: the same", "two: another"]
+    monkeypatch.setattr(contract, "CONTRACT", (one, *[two] * 4))
+    with pytest.raises(InvariantError, match="\none and 4 other clauses: the same\n"):
+        check_method(Mine)
 
 
 class Idle(Method):

@@ -78,7 +78,7 @@ def test_a_right_one_by_its_name(theirs, capsys):
     assert code == 0
     assert out.startswith(f"{theirs}/theirs.py:right is tried on 39 small networks and 5 random "
                           "ones, in a process of its own: ")
-    assert re.findall(r"^ +(\d+) ", out.split("\n\n")[1], re.MULTILINE) == ["39", "5"]
+    assert re.findall(r"^ +(\d+) ", out.split("\n\n")[1], re.MULTILINE) == ["39", "5", "420"]
     assert "18 invariants held, 0 violated, 4 not checkable" in out
 
 
@@ -102,7 +102,7 @@ def test_quick(theirs, capsys):
     assert re.findall(r"^ +(\d+) ", tried, re.MULTILINE)[0] == "12"
     assert left_out == "\n      27 small networks of three tensors"
     assert {"pruned_below_threshold", "threshold_rule"} <= set(re.findall(r"\w+", err))
-    assert "tensor 0, 1 positions" in out.split("what must hold")[1].split("\n\n")[1]
+    assert "tensor 0, 1 position" in out.split("what must hold")[1].split("\n\n")[1]
 
 
 @pytest.mark.parametrize(("function", "said"), [
@@ -115,7 +115,7 @@ def test_what_hangs_or_dies_ends_it(function, said, theirs, capsys, monkeypatch)
     assert (code, err.splitlines()[-1]) == (1, "minidsr: violated: completes")
     assert said in out
     assert re.search(r"\ncompletes +VIOLATED 1 x +3  Each reallocation comes to its end\.\n", out)
-    assert "tensor 1, 1 positions" in out.split(said)[1]
+    assert "tensor 1, 1 position" in out.split(said)[1]
     assert "\n       3 small networks" in out and "random networks" not in out
 
 

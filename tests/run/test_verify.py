@@ -259,7 +259,7 @@ def test_a_correct_reallocation():
     assert tally.held
     for name in NAMES:
         known = name not in ("masked_are_zero", "largest_kept", "overflow", "dense_unchanged",
-                             "nothing_moves_between", "threshold_between")
+                             "nothing_moves_between", "threshold_between", "grown_uniformly")
         assert tally.checked[name] == known, name
 
 
@@ -435,7 +435,7 @@ def test_a_broken_package_is_named(few, monkeypatch, capsys):
     verdict, cases, _ = rows(out)["grown_at_zero"]
     assert re.fullmatch(r"VIOLATED \d+ x", verdict) and cases > few + 50
     shown = out.split("\n\ngrown_at_zero: ")[1].split("\n\n")[0]
-    assert re.search(r"tensor 0, 1 positions +0\n +before +0.25\n", shown)
+    assert re.search(r"tensor 0, 1 position +0\n +before +0.25\n", shown)
     assert " held, 0 violated" not in out
     assert "violated" in err
 
@@ -445,7 +445,7 @@ def test_a_broken_package_that_raises(few, monkeypatch, capsys):
     out, err = fails(capsys, "--cases", "5", code=1)
     assert re.search(r"\n\ncompletes: ZeroDivisionError: no survivors \(test_verify.py, line \d+\)"
                      r"\nin H = 0.5", flush(out))
-    assert "tensor 0, 1 positions " in out.split("\n\ncompletes: ")[1]
+    assert "tensor 0, 1 position " in out.split("\n\ncompletes: ")[1]
 
 
 def test_a_package_that_raises_in_training(few, monkeypatch, capsys):
@@ -559,7 +559,7 @@ def test_a_folder_of_traces(trace, capsys):
     (folder / "b.npz").write_bytes((folder / "a.npz").read_bytes())
     out, _ = fails(capsys, folder, code=1)
     assert out.startswith(f"{folder}: 2 reallocations of 1 sparse tensor")
-    assert "nothing_moves_between: a: 2 positions differ" in out
+    assert "nothing_moves_between: a: differs at 2 positions" in out
 
 
 @pytest.mark.parametrize(("entries", "said"), [
@@ -572,6 +572,13 @@ def test_a_malformed_trace(entries, said, trace, capsys):
     out, err = fails(capsys, path)
     assert out == ""
     assert str(path) in err and said in err
+
+
+@pytest.mark.parametrize("flag", ["--quick", "--seed 1", "--cases 5"])
+def test_what_is_for_networks(flag, trace, capsys):
+    assert main(["verify", str(trace()), *flag.split()]) == 2
+    assert capsys.readouterr().err == (f"minidsr: {flag.split()[0]} is for the package or a "
+                                       "function, not for a trace\n")
 
 
 def test_no_such_trace(tmp_path, capsys):
@@ -655,7 +662,7 @@ def test_the_package_as_json(few, monkeypatch, capsys):
     document, rules = as_json(capsys, "--quick", "--cases", "1", code=1)
     assert list(rules) == ["completes", *NAMES]
     assert rules["completes"]["example"]["message"].startswith("ZeroDivisionError: no survivors")
-    assert "tensor 0, 1 positions" in rules["completes"]["example"]["in"]
+    assert "tensor 0, 1 position" in rules["completes"]["example"]["in"]
 
 
 @pytest.mark.parametrize("argv", [["none.npz"], ["--cases", "0"], ["--method", "rigl"]])
