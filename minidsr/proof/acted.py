@@ -37,23 +37,23 @@ def _masked(r):
     return sum(len(t.masked) for _, t in r.moments() if t.masked is not None)
 
 
-# {rule: (on what it acts, how many of these there are)}
+# {rule: (on what it acts, with an s where it is not one; how many of these there are)}
 ON = {
-    "masked_are_zero": ("masked values", _masked),
-    "budget": ("pruned weights", _pruned),
-    "count_per_tensor": ("pruned weights", _pruned),
+    "masked_are_zero": ("masked value{s}", _masked),
+    "budget": ("pruned weight{s}", _pruned),
+    "count_per_tensor": ("pruned weight{s}", _pruned),
     "pruned_below_threshold": ("|w| equal to H", _equal_to_H),
-    "survivors_keep_value": ("survivors", _survivors),
-    "survivors_keep_velocity": ("survivors", _survivors),
-    "grown_at_zero": ("grown weights", _grown),
-    "grown_at_rest": ("grown weights", _grown),
-    "grown_elsewhere": ("pruned weights", _pruned),
-    "grown_elsewhere_in_tensor": ("pruned weights", _pruned),
-    "shares": ("shares to be rounded", _broken_shares),
-    "threshold_rule": ("changes of H", lambda r: r.report.H != r.report.next_H),
-    "smallest_pruned": ("pruned weights", _pruned),
-    "smallest_pruned_by_sign": ("pruned weights", _pruned),
-    "pruned_by_sign": ("pruned weights", _pruned),
-    "grown_by_gradient": ("grown weights", _grown),
-    "grown_by_momentum": ("grown weights", _grown),
+    "survivors_keep_value": ("survivor{s}", _survivors),
+    "survivors_keep_velocity": ("survivor{s}", _survivors),
+    "grown_at_zero": ("grown weight{s}", _grown),
+    "grown_at_rest": ("grown weight{s}", _grown),
+    "grown_elsewhere": ("pruned weight{s}", _pruned),
+    "grown_elsewhere_in_tensor": ("pruned weight{s}", _pruned),
+    "shares": ("share{s} to be rounded", _broken_shares),
+    "threshold_rule": ("change{s} of H", lambda r: r.report.H != r.report.next_H),
+    "smallest_pruned": ("pruned weight{s}", _pruned),
+    "smallest_pruned_by_sign": ("pruned weight{s}", _pruned),
+    "pruned_by_sign": ("pruned weight{s}", _pruned),
+    "grown_by_gradient": ("grown weight{s}", _grown),
+    "grown_by_momentum": ("grown weight{s}", _grown),
 }

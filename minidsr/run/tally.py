@@ -92,7 +92,8 @@ class Tally:
             _, where, v = self.examples[name]
             example = {"message": v.message, "in": str(where)}
         elif n and name in ON:
-            rests_on = {"what": ON[name][0], "count": self.acted[name]}
+            count = self.acted[name]
+            rests_on = {"what": ON[name][0].format(s="s" * (count != 1)), "count": count}
         return {"rule": name, "verdict": "violated" if wrong else "held" if n else "not checkable",
                 "cases": n, "violations": wrong, "must_hold": must_hold, "rests_on": rests_on,
                 "why_not": None if n else self.unchecked[name], "example": example}

@@ -523,7 +523,7 @@ def test_what_it_rests_on(trace, capsys):
     assert main(["verify", str(trace()), "--method", "dsr"]) == 0
     found = rows(capsys.readouterr().out)
     assert found["survivors_keep_value"][2].endswith("bit for bit. (2 survivors)")
-    assert found["grown_at_zero"][2].endswith("(1 grown weights)")
+    assert found["grown_at_zero"][2].endswith("(1 grown weight)")
     assert found["pruned_below_threshold"][2].endswith("(but no |w| equal to H occurred)")
     assert found["shares"][2].endswith("(but no shares to be rounded occurred)")
     assert found["threshold_rule"][2].endswith("(but no changes of H occurred)")
