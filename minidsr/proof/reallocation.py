@@ -146,8 +146,8 @@ class Reallocation:
         """NotCheckable where nobody can tell whether a weight survived."""
         doubtful = sum(int(c.doubtful.sum()) for c in self.changes)
         if doubtful:
-            raise NotCheckable(f"{counted(doubtful, 'weight')} may have been changed, or pruned and "
-                               "grown again: pruned, if it were recorded, might tell")
+            raise NotCheckable(f"{counted(doubtful, 'weight')} may have been changed, or pruned "
+                               "and grown again: pruned, if it were recorded, might tell")
 
     def known(self, *keys):
         """These of the numbers. NotCheckable where one is not known."""
