@@ -49,6 +49,13 @@ def test_how_far_from_even_is_too_far(more):
     assert bool(judge(grown_uniformly, *times(count))) == more
 
 
+def test_what_never_grows():
+    """Three choices of 21; the others come 23 or 24 times: χ² is 70.2, of which these make 60."""
+    count = {choice: 23 + (i < 6) for i, choice in enumerate(CHOICES[3:])}
+    assert sum(count.values()) == 420
+    assert judge(grown_uniformly, *times(count))
+
+
 def test_tail_of_chi_square():
     stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed")
     for x in (0.0, 3.5, 20.0, 68.0, 8400.0):
