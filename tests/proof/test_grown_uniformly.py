@@ -1,6 +1,6 @@
 """The invariant of many runs, grown_uniformly: where does one network grow, with other seeds?"""
 
-from itertools import combinations
+from itertools import combinations, repeat
 
 import pytest
 from observed import NEW, reason, seen
@@ -8,6 +8,8 @@ from observed import NEW, reason, seen
 from minidsr.proof.cases import growth_cases
 from minidsr.proof.invariants import grown_uniformly, judge
 from minidsr.proof.rules_of_dsr import _chi_square_tail
+from minidsr.run.tally import Tally
+from minidsr.run.verify import try_seeds
 
 CHOICES = list(combinations(range(1, 8), 2))  # of seven empty positions; one is pruned at 0
 
@@ -53,7 +55,7 @@ def test_what_never_grows():
     """Three choices of 21; the others come 23 or 24 times: χ² is 70.2, of which these make 60."""
     count = {choice: 23 + (i < 6) for i, choice in enumerate(CHOICES[3:])}
     assert sum(count.values()) == 420
-    assert judge(grown_uniformly, *times(count))
+    assert " in 24 of 420 " in judge(grown_uniformly, *times(count))[0].message
 
 
 def test_tail_of_chi_square():
@@ -73,3 +75,13 @@ def test_the_package():
     """By other seeds than those that `verify` tries."""
     runs = [case.run() for case in list(growth_cases(840))[420:]]
     assert judge(grown_uniformly, *runs) == []
+
+
+def test_what_fails_there():
+    """And nowhere else: for one network in 420."""
+    def fails(*args, **options):
+        raise ArithmeticError("here")
+
+    tally = Tally()
+    assert try_seeds(tally, lambda cases: zip(cases, repeat(fails))) == 0
+    assert tally.violated == {"completes": 1} and "here" in str(tally)
