@@ -72,10 +72,12 @@ def test_minutes_of_a_syllabus(name):
     *parts, (what, total) = rows(read("lessons/teaching.md"), f"### {name}", "###?")
     assert what == "**sum**" and int(total.strip("*")) == sum(int(part[1]) for part in parts)
     for what, minutes in parts:
-        if re.fullmatch(r"exercises? [\d., ]+", what):
+        if re.match("exercises? ", what):
             assert of_exercises(what) in (int(minutes), None), what
+            for number, function in re.findall(r"(\d+\.\d+) `(\w+)`", what):
+                assert EXERCISES[number].name == function
         elif what.startswith("lesson "):
-            number = int(what.removeprefix("lesson "))
+            number = int(re.match(r"lesson (\d+)", what)[1])
             assert number not in LESSONS or header(number)[0] == int(minutes), what
 
 
