@@ -35,15 +35,18 @@ def rows(text, heading, end="##"):
 
 
 def test_the_table_of_contents():
-    """A row for each lesson, with the minutes and seconds that it says."""
-    found = {}
-    for name, _, _, minutes, runs in rows(read("lessons/README.md"), "## The lessons, one by one"):
+    """A row for each lesson, with the minutes and seconds that it says, and their sums."""
+    found, page = {}, read("lessons/README.md")
+    for name, _, _, minutes, runs in rows(page, "## The lessons, one by one"):
         number, script, notebook = re.match(
             r"\[(\d+) .*?\]\((.*?)\), \[with outputs\]\((.*?)\)", name).groups()
         assert build.FOLDER / script == LESSONS[int(number)]
         assert build.FOLDER / notebook == build.notebook_of(LESSONS[int(number)])
         found[int(number)] = tuple(map(int, re.findall(r"\d+", minutes + runs)))
     assert found == {number: header(number) for number in LESSONS}
+    reading, exercises, seconds = map(sum, zip(*found.values(), strict=True))
+    assert (f"Together {reading} minutes of reading, {exercises} of exercises, and {seconds} "
+            "seconds of running.") in page
 
 
 def test_common_mistakes_are_those_of_the_checker():
