@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
 import state_memory  # noqa: E402
 
-PAGES = [ROOT / "README.md"] + sorted(
+PAGES = [ROOT / "README.md", *sorted((ROOT / "lessons").glob("*.md"))] + sorted(
     page for folder in ("lessons/notes", "lessons/results", "lessons/gallery", "tests", ".github")
     for page in (ROOT / folder).rglob("*.md"))
 
@@ -91,7 +91,8 @@ def test_what_is_packed(tmp_path):
         pytest.skip("needs setuptools 77: pip install -U setuptools")
     folders = {name: [path for path in sorted((ROOT / name).rglob("*"))
                       if path.is_file() and not {"__pycache__", "mine"} & {*path.parts}]
-               for name in ("minidsr", "lessons", "tests", ".ci", ".github")}
+               for name in ("minidsr", "lessons", "tests", ".binder", ".ci", ".devcontainer",
+                            ".github")}
     alone = (".editorconfig", ".gitignore", ".pre-commit-config.yaml", "CITATION.cff", "LICENSE",
              "MANIFEST.in", "README.md", "pyproject.toml", "requirements.txt")
     for path in (*sum(folders.values(), []), *(ROOT / name for name in alone)):
