@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from scipy import special
 
 
-def paired_interval(a, b, level=0.95):
+def paired_interval(a, b, level):
     differences = [x - y for x, y in zip(a, b, strict=True)]
     n = len(differences)
     t = special.stdtrit(n - 1, (1 + level) / 2)
