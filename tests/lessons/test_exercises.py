@@ -127,7 +127,7 @@ LAZY = {
 
 # Where the answer is one number there is no order, and some answers are asked for in order.
 ONE_NUMBER = {"below", "bytes_kept", "left", "multiplications", "nearest_width", "next_threshold",
-              "out_size", "piecewise"}
+              "noise_of_test_set", "out_size", "piecewise", "runs_needed"}
 SAME = {"reversed": ONE_NUMBER | {"exposes"}, "right shape and sum": ONE_NUMBER,
         "unshuffled": ONE_NUMBER | {"exposes", "keep_largest", "grow"}}
 
