@@ -41,7 +41,7 @@ predict("pairs of runs that show one point of difference", ...)
 # ### Pairs
 #
 # Two runs with the same seed begin with the same values, and see the same images in the same order.
-# So they are compared with each other, and what counts are the differences.
+# So they are compared with each other, and what counts are the *paired differences*.
 
 
 # %%
@@ -61,7 +61,7 @@ print(f"differences {differences[0]:.2f} and {differences[1]:.2f}: mean {mean:.2
 # %% [markdown]
 # The interval is the mean ± t s / √n. With two pairs there is one degree of freedom, and t is 12.7:
 # from two numbers nobody knows how far numbers scatter. 0 lies within. The answer to the question
-# is: *not known*, even though both differences have the same sign.
+# is: not known, even though both differences have the same sign.
 #
 # ### Five seeds
 #
@@ -226,7 +226,7 @@ for part in (compare.interval, compare.differences, compare.comparable):
 # - Noise comes from seeds, from the choice of test images, from rounding. A second seed shows all
 #   but that of the images.
 # - Who makes many comparisons finds something. Say what you will compare before you look.
-# - Equal budgets count *all* parameters, those of biases and of dense layers as well.
+# - Equal budgets count all parameters, those of biases and of dense layers as well.
 #
 # ## Exercises
 #
