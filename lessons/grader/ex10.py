@@ -98,6 +98,7 @@ noise_of_test_set = Exercise(
 def small_effects():
     yield from product((0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 8.0, 30.0))
     yield from ((1.2, 3.9), (1.5, 1.6), (0.9, 0.7))  # where one degree of freedom more shows
+    yield from ((0.5, 1.6), (0.6, 1.0))  # where it does not, and a t that is moved does
 
 
 effect_cases = st.tuples(st.integers(1, 40), st.integers(1, 80)).map(
@@ -203,7 +204,8 @@ runs_needed = Exercise(
     level=effect_level,
     properties=(a_number_of_runs, enough, no_more_than_needed),
     picture=effect_picture,
-    mistakes=(as_if_normal, one_degree_too_many, half_the_time, one_sided, moved, by_the_variance, of_two_groups),
+    mistakes=(as_if_normal, one_degree_too_many, half_the_time, one_sided, moved, by_the_variance,
+              of_two_groups),
     hints=(
         "With n pairs, for which t does the interval just touch 0? And if there is a difference, "
         "where does T lie, in the middle?",
