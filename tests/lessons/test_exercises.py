@@ -126,10 +126,11 @@ LAZY = {
 
 
 # Where the answer is one number there is no order, and some answers are asked for in order.
-ONE_NUMBER = {"below", "bytes_kept", "left", "multiplications", "nearest_width", "next_threshold",
-              "noise_of_test_set", "out_size", "piecewise", "runs_needed"}
+ONE_NUMBER = {"below", "bytes_kept", "left", "moved", "multiplications", "nearest_width",
+              "next_threshold", "noise_of_test_set", "out_size", "overlap", "piecewise",
+              "runs_needed"}
 SAME = {"reversed": ONE_NUMBER | {"exposes"}, "right shape and sum": ONE_NUMBER,
-        "unshuffled": ONE_NUMBER | {"exposes", "keep_largest", "grow"}}
+        "unshuffled": ONE_NUMBER | {"ages_at_death", "exposes", "keep_largest", "grow"}}
 
 
 @by_name([exercise for exercise in EXERCISES if exercise.gist in (None, digits)])  # not words
