@@ -131,7 +131,8 @@ batch_norm = Exercise(
         "result stands beside x as it is.",
         "weight and bias are (C,), and NumPy puts them beside the last axis of x. In an image the "
         "channels are the second: give them more axes by reshape."),
-    plug=Plug(("minidsr.nn.layers.BatchNorm.forward",), as_forward, DENSE, 20))
+    plug=Plug(("minidsr.nn.layers.BatchNorm.forward",), as_forward, DENSE, 20),
+    hidden=("minidsr.proof.naive.batch_norm",))
 
 
 # --- running: (old, batch, count, momentum, is_var) -> (C,)
@@ -239,6 +240,7 @@ running = Exercise(
         "batch's may need its factor.",
         "The factor is for the variance, for that of the batch alone; and where count is 1 there "
         "is none."),
-    plug=Plug(("minidsr.nn.layers.BatchNorm.forward",), as_statistics, DENSE))
+    plug=Plug(("minidsr.nn.layers.BatchNorm.forward",), as_statistics, DENSE),
+    hidden=("minidsr.nn.layers.BatchNorm._followed", "minidsr.fast.norm.followed"))
 
 EXERCISES = [batch_norm, running, batch_norm_backward, parameters]

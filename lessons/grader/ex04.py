@@ -162,7 +162,8 @@ sgd_step = Exercise(
         "Nesterov's rule is the second line applied twice: what comes out of it once is the new v; "
         "what w moves by is what would come out of it again, with the same g. And w -= ... would "
         "change the array that you were given."),
-    plug=Plug(("minidsr.nn.sgd.SGD.step",), as_step, DENSE, 20))
+    plug=Plug(("minidsr.nn.sgd.SGD.step",), as_step, DENSE, 20),
+    hidden=("minidsr.nn.sgd._update",))
 
 
 # --- piecewise: (t, total, milestones, values) -> a value
