@@ -57,9 +57,12 @@ def grade(folder: Positional[Path], only: Positional[str] = "", *, out: Path, sa
         exercises = dealt(exam, only)
     else:
         exercises = find(only) if only else _handed_in(students)
-    for exercise in [exercise for exercise in exercises if exercise.lacks]:
-        say(f"{exercise.address} cannot be judged here, and no one is. It takes {exercise.lacks}.")
-        exercises = [other for other in exercises if other is not exercise]
+    for exercise in exercises:
+        if exercise.lacks:
+            say(f"{exercise.address} is left out: to judge it takes {exercise.lacks}")
+    exercises = [exercise for exercise in exercises if not exercise.lacks]
+    if not exercises:
+        raise ValueError("there is nothing else to grade")
     start, done = _start(sandbox, trusted), _done(out, resume)
     if done and seed not in (None, int(done[0]["seed"])):
         raise ValueError(f"{out} was begun with seed {done[0]['seed']}")

@@ -47,7 +47,7 @@ def judged(exercise, function, work, remote):
     """Judge an exercise and say what came out; 0 if it is right, else 1."""
     name, start = exercise.name, time.perf_counter()
     if exercise.lacks:
-        say(f"{MARKS['open']} {name}: cannot be judged here. It takes {exercise.lacks}.\n")
+        say(f"{MARKS['open']} {name}: cannot be judged here; it takes {exercise.lacks}\n")
         return 1
     failure, tried = first_failure(exercise, function)
     if failure is None:

@@ -78,7 +78,7 @@ def test_what_judging_takes_is_said(learner, monkeypatch):
     monkeypatch.setattr(find("conv_anywhere")[0], "needs", ("cuupy", "CuuPy: pip install cuupy"))
     code, said = learner("conv_anywhere")
     assert code == 1
-    assert "· conv_anywhere: cannot be judged here. It takes CuuPy: pip install cuupy." in said
+    assert "· conv_anywhere: cannot be judged here; it takes CuuPy: pip install cuupy" in said
 
 
 @pytest.mark.slow

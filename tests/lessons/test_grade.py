@@ -241,11 +241,12 @@ def test_what_cannot_be_judged_here_is_left_out(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(grade, "_check_ourselves", lambda left, *rest: judged.extend(left))
     monkeypatch.setattr(exercises[-1], "needs", ("cuupy", "CuuPy: pip install cuupy"))
     judged = []
-    check.main(["grade", str(tmp_path / "class"), "12", "--out", str(tmp_path / "x.csv"),
-                "--trusted"])
+    words = "--out", str(tmp_path / "x.csv"), "--trusted"
+    check.main(["grade", str(tmp_path / "class"), "12", *words])
     assert judged == exercises[:-1]
-    assert "conv_anywhere cannot be judged here, and no one is. It takes CuuPy" in (
-        capsys.readouterr().out)
+    assert "conv_anywhere is left out: to judge it takes CuuPy" in capsys.readouterr().out
+    assert check.main(["grade", str(tmp_path / "class"), "12.4", *words]) == 2
+    assert "there is nothing else to grade" in capsys.readouterr().err
 
 
 def test_a_judge_that_fails_says_so_and_goes_on(tmp_path, monkeypatch):
