@@ -160,9 +160,9 @@ show(figure, "12_roof", alt=f"""Speed against intensity, both axes logarithmic. 
     {high['one by one']}.""")
 
 # %% [markdown]
-# The roof is of a copy as large as the columns; what is in a cache may pass above it. On the right
-# both ways stay far below: for each product a number is read, which the dense product uses for
-# many. On the left the roof itself comes down.
+# The roof is of a copy as large as the columns; what is in a cache may pass above it. At sparsity
+# 0.5 SciPy and one by one stay far below: for each product a number is read, which the dense
+# product uses for many. Towards 0.99 the roof itself comes down.
 #
 # ### What the package does
 #
