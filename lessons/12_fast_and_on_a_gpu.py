@@ -41,7 +41,7 @@ from minidsr.run import style
 #
 # A convolution of 64 channels to 64, as one product: weights (64, 576) times columns (576, 6400).
 # With the weights as CSR, SciPy multiplies only those that are there. From which sparsity on is it
-# faster than the dense product, on one thread? Write a number between 0 and 1.
+# faster than the dense product, on one thread? Write a number in place of the dots.
 
 # %%
 predict("sparsity from which on SciPy's product is faster than the dense one", ...)
