@@ -72,6 +72,12 @@ def images_only(x, weight, bias, eps):
     return _with(x, weight, bias, eps, 0)
 
 
+def as_if_no_pixels(x, weight, bias, eps):
+    """It is made for (N, C): of images each pixel has a mean, and each column a weight. Over which
+    axes is the mean of a channel, and which axis of x are the channels?"""
+    return weight * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + bias
+
+
 def all_together(x, weight, bias, eps):
     """There is one mean for all channels. How many are there in a batch with C channels?"""
     return _with(x, weight, bias, eps, tuple(range(x.ndim)))
@@ -122,8 +128,8 @@ batch_norm = Exercise(
     name="batch_norm", stars=1, minutes=10,
     small=small_batches, cases=batch_cases(), levels=LEVELS, level=batch_level,
     properties=(shape_of_x, normalised), picture=batch_picture, gist=digits,
-    mistakes=(images_only, all_together, each_image, eps_outside, by_variance, unbiased,
-              without_mean),
+    mistakes=(images_only, as_if_no_pixels, all_together, each_image, eps_outside, by_variance,
+              unbiased, without_mean),
     hints=(
         "Two images of 2 × 2 pixels, three channels: how many means are there, and of how many "
         "numbers is each?",

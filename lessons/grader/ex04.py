@@ -86,8 +86,8 @@ def step_picture(answer, w, v, g, lr, momentum, nesterov, weight_decay):
 
 
 def in_place(w, v, g, lr, momentum, nesterov, weight_decay):
-    """What comes out is right, but the arrays that came in are changed. What does w -= ... do, that
-    w = w - ... does not?"""
+    """What comes out is right, but arrays that came in are changed. What do w -= ... and g += ...
+    do, that w = w - ... and g = g + ... do not?"""
     w[...], v[...] = solved.sgd_step(w, v, g, lr, momentum, nesterov, weight_decay)
     return w, v
 
@@ -215,7 +215,7 @@ def not_too_early(g, t, total, milestones, values):
 
 
 def not_too_late(g, t, total, milestones, values):
-    """the next value is not in force yet: its milestone is still to come"""
+    """the value after it begins at a later step"""
     i = values.index(g)
     return i == len(milestones) or t < _begins(total, milestones)[i]
 

@@ -277,8 +277,8 @@ def _say_trainings(exercise, found):
     else:
         differ = [i for i, (a, b) in enumerate(zip(ours["active"], theirs["active"], strict=False))
                   if a != b]
-        say(f"\nThe tensors hold other numbers of weights from reallocation {differ[0] + 1} on. Where "
-            "positions,\nor batches, are drawn in another way, that is chance; where not, ask why."
+        say(f"\nThe tensors hold other numbers of weights from reallocation {differ[0] + 1} on. "
+            "Where positions,\nor batches, are drawn otherwise, that is chance; where not, ask why."
             if differ else "\nThe tensors hold as many weights as ours, each time; numbers differ.")
     return True
 
