@@ -122,7 +122,7 @@ show(figure, "12_crossing", alt=f"""Time of a product against sparsity, from 0.5
 # ### What a byte must bring
 #
 # Two things limit a program: how many operations the processor can do, and how many bytes memory
-# can bring, each good for as many operations as the intensity says: a *roof*, sloped, then flat.
+# can bring, each good for as many operations as the intensity: a *roof* (Williams et al. 2009).
 # Dense weights, columns and y are moved once for 472 million operations; at sparsity 0.99 nearly as
 # many bytes are moved, for a hundredth of them.
 
