@@ -31,7 +31,7 @@ from minidsr.run import style
 # ## Predict
 #
 # Batch norm adds up many numbers. Begin with 0, a float32, and add 1 twenty million times. What
-# comes out?
+# comes out? Write a number in place of the dots.
 
 # %%
 predict("add 1 to a float32 twenty million times", ...)

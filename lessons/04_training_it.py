@@ -33,8 +33,8 @@ from minidsr.schedules import SCHEDULES, piecewise
 # %% [markdown]
 # ## Predict
 #
-# A weight is 1, at rest. Its gradient is 1 at each of three steps. The learning rate is 0.1, the
-# momentum 0.9. Where is the weight after the three? Without momentum it would be at 0.7.
+# A weight is 1, at rest; its gradient is 1 at each of three steps, lr 0.1, momentum 0.9. Where is
+# it then? Without momentum it would be at 0.7. Write a number in place of the dots.
 
 # %%
 predict("three steps of momentum 0.9 lead from 1 to", ...)
@@ -107,8 +107,8 @@ trainer.t = 60
 rest = [labels for _, labels in trainer.batches()]
 trainer.t = trainer.steps_per_epoch
 second = [labels for _, labels in trainer.batches()]
-print("labels of epoch 1:", *first[0][:12])
-print("labels of epoch 2:", *second[0][:12])
+print("labels of epoch 0:", *first[0][:12])
+print("labels of epoch 1:", *second[0][:12])
 
 # %% [markdown]
 # Photographs, such as CIFAR-10's, are moved by up to 4 pixels each time, and mirrored half of the

@@ -23,6 +23,7 @@ arguments. A case is a tuple of these; each call gets a copy. A Generator in it 
                        data (encode() in minidsr/proof/runner.py); a case is what inside takes
     hidden             what of the package answers it, too: raises in grading, as the plug's targets
                        do, and `solution` where the package has it
+    needs              what judging it takes, and not everyone has: a module, and what to install
     gist(answer)       of an answer that is words or no data, that by which mistakes are told apart;
                        lazy answers of the tests' list are left out for it, but for judge.digits
     hints              three rungs at least: a question, the idea, the pitfall

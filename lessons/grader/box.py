@@ -27,7 +27,8 @@ for name in sys.argv[1:]:
 gallery = sys.modules.get("lessons.gallery")  # loads its files only when it is asked for them
 for module in pkgutil.iter_modules(gallery.__path__) if gallery else []:
     import_module(f"lessons.gallery.{module.name}")
-print(json.dumps([getattr(m, "__file__", None) for m in sys.modules.values()]))"""
+modules = list(sys.modules.values())  # to look at some loads others
+print(json.dumps([getattr(m, "__file__", None) for m in modules]))"""
 LEFT_OUT = ignore_patterns("__pycache__", "mine", "notebooks", "results", "figures", "solutions")
 
 
@@ -122,16 +123,23 @@ def _defined(node):
             and isinstance(x.ctx, ast.Store)}
 
 
+def _imported(source, beginning):
+    """The modules that so begin from which a source imports."""
+    return [node.module for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(beginning)]
+
+
 def _called(alias):
     return alias.asname or alias.name.partition(".")[0]
 
 
 def _drop_what_is_not_loaded(package, exercise):
     """Keep what the runner loads, `inside`, and what our solution imports, and nothing else."""
-    imported = [node.module for node in ast.walk(ast.parse(exercise.ours()))
-                if isinstance(node, ast.ImportFrom)]
-    modules = [m for m in imported if m.partition(".")[0] == "minidsr"]
-    modules += [exercise.inside.__module__] if exercise.inside else []
+    modules = _imported(exercise.ours(), "minidsr.")
+    if exercise.inside:
+        name = exercise.inside.__module__
+        modules += [name, *_imported((package / _path(name)).read_text(encoding="utf-8"),
+                                     "lessons.grader.")]  # within the function, when it is called
     done = subprocess.run([sys.executable, "-P", "-c", LOAD, "minidsr.proof.runner", *modules],
                           capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(package)})

@@ -72,6 +72,12 @@ def images_only(x, weight, bias, eps):
     return _with(x, weight, bias, eps, 0)
 
 
+def as_if_no_pixels(x, weight, bias, eps):
+    """It is made for (N, C): of images each pixel has a mean, and each column a weight. Over which
+    axes is the mean of a channel, and which axis of x are the channels?"""
+    return weight * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + bias
+
+
 def all_together(x, weight, bias, eps):
     """There is one mean for all channels. How many are there in a batch with C channels?"""
     return _with(x, weight, bias, eps, tuple(range(x.ndim)))
@@ -122,8 +128,8 @@ batch_norm = Exercise(
     name="batch_norm", stars=1, minutes=10,
     small=small_batches, cases=batch_cases(), levels=LEVELS, level=batch_level,
     properties=(shape_of_x, normalised), picture=batch_picture, gist=digits,
-    mistakes=(images_only, all_together, each_image, eps_outside, by_variance, unbiased,
-              without_mean),
+    mistakes=(images_only, as_if_no_pixels, all_together, each_image, eps_outside, by_variance,
+              unbiased, without_mean),
     hints=(
         "Two images of 2 × 2 pixels, three channels: how many means are there, and of how many "
         "numbers is each?",
@@ -131,7 +137,8 @@ batch_norm = Exercise(
         "result stands beside x as it is.",
         "weight and bias are (C,), and NumPy puts them beside the last axis of x. In an image the "
         "channels are the second: give them more axes by reshape."),
-    plug=Plug(("minidsr.nn.layers.BatchNorm.forward",), as_forward, DENSE, 20))
+    plug=Plug(("minidsr.nn.layers.BatchNorm.forward",), as_forward, DENSE, 20),
+    hidden=("minidsr.proof.naive.batch_norm",))
 
 
 # --- running: (old, batch, count, momentum, is_var) -> (C,)
@@ -239,6 +246,7 @@ running = Exercise(
         "batch's may need its factor.",
         "The factor is for the variance, for that of the batch alone; and where count is 1 there "
         "is none."),
-    plug=Plug(("minidsr.nn.layers.BatchNorm.forward",), as_statistics, DENSE))
+    plug=Plug(("minidsr.nn.layers.BatchNorm.forward",), as_statistics, DENSE),
+    hidden=("minidsr.nn.layers.BatchNorm._followed", "minidsr.fast.norm.followed"))
 
 EXERCISES = [batch_norm, running, batch_norm_backward, parameters]

@@ -153,4 +153,5 @@ batch_norm_backward = Exercise(
         "are their gradients.",
         "What comes out is dx̂, less its mean, less x̂ times the mean of dx̂ x̂, all divided by the "
         "root. Means are over all axes but that of the channels; dweight and dbias are sums."),
-    plug=Plug(("minidsr.nn.layers.BatchNorm.backward",), as_backward, DENSE, 20))
+    plug=Plug(("minidsr.nn.layers.BatchNorm.backward",), as_backward, DENSE, 20),
+    hidden=("minidsr.fast.norm.gradient_factors",))

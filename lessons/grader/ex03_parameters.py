@@ -163,4 +163,5 @@ parameters = Exercise(
         "go in: after a block these are the group's.",
         "Only the first block of a group can have a shortcut, and only where channels change. With "
         "width 1 the first group has 16 channels in and 16 out. The last batch norm stands behind "
-        "all groups."))
+        "all groups."),
+    hidden=("minidsr.nn.models.wide_resnet",))

@@ -86,8 +86,8 @@ def step_picture(answer, w, v, g, lr, momentum, nesterov, weight_decay):
 
 
 def in_place(w, v, g, lr, momentum, nesterov, weight_decay):
-    """What comes out is right, but the arrays that came in are changed. What does w -= ... do, that
-    w = w - ... does not?"""
+    """What comes out is right, but arrays that came in are changed. What do w -= ... and g += ...
+    do, that w = w - ... and g = g + ... do not?"""
     w[...], v[...] = solved.sgd_step(w, v, g, lr, momentum, nesterov, weight_decay)
     return w, v
 
@@ -162,7 +162,8 @@ sgd_step = Exercise(
         "Nesterov's rule is the second line applied twice: what comes out of it once is the new v; "
         "what w moves by is what would come out of it again, with the same g. And w -= ... would "
         "change the array that you were given."),
-    plug=Plug(("minidsr.nn.sgd.SGD.step",), as_step, DENSE, 20))
+    plug=Plug(("minidsr.nn.sgd.SGD.step",), as_step, DENSE, 20),
+    hidden=("minidsr.nn.sgd._update",))
 
 
 # --- piecewise: (t, total, milestones, values) -> a value
@@ -214,7 +215,7 @@ def not_too_early(g, t, total, milestones, values):
 
 
 def not_too_late(g, t, total, milestones, values):
-    """the next value is not in force yet: its milestone is still to come"""
+    """the value after it begins at a later step"""
     i = values.index(g)
     return i == len(milestones) or t < _begins(total, milestones)[i]
 

@@ -224,4 +224,5 @@ batches = Exercise(
         "images; batches are slices of it.",
         "`start` leaves out batches of that order: draw all of it, then begin to cut at a later "
         "place. np.random.default_rng takes a list of two numbers."),
-    plug=Plug(("minidsr.run.train.Trainer.batches",), as_batches), seconds=10.0)
+    plug=Plug(("minidsr.run.train.Trainer.batches",), as_batches), seconds=10.0,
+    hidden=("minidsr.data.batches.batches",))

@@ -1,6 +1,7 @@
 """What an exercise is, and where all of them are."""
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -53,6 +54,7 @@ class Exercise:
     inside: Callable | None = None
     gist: Callable | None = None  # of an answer: what tells mistakes apart, where its words do not
     hidden: tuple[str, ...] = ()  # what of the package is an answer, too, as the plug's targets
+    needs: tuple[str, str] | None = None  # a module to judge it; what to install
     seconds: float = 2.0  # that a call may take
     number: str = ""  # 7.3, set by lessons(), as is the next
     address: str = ""  # how one asks for it: by name; where others have the same, by number
@@ -74,6 +76,13 @@ class Exercise:
     def stub(self):
         """The text of a file with the stub."""
         return (LESSONS / "exercises" / self.file).read_text(encoding="utf-8")
+
+    @property
+    def lacks(self):
+        """What is to be installed before it can be judged here, in words; None if nothing."""
+        if self.needs is None or importlib.util.find_spec(self.needs[0]):
+            return None
+        return self.needs[1]
 
     @property
     def parameters(self):

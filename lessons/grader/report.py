@@ -46,6 +46,9 @@ def functions(exercises, remote, here):
 def judged(exercise, function, work, remote):
     """Judge an exercise and say what came out; 0 if it is right, else 1."""
     name, start = exercise.name, time.perf_counter()
+    if exercise.lacks:
+        say(f"{MARKS['open']} {name}: cannot be judged here; it takes {exercise.lacks}\n")
+        return 1
     failure, tried = first_failure(exercise, function)
     if failure is None:
         work.note(exercise, state="right")
@@ -275,7 +278,7 @@ def _say_trainings(exercise, found):
         differ = [i for i, (a, b) in enumerate(zip(ours["active"], theirs["active"], strict=False))
                   if a != b]
         say(f"\nThe tensors hold other numbers of weights from reallocation {differ[0] + 1} on. "
-            "Where positions are\ndrawn in another way, that is chance; where not, ask why."
+            "Where positions,\nor batches, are drawn otherwise, that is chance; where not, ask why."
             if differ else "\nThe tensors hold as many weights as ours, each time; numbers differ.")
     return True
 

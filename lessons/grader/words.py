@@ -44,7 +44,7 @@ def code(x):
     """An argument or answer as code, or nearly so."""
     if isinstance(x, np.ndarray):
         kind = "" if x.dtype in (np.int64, np.float64) and x.size else f", np.{x.dtype}"
-        return f"np.array({x.tolist()}{kind})"
+        return f"np.array({x.tolist()}{kind})".replace("nan", "np.nan")
     if isinstance(x, np.generic):
         return repr(x.item())
     if isinstance(x, np.random.Generator):

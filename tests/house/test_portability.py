@@ -1,7 +1,8 @@
 """One code, two devices: what can be shown of CuPy without a GPU, and the same on one (-m gpu).
 
-The source is held against the real CuPy; the program runs on strict_cupy.py, arrays that refuse
-what CuPy refuses. Cases marked `gpu` do the same on a GPU. What only a GPU can show is in GPU.md.
+The source is held against the real CuPy; the program runs on lessons/grader/strict_cupy.py, arrays
+that refuse what CuPy refuses. Cases marked `gpu` do the same on a GPU. What only a GPU can show is
+in GPU.md.
 """
 
 import dataclasses
@@ -24,9 +25,9 @@ from minidsr.proof.cases import windows
 cupy = pytest.importorskip("cupy", reason="needs CuPy: pip install cupy-cuda13x; no GPU needed")
 
 import portability  # noqa: E402
-import strict_cupy  # noqa: E402
 from rooms import MODULES  # noqa: E402
 
+from lessons.grader import strict_cupy  # noqa: E402
 from minidsr import backend, data  # noqa: E402
 from minidsr.__main__ import main  # noqa: E402
 from minidsr.backend import (  # noqa: E402

@@ -74,6 +74,13 @@ def test_wrong_ones(learner):
     assert "✘ 7.1" in said and "· 7.4" in said and "0 of " in said
 
 
+def test_what_judging_takes_is_said(learner, monkeypatch):
+    monkeypatch.setattr(find("conv_anywhere")[0], "needs", ("cuupy", "CuuPy: pip install cuupy"))
+    code, said = learner("conv_anywhere")
+    assert code == 1
+    assert "· conv_anywhere: cannot be judged here; it takes CuuPy: pip install cuupy" in said
+
+
 @pytest.mark.slow
 def test_a_right_one(learner):
     learner.file.write_text(inspect.getsource(solutions))

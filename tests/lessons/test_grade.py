@@ -235,6 +235,20 @@ def test_what_was_broken_off_goes_on(school, few, monkeypatch):
     assert len({row["seed"] for row in table}) == 1
 
 
+def test_what_cannot_be_judged_here_is_left_out(tmp_path, monkeypatch, capsys):
+    (tmp_path / "class" / "empty").mkdir(parents=True)
+    exercises = find("12")
+    monkeypatch.setattr(grade, "_check_ourselves", lambda left, *rest: judged.extend(left))
+    monkeypatch.setattr(exercises[-1], "needs", ("cuupy", "CuuPy: pip install cuupy"))
+    judged = []
+    words = "--out", str(tmp_path / "x.csv"), "--trusted"
+    check.main(["grade", str(tmp_path / "class"), "12", *words])
+    assert judged == exercises[:-1]
+    assert "conv_anywhere is left out: to judge it takes CuuPy" in capsys.readouterr().out
+    assert check.main(["grade", str(tmp_path / "class"), "12.4", *words]) == 2
+    assert "there is nothing else to grade" in capsys.readouterr().err
+
+
 def test_a_judge_that_fails_says_so_and_goes_on(tmp_path, monkeypatch):
     (tmp_path / "ex07.py").write_text("def apportion(*case): return 1\n")
     monkeypatch.setattr(grade, "_verdict", lambda *args: 1 / 0)
@@ -264,8 +278,10 @@ def test_wrong_words_are_one_line(words, said, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("exercise", [
-    pytest.param(exercise, id=exercise.address, marks=[pytest.mark.slow] if exercise.address in (
-        "apportion", "reallocate", "8.1") else [pytest.mark.exhaustive])
+    pytest.param(exercise, id=exercise.address, marks=[
+        pytest.mark.slow if exercise.address in ("apportion", "reallocate", "8.1")
+        else pytest.mark.exhaustive,
+        pytest.mark.skipif(exercise.lacks is not None, reason=f"needs {exercise.lacks}")])
     for lesson in lessons().values() for exercise in lesson.exercises])
 def test_ours_is_right_with_the_copy_of_the_package(exercise, tmp_path, monkeypatch):
     """And the stub empty, and no solution in it. Grading asks this of each, too."""

@@ -1,6 +1,6 @@
 """CuPy without a GPU: arrays backed by NumPy that refuse what CuPy refuses.
 
-Put in place of `cupy` in sys.modules. Names, signatures and methods are those of the real CuPy,
+in_the_place_of_cupy() puts it there. Names, signatures and methods are those of the real CuPy,
 which imports without a driver. Beyond what CuPy refuses, this raises where CuPy goes on in silence:
 
     an index out of range           CuPy wraps around
@@ -33,6 +33,7 @@ import types
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import cupy as real
 import numpy as np
@@ -40,7 +41,7 @@ from cupy._core import _kernel, fusion
 from cupy._core._carray import Indexer
 from cupy._core._scalar import CScalar
 
-HOME = Path(__file__).parents[1]
+HOME = Path(__file__).parents[2]
 BACKEND = str(HOME / "minidsr" / "backend.py")
 SCALARS = (bool, int, float, np.generic)
 FREE = {"empty", "empty_like"}  # functions that launch nothing
@@ -54,6 +55,13 @@ REFUSED = {"casting", "subok"}  # of astype(): in its signature, and not support
 ORDER = "C"  # memory order of results: CuPy promises none
 
 reads, uploads, launches = Counter(), Counter(), Counter()
+
+
+@contextmanager
+def in_the_place_of_cupy():
+    """In this context device arrays are these: of get_xp(), and of who imports cupy."""
+    with patch.dict(sys.modules, cupy=sys.modules[__name__]):
+        yield sys.modules[__name__]
 
 
 @contextmanager
