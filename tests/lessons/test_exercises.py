@@ -129,7 +129,7 @@ LAZY = {
 ONE_NUMBER = {"below", "bytes_kept", "left", "multiplications", "nearest_width", "next_threshold",
               "noise_of_test_set", "out_size", "piecewise", "runs_needed"}
 SAME = {"reversed": ONE_NUMBER | {"exposes"}, "right shape and sum": ONE_NUMBER,
-        "unshuffled": ONE_NUMBER | {"exposes", "keep_largest", "grow"}}
+        "unshuffled": ONE_NUMBER | {"exposes", "keep_largest", "grow", "rigl_grow"}}
 
 
 @by_name([exercise for exercise in EXERCISES if exercise.gist in (None, digits)])  # not words
