@@ -5,6 +5,8 @@
 
 import numpy as np  # noqa: F401
 
+from minidsr.methods.base import Dynamic
+
 
 def set_drop(value, zeta):
     """Which weights of a tensor SET drops.
@@ -81,3 +83,24 @@ def threshold_pull(W, t, dtheta):
     (array([[1.75, 0.5 ]]), array([-0.25]))
     """
     raise NotImplementedError
+
+
+class Mine(Dynamic):
+    """A method of your own: the number of free parameters stays, and weights move.
+
+    reallocate(t) is called every few steps. It says for self.tensors, a list of minidsr.Sparse,
+    which weights go and where as many come back. W.index, W.value and W.size are what they are;
+    W.prune(dead) removes the weights where the array `dead` (m,) of bool is True, and returns how
+    many these are; W.grow(positions) adds weights with value 0, or grow_back(W, n, self.rng) of
+    minidsr.reparam does, at random.
+
+    It returns self.report(pruned, grown), two lists with a whole number for each tensor. All that
+    is random comes from self.rng. Tensors may be empty, or full. What it remembers from one
+    time to the next belongs into state() and load(); see minidsr/methods/dsr.py. A step at which it
+    needs the gradient of all positions is one for which needs_dense_grad() is True: rigl.py.
+
+    `python -m lessons.check board` trains it beside methods of the package.
+    """
+
+    def reallocate(self, t):
+        raise NotImplementedError

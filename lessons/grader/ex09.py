@@ -15,6 +15,7 @@ from lessons.solutions import ex09 as solved
 from minidsr.proof.cases import VALUES, seeds
 from minidsr.run.report import table
 
+from .ex09_mine import Mine
 from .ex09_momentum import momentum_shares
 from .ex09_threshold import threshold_pull
 from .exercise import Exercise, Plug
@@ -346,4 +347,4 @@ rigl_grow = Exercise(
         "their order. What comes out are places in the list of free positions."),
     plug=Plug(("minidsr.methods.rigl.grow_largest",), as_grow_largest, {"method": "rigl"}))
 
-EXERCISES = [set_drop, rigl_grow, momentum_shares, threshold_pull]
+EXERCISES = [set_drop, rigl_grow, momentum_shares, threshold_pull, Mine]
