@@ -126,7 +126,7 @@ def weights_move(g, what, tensors, seed):
 
 
 def rules_hold(g, what, tensors, seed):
-    """it keeps what all methods keep: its budget, and all that the docstring asks for"""
+    """it keeps what all methods keep"""
     return not g["broken"] or ": ".join(g["broken"][0])
 
 

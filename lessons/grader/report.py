@@ -17,6 +17,7 @@ from .judge import diagnose, first_failure, through
 from .words import MARKS, call, picture, say
 
 COMMAND = "python -m lessons.check"
+BOARD = f"{COMMAND} board"
 CLOSE = 1e-4  # that losses of a part of a network may differ from ours
 TRIES = 3  # after so many wrong ones a hint is offered
 WHAT_HAPPENED = {"hangs": "it does not end", "garbled": "does the file write to what it has not "
@@ -115,7 +116,8 @@ def diff(exercise, work):
 def run(exercise, work):
     """Run the package with the learner's function; 0 if nothing is violated and it trains."""
     if exercise.plug is None:
-        raise ValueError(f"{exercise.name} has no place in the package; it is judged only")
+        raise ValueError(f"{exercise.name} has no place in the package; " + (
+            f"{BOARD} trains it" if exercise.method else "it is judged only"))
     path, _ = work.copy(exercise.file)
     with Remote(path) as remote:
         try:
@@ -187,6 +189,8 @@ def _say_right(exercise, tried, seconds):
         f"({seconds:.1f} s)\n")
     if exercise.plug:
         say(f"  The package with your function in it:  {COMMAND} {exercise.address} --run")
+    if exercise.method:
+        say(f"  Yours beside methods of the package:  {BOARD}")
     say(f"  Our solution, to compare:  {COMMAND} {exercise.address} --solution\n")
 
 
