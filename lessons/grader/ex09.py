@@ -67,7 +67,8 @@ def drop_level(value, zeta):
     groups = parts(value).values()
     if any(int(zeta * len(places)) != due(zeta, len(places)) for places in groups):
         return 4
-    if not value.all() or any(len(set(value[places].tolist())) < len(places) for places in groups):
+    equal = any(len(set(value[places].tolist())) < len(places) for places in groups)
+    if equal or not len(value) or not value.all():
         return 3 if len(value) > MANY else 2
     return int((value < 0).any() and (value > 0).any())
 
@@ -181,8 +182,9 @@ def as_prune_by_sign(f):
 set_drop = Exercise(
     name="set_drop", stars=1, minutes=10,
     small=small_weights, cases=weight_cases(),
-    levels=("all of one sign, no two equal", "both signs", "a weight is 0, or two are equal",
-            f"the same, of more than {MANY}", "floating point misses a whole number"),
+    levels=("all of one sign, no two equal", "both signs",
+            "a weight is 0, two are equal, or none is there", f"the same, of more than {MANY}",
+            "floating point misses a whole number"),
     level=drop_level,
     properties=(one_flag_a_weight, as_many_of_each_sign, nearest_zero, first_of_equals),
     picture=drop_picture,
