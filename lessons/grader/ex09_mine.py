@@ -75,7 +75,8 @@ def _in_a_network(f, tensors, seed):
         report = reallocate(t)
         if not isinstance(report, Report):
             broken.append(("reports", f"reallocate() returns {report!r:.50}, no self.report()"))
-        this = Reallocation(before, snapshot(model.named_params()), method.claims(report))
+        this = Reallocation(before, snapshot(model.named_params()),
+                            report if isinstance(report, Report) else Report())
         broken.extend((v.invariant, v.message)
                       for v in violations(this, *last, rules=rules_of("conserved")))
         last[:] = [this]
