@@ -59,44 +59,53 @@ def _often(f):
 @lru_cache
 def _in_a_network(f, tensors, seed):
     """The rules of any method with a fixed budget, tried where it reallocates."""
-    model, rng = _network(tensors), np.random.default_rng(seed)
-    method = f(epochs=1, steps_per_epoch=2 * STEPS, **_often(f))
-    method.check, method.structure = False, {
-        f"tensor {i}": np.sort(rng.choice(size, m, replace=False))
-        for i, (size, m) in enumerate(tensors)}
-    method.setup(model, np.random.default_rng(seed))
-    for W in method.tensors:  # small ones, and some that a threshold finds
+    rng, broken, seen = np.random.default_rng(seed), [], []
+    try:
+        method = _begun(f, tensors, rng)
+    except ValueError:  # it may refuse a network, such as one without weights
+        return {"broken": [], "moved": True}
+    for W in method.tensors:  # some so small, and for so long, that a low threshold finds them
         W.value[...] = rng.normal(size=W.value.shape) * rng.choice([1e-4, 1, 1], W.value.shape)
-    sgd, seen, last, broken = SGD(model.params()), [], [], []
-    sgd.lr, reallocate = 0.01, method.reallocate
-
-    def watched(t):
-        before = snapshot(model.named_params())
-        report = reallocate(t)
-        if not isinstance(report, Report):
-            broken.append(("reports", f"reallocate() returns {report!r:.50}, no self.report()"))
-        this = Reallocation(before, snapshot(model.named_params()),
-                            report if isinstance(report, Report) else Report())
-        broken.extend((v.invariant, v.message)
-                      for v in violations(this, *last, rules=rules_of("conserved")))
-        last[:] = [this]
-        return report
-
-    method.reallocate = watched
+    sgd = SGD(method.model.params())
+    sgd.lr = 1e-5
+    method.reallocate = _watched(method, broken)
     for t in range(STEPS):
         seen.append([W.index.tolist() for W in method.tensors])
-        for p in model.params():
+        for p in method.model.params():
             p.pull(rng.normal(size=p.shape).astype(np.float32))
         method.step(t, sgd)
     return {"broken": broken, "moved": any(positions != seen[0] for positions in seen)}
 
 
-def _network(tensors):
-    """Layers with so many positions each, and a dense one: enough for a method."""
-    rng = np.random.default_rng(0)
-    return Sequential(out=Linear(2, 2, rng=rng, sparsifiable=False), **{
-        f"tensor {i}": Linear(size, 1, bias=False, rng=rng)
-        for i, (size, _) in enumerate(tensors)})
+def _begun(f, tensors, rng):
+    """The method, set up on a network of these tensors and a dense one."""
+    layers = {f"tensor {i}": Linear(size, 1, bias=False, rng=rng)
+              for i, (size, _) in enumerate(tensors)}
+    model = Sequential(out=Linear(2, 2, rng=rng, sparsifiable=False), **layers)
+    method = f(epochs=1, steps_per_epoch=2 * STEPS, **_often(f))
+    method.check, method.structure = False, {
+        name: np.sort(rng.choice(size, m, replace=False))
+        for name, (size, m) in zip(layers, tensors, strict=True)}
+    method.setup(model, np.random.default_rng(rng.integers(2**32)))
+    return method
+
+
+def _watched(method, broken):
+    """Its reallocate(), which notes what it breaks."""
+    reallocate, last = method.reallocate, []
+
+    def watched(t):
+        before = snapshot(method.model.named_params())
+        report = reallocate(t)
+        if not isinstance(report, Report):
+            broken.append(("reports", f"reallocate() returns {report!r:.50}, no self.report()"))
+        this = Reallocation(before, snapshot(method.model.named_params()),
+                            report if isinstance(report, Report) else Report())
+        broken.extend((v.invariant, v.message)
+                      for v in violations(this, *last, rules=rules_of("conserved")))
+        last[:] = [this]
+        return report
+    return watched
 
 
 def small():

@@ -7,6 +7,7 @@ import pytest
 from lessons import check
 from lessons.exercises import ex09 as stubs
 from lessons.grader import board, find
+from lessons.grader.judge import judge, small_cases, through
 from lessons.solutions import ex09 as solutions
 from minidsr.methods import METHODS
 
@@ -96,6 +97,15 @@ def test_a_method_that_is_another_trains_as_it_does(shapes, monkeypatch):
     assert board.trained(METHODS["set"], "mine", 3, 1) == theirs
     assert board.trained(solutions.Mine, "mine", 3, 1)["free"] == theirs["free"]
     assert len(theirs["free"]) == 1 and "mine" not in METHODS
+
+
+@pytest.mark.parametrize("name", [name for name in board.BUDGETED if name != "static"])
+def test_no_method_of_the_package_is_accused(name):
+    """In networks of any kind; the contract's clauses are tried on each in test_contract.py."""
+    (exercise,) = find("Mine")
+    for case in small_cases(exercise):
+        if exercise.level(*case) < 2:
+            judge(exercise, through(exercise, METHODS[name]), case)
 
 
 def test_the_way_to_the_board_is_said(learner, tmp_path, capsys):
