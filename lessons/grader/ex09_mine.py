@@ -188,6 +188,15 @@ class DrawsFromItsOwn(_Replaces):
         return np.random.default_rng()
 
 
+class DividesByNone(_Replaces):
+    """A tensor without weights has no mean, and no largest one. What does yours do with it?"""
+
+    def reallocate(self, t):
+        if not all(len(W.value) for W in self.tensors):
+            raise ZeroDivisionError("no weights")
+        return super().reallocate(t)
+
+
 class Loses(_Replaces):
     """Fewer weights grow than go, so that the network becomes smaller with each reallocation. Add
     up both before you prune."""
@@ -226,15 +235,6 @@ class BeginsAtRandom(_Replaces):
         return report
 
 
-class DividesByNone(_Replaces):
-    """A tensor without weights has no mean, and no largest one. What does yours do with it?"""
-
-    def reallocate(self, t):
-        if not all(len(W.value) for W in self.tensors):
-            raise ZeroDivisionError("no weights")
-        return super().reallocate(t)
-
-
 class SaysNothing(_Replaces):
     """reallocate() returns nothing. How does training know what happened?"""
 
@@ -259,8 +259,8 @@ Mine = Exercise(
     properties=(weights_move, rules_hold),
     picture=picture, inside=tried, seconds=30.0,
     gist=lambda g: sorted({rule for rule, _ in g["broken"]}),
-    mistakes=(Forgets, DrawsFromItsOwn, Loses, SaysMore, RoundsEachShare, BeginsAtRandom,
-              DividesByNone, SaysNothing),
+    mistakes=(Forgets, DrawsFromItsOwn, DividesByNone, Loses, SaysMore, RoundsEachShare,
+              BeginsAtRandom, SaysNothing),
     lazy=(Nothing,),
     hints=(
         "What would you do by hand, if a thousand weights had to move tonight? Which would you "

@@ -5,7 +5,6 @@ import inspect
 import pytest
 
 from lessons import check
-from lessons.exercises import ex09 as stubs
 from lessons.grader import board, find
 from lessons.grader.judge import judge, small_cases, through
 from lessons.solutions import ex09 as solutions
@@ -72,10 +71,8 @@ def test_unequal_budgets_are_not_compared(learner):
 
 
 def test_what_is_not_right_does_not_train(learner, monkeypatch):
-    monkeypatch.undo()
-    learner.file.write_text(inspect.getsource(stubs), encoding="utf-8")
-    code, said = learner()
-    assert code == 1 and "Mine: not written yet" in said and "seed" not in said
+    monkeypatch.setattr(board.report, "judged", lambda *args: 1)
+    assert learner() == (1, "") and not learner.asked
 
 
 @pytest.mark.parametrize(("words", "error"), [
