@@ -247,4 +247,4 @@ for part in (prune_by_sign, prune_smallest, grow_largest, RigL.reallocate, SNFS.
 #
 # ## Next
 #
-# Numbers 10 to 12 are yet to come; [the list](../README.md#the-lessons-one-by-one).
+# [Lesson 10](10_comparing_fairly.ipynb): whether one method is better than another.
