@@ -54,7 +54,7 @@ def board(*, methods: tuple[str, ...] = ("static", "set", "rigl", "dsr"),
         try:
             found = _train_all(remote, (*methods, "mine"), seeds, epochs)
         except Answerless as error:
-            say(f"{MARKS['wrong']} {error}")
+            say(f"{MARKS['wrong']} {error}{report.place(error)}")
             return 1
     return _say_board(found, seeds)
 

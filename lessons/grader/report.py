@@ -38,7 +38,7 @@ def functions(exercises, remote, here):
         return {exercise: _here(through(exercise, module.get(exercise.name, _missing)), remote)
                 for exercise in exercises}
     except Answerless as error:
-        say(f"{MARKS['wrong']} {shown(path)} cannot be loaded. {error}{_place(error)}")
+        say(f"{MARKS['wrong']} {shown(path)} cannot be loaded. {error}{place(error)}")
     except Exception as error:  # of the learner's, here
         say(f"{MARKS['wrong']} {shown(path)} cannot be loaded. {type(error).__name__}: {error}")
     return {}
@@ -124,7 +124,7 @@ def run(exercise, work):
             found = remote.call(exercise.name, exercise.number, through=f"{plug.__name__}:run",
                                 seconds=plug.SECONDS)
         except Answerless as error:
-            say(f"{MARKS['wrong']} {error}{_place(error)}")
+            say(f"{MARKS['wrong']} {error}{place(error)}")
             return 1
     say_trainings = _say_steps if exercise.plug.steps else _say_trainings
     right = [_say_verdict(exercise, found["verify"]), say_trainings(exercise, found)]
@@ -182,6 +182,11 @@ def shown(path):
     """A path as one would type it from here."""
     path = Path(path).resolve()
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def place(error):
+    """Where a learner's code has raised, as a line below what it says."""
+    return f"\n  line {error.line}: {error.code}" if error.line else ""
 
 
 def _say_right(exercise, tried, seconds):
@@ -243,10 +248,6 @@ def _say_failure(exercise, failure, tried, work, printed):
 def _say_wrapped(text):
     say(textwrap.fill(" ".join(text.split()), 92, initial_indent="  ", subsequent_indent="  "))
     say()
-
-
-def _place(error):
-    return f"\n  line {error.line}: {error.code}" if error.line else ""
 
 
 def _say_verdict(exercise, verdict):

@@ -9,6 +9,7 @@ from lessons.grader import board, find
 from lessons.grader.judge import judge, small_cases, through
 from lessons.solutions import ex09 as solutions
 from minidsr.methods import METHODS
+from minidsr.proof.remote import Answerless
 
 SMALL = {**board.STUDY, "model": "small-cnn-0.25", "batch": 10, "validation": 20,
          "engine": "plain", "periods": (2,), "period_milestones": ()}
@@ -68,6 +69,16 @@ def test_unequal_budgets_are_not_compared(learner):
         learner.free["mine"] = free
         code, said = learner("--methods", "set")
         assert code == 1 and "have not the same number of free parameters: set 100, mine" in said
+
+
+def test_a_training_that_fails_says_where(learner):
+    def fails(seed):
+        raise Answerless("raised", "ZeroDivisionError", line=7, code="1 / 0")
+
+    learner.accuracies["mine"] = fails
+    code, said = learner("--methods", "set")
+    assert code == 1 and said.endswith("✘ ZeroDivisionError\n  line 7: 1 / 0\n")
+    assert learner.asked == [("set", 0, 3), ("mine", 0, 3)]
 
 
 def test_what_is_not_right_does_not_train(learner, monkeypatch):
