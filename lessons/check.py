@@ -15,6 +15,7 @@ from minidsr.run.output import delivered, outputs
 
 from . import MINE
 from .grader import find, lessons, report
+from .grader.board import board
 from .grader.exam import sit
 from .grader.grade import grade
 from .grader.words import say
@@ -28,7 +29,8 @@ def check(what: Positional[str] = "", *, watch: bool = False, hint: bool = False
     """Judge exercises of the course, or show how far you are. Exit code 1 unless all are right.
 
     Your work is in lessons/mine, which git ignores. Without arguments: the table of the course.
-    `grade DIR` judges a class; `grade --help` says how.
+    `board` trains your method of lesson 9 beside others; `grade DIR` judges a class; `board --help`
+    and `grade --help` say how.
 
     Args:
         what: A lesson (7), an exercise by number (7.3) or by name (apportion).
@@ -69,8 +71,9 @@ def main(argv=None):
     """Run the command line; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     command, name = check, "python -m lessons.check"
-    if argv[:1] == ["grade"]:
-        command, name, argv = grade, f"{name} grade", argv[1:]
+    for word, other in (("board", board), ("grade", grade)):
+        if argv[:1] == [word]:
+            command, name, argv = other, f"{name} {word}", argv[1:]
     with outputs():
         try:
             _check_flags(argv, command)

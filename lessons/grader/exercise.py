@@ -65,6 +65,11 @@ class Exercise:
         return getattr(importlib.import_module(f"lessons.solutions.{self.file[:-3]}"), self.name)
 
     @property
+    def method(self):
+        """Is it no function, but a class: a method that trains?"""
+        return isinstance(self.solution, type)
+
+    @property
     def file(self):
         """The name of the file where it is written: ex07.py."""
         return f"ex{self.number.partition('.')[0]:0>2}.py"

@@ -9,6 +9,7 @@ import contextlib
 import io
 import re
 import sys
+import textwrap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +24,11 @@ def answers(exercise):
     wrong, fine = ("from lessons.grader import lessons\nlessons()\n"
                    f"from {f.__module__} import {f.__name__} as {exercise.name}\n"
                    for f in (mistake, right))
-    endless = f"def {exercise.name}(*case):\n    while True:\n        pass\n"
+    loop = "    while True:\n        pass\n"
+    endless = f"def {exercise.name}(*case):\n{loop}"
+    if exercise.method:
+        endless = textwrap.indent(f"def reallocate(self, t):\n{loop}", "    ")
+        endless = f"import minidsr\n\n\nclass {exercise.name}(minidsr.Dynamic):\n{endless}"
     return {"empty": None, f"wrong, {mistake.__name__}": wrong, "endless": endless, "right": fine}
 
 

@@ -17,6 +17,7 @@ from .judge import diagnose, first_failure, through
 from .words import MARKS, call, picture, say
 
 COMMAND = "python -m lessons.check"
+BOARD = f"{COMMAND} board"
 CLOSE = 1e-4  # that losses of a part of a network may differ from ours
 TRIES = 3  # after so many wrong ones a hint is offered
 WHAT_HAPPENED = {"hangs": "it does not end", "garbled": "does the file write to what it has not "
@@ -37,7 +38,7 @@ def functions(exercises, remote, here):
         return {exercise: _here(through(exercise, module.get(exercise.name, _missing)), remote)
                 for exercise in exercises}
     except Answerless as error:
-        say(f"{MARKS['wrong']} {shown(path)} cannot be loaded. {error}{_place(error)}")
+        say(f"{MARKS['wrong']} {shown(path)} cannot be loaded. {error}{place(error)}")
     except Exception as error:  # of the learner's, here
         say(f"{MARKS['wrong']} {shown(path)} cannot be loaded. {type(error).__name__}: {error}")
     return {}
@@ -118,14 +119,15 @@ def diff(exercise, work):
 def run(exercise, work):
     """Run the package with the learner's function; 0 if nothing is violated and it trains."""
     if exercise.plug is None:
-        raise ValueError(f"{exercise.name} has no place in the package; it is judged only")
+        raise ValueError(f"{exercise.name} has no place in the package; " + (
+            f"{BOARD} trains it" if exercise.method else "it is judged only"))
     path, _ = work.copy(exercise.file)
     with Remote(path) as remote:
         try:
             found = remote.call(exercise.name, exercise.number, through=f"{plug.__name__}:run",
                                 seconds=plug.SECONDS)
         except Answerless as error:
-            say(f"{MARKS['wrong']} {error}{_place(error)}")
+            say(f"{MARKS['wrong']} {error}{place(error)}")
             return 1
     say_trainings = _say_steps if exercise.plug.steps else _say_trainings
     right = [_say_verdict(exercise, found["verify"]), say_trainings(exercise, found)]
@@ -185,11 +187,18 @@ def shown(path):
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def place(error):
+    """Where a learner's code has raised, as a line below what it says."""
+    return f"\n  line {error.line}: {error.code}" if error.line else ""
+
+
 def _say_right(exercise, tried, seconds):
     say(f"{MARKS['right']} {exercise.name}: right in {tried:,} cases, every small one among them "
         f"({seconds:.1f} s)\n")
     if exercise.plug:
         say(f"  The package with your function in it:  {COMMAND} {exercise.address} --run")
+    if exercise.method:
+        say(f"  Yours beside methods of the package:  {BOARD}")
     say(f"  Our solution, to compare:  {COMMAND} {exercise.address} --solution\n")
 
 
@@ -242,10 +251,6 @@ def _say_failure(exercise, failure, tried, work, printed):
 def _say_wrapped(text):
     say(textwrap.fill(" ".join(text.split()), 92, initial_indent="  ", subsequent_indent="  "))
     say()
-
-
-def _place(error):
-    return f"\n  line {error.line}: {error.code}" if error.line else ""
 
 
 def _say_verdict(exercise, verdict):

@@ -216,6 +216,20 @@ def test_table_of_shapes_is_that_of_the_records():
         assert said == [f"{fmean(found):.2f}", f"{stdev(found):.2f}", f"{explored:.2f}"]
 
 
+def test_table_of_masks_is_that_of_the_records():
+    rows = re.findall(r"^\| ([\d.e-]+) \| ([\d., ]+) \| ([\d.]+) \| ([\d., ]+) \|$",
+                      section(read("lessons/results/README.md"), "Drawn shapes, trainable masks"),
+                      re.MULTILINE)
+    assert len(rows) == 6
+    for alpha, each, mean, accuracies in rows:
+        lasts = [last_epoch(f"shapes-trainable-masks/dst-alpha_{alpha}-{i}/metrics.jsonl")
+                 for i in range(3)]
+        left = [100 * sum(last["active"]) / 69_120 for last in lasts]
+        assert each.split(", ") == [f"{percent:.1f}" for percent in left]
+        assert mean == f"{fmean(left):.1f}"
+        assert accuracies.split(", ") == [f"{last['test_accuracy']:.2f}" for last in lasts]
+
+
 def test_short_runs_are_those_of_the_records():
     text = section(read("lessons/notes/methods.md"), "One short run of each")
     rows = re.findall(r"^\| `([\w-]+)`(?:, α = ([\de-]+))? \| ([\d,]+) \|.*?\| ([\d.]+) % \| "
