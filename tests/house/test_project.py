@@ -26,6 +26,7 @@ from minidsr.__main__ import main
 from minidsr.methods import METHODS
 from minidsr.proof import invariants
 from minidsr.reparam import reallocate
+from minidsr.run.compare import interval
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
@@ -228,6 +229,21 @@ def test_table_of_masks_is_that_of_the_records():
         assert each.split(", ") == [f"{percent:.1f}" for percent in left]
         assert mean == f"{fmean(left):.1f}"
         assert accuracies.split(", ") == [f"{last['test_accuracy']:.2f}" for last in lasts]
+
+
+def test_where_the_advantage_comes_from_is_in_the_records():
+    rows = re.findall(r"^\| [^|]+ \| `([\w.-]+)` \| ([\d., ]+) \| ([\d.]+) \| (.*) ?\|$",
+                      section(read("lessons/results/README.md"),
+                              "Drawn shapes, where the advantage comes from"), re.MULTILINE)
+    assert len(rows) == 12
+    for kind, each, mean, less in rows:
+        first = 100 if kind.startswith("fresh") else 0
+        found, dsr = ([last_epoch(f"shapes-why/{name}-{i + n}/metrics.jsonl")["test_accuracy"]
+                       for i in range(5)] for name, n in ((kind, first), ("dsr-0.95", 0)))
+        assert each.split(", ") == [f"{x:.2f}" for x in found]
+        assert mean == f"{fmean(found):.2f}"
+        gain, half = interval([a - b for a, b in zip(found, dsr, strict=True)])
+        assert less.strip() == ("" if kind == "dsr-0.95" else f"{gain:+.2f} ± {half:.2f}")
 
 
 def test_short_runs_are_those_of_the_records():
