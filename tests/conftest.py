@@ -9,6 +9,8 @@ import os
 import sys
 from dataclasses import replace
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # tests run side by side; before NumPy loads it
+
 import numpy as np
 import pytest
 from hypothesis import settings
