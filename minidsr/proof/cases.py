@@ -4,6 +4,7 @@
 Numbers come from a seed, so that examples print short.
 """
 
+import functools
 import itertools
 from dataclasses import dataclass, replace
 
@@ -101,6 +102,7 @@ def distinct_patterns(size=4):
     return sorted({tuple(sorted(p)) for p in all_patterns(size)})
 
 
+@functools.cache  # a Case changes copies
 def _small_tensor(pattern):
     """Values of distinct size and both signs; the first that is not below H is H."""
     index = np.flatnonzero(pattern).astype(np.int32)
