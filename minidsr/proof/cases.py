@@ -118,7 +118,7 @@ def _small_tensor(pattern):
 def growth_cases(count=420):
     """One network, with so many seeds: two weights grow at two of seven empty positions, so there
     are 21 choices."""
-    W = _small_tensor([LARGE, FREE, SMALL, FREE, FREE, FREE, SMALL, FREE, FREE, FREE])
+    W = _small_tensor((LARGE, FREE, SMALL, FREE, FREE, FREE, SMALL, FREE, FREE, FREE))
     for seed in range(count):
         yield Case([W], SMALL_H, N_p=2, delta=0.1, seed=seed)
 

@@ -322,7 +322,7 @@ def test_every_method_trains_a_residual_network(gpu, method, config, tmp_path):
 @pytest.mark.parametrize("gpu", ["C", pytest.param("gpu", marks=pytest.mark.gpu)], indirect=True)
 @pytest.mark.parametrize("engine", ["blocked", "plain"])
 def test_a_network_with_pools_and_linear_layers(gpu, config, engine):
-    config = dataclasses.replace(config, model="small-cnn", engine=engine)
+    config = dataclasses.replace(config, model="small-cnn-0.1", engine=engine)
     here, there = train(config), train(dataclasses.replace(config, device=gpu))
     assert there.epochs[0]["test_loss"] == pytest.approx(here.epochs[0]["test_loss"], rel=1e-3)
 
@@ -362,7 +362,7 @@ def test_pools_with_padding(gpu, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "model"), [*((name, "small-cnn") for name in METHODS),
+@pytest.mark.parametrize(("method", "model"), [*((name, "small-cnn-0.1") for name in METHODS),
                                                ("dsr", "wrn-10-0.5")])
 def test_the_read_budget(strict, method, model, config):
     """One read a step, the loss. One more where tensors are reallocated, two with dense gradients;
