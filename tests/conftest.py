@@ -5,16 +5,19 @@ ci    in CI, by --hypothesis-profile=ci: the same examples in each run
 deep  by hand, for hours; README.md says how, and what came out
 """
 
+import functools
 import os
 import sys
 from dataclasses import replace
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # tests run side by side; before NumPy loads it
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 from minidsr import data
-from minidsr.data import DATASETS
+from minidsr.data import DATASETS, synthetic
 from minidsr.methods import METHODS
 from minidsr.nn.models import MODELS
 from minidsr.schedules import SCHEDULES
@@ -25,6 +28,22 @@ settings.register_profile("dev", max_examples=25, deadline=None, print_blob=True
 settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("deep", max_examples=100_000, deadline=None, print_blob=True)
 settings.load_profile("dev")  # whatever the environment says; --hypothesis-profile=ci for others
+
+
+draw = synthetic.draw
+
+
+@functools.cache
+@functools.wraps(draw)
+def drawn():
+    """The drawn shapes, once for all tests, as it takes half a second; nobody can write to them."""
+    arrays = draw()
+    for array in arrays:
+        array.setflags(write=False)
+    return arrays
+
+
+synthetic.draw = drawn
 
 
 @pytest.fixture

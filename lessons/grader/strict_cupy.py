@@ -426,18 +426,19 @@ def _compiled(program, call):
 
 # What CuPy's programs use of CUDA and of cupy/carray.cuh, with checked indices.
 HOST = """
-#include <algorithm>
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
+#include <stddef.h>
+#include <stdint.h>
 
 #define __device__
 #define __global__
 #define CUPY_FOR(i, n) for (ptrdiff_t i = 0; i < n; ++i)
 
-using std::isnan;
-using std::max;
-using std::min;
+// Not from <cmath> and <algorithm>, which take longer to read than all the rest to compile.
+#define NAN __builtin_nanf("")
+template <typename T> bool isnan(T x) { return __builtin_isnan(x); }
+template <typename T> T max(T a, T b) { return a < b ? b : a; }
+inline float sqrt(float x) { return __builtin_sqrtf(x); }
+inline double sqrt(double x) { return __builtin_sqrt(x); }
 
 struct Outside {};
 

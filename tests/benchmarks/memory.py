@@ -27,7 +27,7 @@ def memory(options, results):
     """The most memory a process holds, three training steps long."""
     model, batch = ("wrn-10-1", 4) if options.small else ("wrn-28-2", 100)
     rows = []
-    few = ("PyTorch, NCHW", "blocked, dense", "sparse, DSR 0.9")
+    few = ("PyTorch, NCHW", "sparse, DSR 0.9")
     for name in tqdm(few if options.small else MEMORY, "memory", leave=False):
         if pytorch() is None and name.startswith("PyTorch"):
             continue
@@ -73,8 +73,8 @@ def state(options, results):
         network = models.build(model, image=image, classes=classes, rng=np.random.default_rng(0))
         shapes = [layer.weight.shape for layer in network.sparsifiable_layers().values()]
         largest = max(layer.weight.size for layer in network.sparsifiable_layers().values())
-        for case in ("dense", "masks on dense",
-                     *(SPARSITIES[-1:] if options.small else SPARSITIES)):
+        for case in ("masks on dense", SPARSITIES[-1]) if options.small else (
+                "dense", "masks on dense", *SPARSITIES):
             held = in_a_process_of_its_own(SPEED, "state", shapes, case)
             results[f"state/{model}/{case}"] = held
             sparse = isinstance(case, float)

@@ -90,7 +90,7 @@ def networks(options, results):
         nets["blocked, dense"] = Ours(model, batch)
         nets["blocked, masks on dense, 0.9"] = Ours(model, batch, masked=True)
         nets["blocked, DSR 0.9"] = Ours(model, batch, "dsr")
-        for s in (0.8, 0.9, 0.95, 0.99):
+        for s in (0.9,) if options.small else (0.8, 0.9, 0.95, 0.99):
             nets[f"sparse, DSR {s}"] = Ours(model, batch, "dsr", s, "sparse")
         forward = take_turns({n: net.forward for n, net in nets.items()}, options.rounds,
                              f"{model} forward")  # first: steps leave the memory in pieces
@@ -112,7 +112,8 @@ SHAPES = {"16, 32×32": (16, 16, 32, 3, 1), "32, 32×32": (32, 32, 32, 3, 1),
 def layers(options, results):
     """Single convolutions, forward and backward, by shape and density."""
     batch = 4 if options.small else 100
-    densities = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+    densities = (0.1, 1.0) if options.small else (
+        0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
     rows = []
     for name, (c_in, c_out, size, k, stride) in SHAPES.items():
         if options.small and size > 8:
@@ -231,7 +232,7 @@ def scaling(options, results):
     text.append(f"`{base}-{width}`, batch {batch} unless said, training step, images/s:\n\n"
                 + table(["", *header], rows))
     rows = []
-    for count in sorted({1, cores}):
+    for count in (1,) if options.small else sorted({1, cores}):
         rate = in_a_process_of_its_own(
             __file__, "threads", f"{base}-{width}", batch, threads=count,
             rounds=max(1, options.rounds // 2))

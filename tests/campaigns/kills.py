@@ -236,7 +236,7 @@ class Campaign:
     def __init__(self, folder):
         self.folder = Path(folder).resolve()
         data = write_cifar10(self.folder / "data", images=10)
-        tiny = Config(data="cifar10", data_dir=str(data), model="small-cnn", batch=20, epochs=2,
+        tiny = Config(data="cifar10", data_dir=str(data), model="wrn-10-0.25", batch=20, epochs=2,
                       lr=0.02, periods=(1, 2), period_milestones=(0.5,), checkpoint_seconds=2.0,
                       device="cpu", threads=1)
         some = {"dst": {"alpha": 0.1}, "deepr": {"temperature": 1e-3}, "itop": {"interval": 2}}

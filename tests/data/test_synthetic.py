@@ -1,6 +1,7 @@
 """The drawn shapes: data/synthetic.py."""
 
 import hashlib
+import inspect
 
 import numpy as np
 import pytest
@@ -8,6 +9,14 @@ from published import assert_same
 
 from minidsr import data
 from minidsr.data import synthetic
+
+
+@pytest.fixture(scope="module", autouse=True)
+def anew():
+    """They are drawn each time, not once for all tests as elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic, "draw", inspect.unwrap(synthetic.draw))
+        yield
 
 
 @pytest.fixture(scope="module")

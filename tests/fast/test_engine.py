@@ -38,8 +38,9 @@ def test_without_numba_blocks_do_everything(without_numba, capsys):
 
 @pytest.mark.slow
 def test_without_numba_the_command_line_says_so_once(
-        without_numba, shapes, tmp_path, capsys):
-    shapes(500, 100)
+        without_numba, shapes, tmp_path, capsys, monkeypatch):
+    shapes(500, 50)
+    monkeypatch.setattr("minidsr.run.figures.plot", lambda histories, out: [])
     assert main(["demo", "--epochs", "1", "--methods", "static", "dsr", "--sparsity", "0.99",
                  "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().err.count("the sparse engine is off") == 1

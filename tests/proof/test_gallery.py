@@ -64,19 +64,24 @@ def dying_layer(rng):
     return Case(tensors, 0.1, 3, 0, int(rng.integers(2**32)))
 
 
-@pytest.fixture(scope="module", params=[
-    150, pytest.param(363, marks=pytest.mark.exhaustive)], ids="{} networks".format)
-def cases(request):
-    """Networks of one or two small tensors, some made to be difficult, and random ones.
+@pytest.fixture(scope="module")
+def rng():
+    """The seed is one with which so few networks show each invariant that a fault violates."""
+    return np.random.default_rng(3)
 
-    The 150 are the first of the 363; the seed is one with which so few show each invariant that a
-    fault violates.
-    """
-    rng = np.random.default_rng(3)
+
+@pytest.fixture(scope="module")
+def cases(rng):
+    """150 networks of one or two small tensors, some made to be difficult, and random ones."""
     small = [*small_cases(1, distinct_patterns(3)), *small_cases(2, distinct_patterns(2))]
     made = [make(rng) for make in (equal_layers, dying_layer) for _ in range(5)]
-    count = request.param - len(small + made)
-    return small + made + [random_case(rng) for _ in range(count)]
+    return small + made + [random_case(rng) for _ in range(150 - len(small + made))]
+
+
+@pytest.fixture(scope="module")
+def more_cases(cases, rng):
+    """213 further ones, all random."""
+    return [random_case(rng) for _ in range(213)]
 
 
 def violated(cases, implementation):
@@ -94,6 +99,12 @@ def test_the_checker_names_the_fault(cases, fault):
     assert set(violated(cases, fault.reallocate)) == set(fault.VIOLATES)
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("fault", gallery.faults().values(), ids=gallery.faults())
+def test_the_checker_names_nothing_else_in_more_networks(more_cases, fault):
+    assert set(violated(more_cases, fault.reallocate)) <= set(fault.VIOLATES)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("program", WHOLE.values(), ids=WHOLE)
 def test_the_checker_names_the_fault_of_a_whole_program(cases, program):
@@ -102,9 +113,19 @@ def test_the_checker_names_the_fault_of_a_whole_program(cases, program):
     assert set(violated(cases, program.MASKED.on_sparse)) == set(program.BY_FUNCTION)
 
 
-@pytest.mark.parametrize("correct", [masked.reallocate, reallocate], ids=["masked", "minidsr"])
+CORRECT = pytest.mark.parametrize(
+    "correct", [masked.reallocate, reallocate], ids=["masked", "minidsr"])
+
+
+@CORRECT
 def test_the_checker_accepts_what_is_correct(cases, correct):
     assert violated(cases, correct) == {}
+
+
+@pytest.mark.exhaustive
+@CORRECT
+def test_the_checker_accepts_what_is_correct_in_more_networks(more_cases, correct):
+    assert violated(more_cases, correct) == {}
 
 
 @pytest.mark.parametrize("fault", gallery.faults().values(), ids=gallery.faults())

@@ -11,7 +11,7 @@ from hypothesis import given
 from tiny import write_cifar10
 from training import CASES, Training
 
-from minidsr.proof.cases import all_patterns, cases, distinct_patterns, small_cases
+from minidsr.proof.cases import all_patterns, cases, small_cases
 from minidsr.run import directory
 from minidsr.run.config import Config
 from minidsr.run.train import Trainer
@@ -29,12 +29,13 @@ def test_algorithm_1_on_random_networks(case):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("tensors", "patterns"), [
-    (1, all_patterns()), (2, all_patterns()), (3, distinct_patterns())],
-    ids=["one tensor", "two tensors", "three tensors, up to order"])
-def test_algorithm_1_on_every_small_network(tensors, patterns):
-    """Each tensor has up to four positions; each is empty, or has a weight below H or not below."""
-    for case in small_cases(tensors, patterns):
+@pytest.mark.parametrize("tensors", [1, 2])
+def test_algorithm_1_on_every_small_network(tensors):
+    """Each tensor has up to four positions; each is empty, or has a weight below H or not below.
+
+    Of three tensors, test_reparam.py tries every invariant, and the budget is one.
+    """
+    for case in small_cases(tensors, all_patterns()):
         r = case.run()
         assert count(r.after) == count(r.before), str(case)
 

@@ -21,7 +21,7 @@ from minidsr.run.train import Trainer, train
 def tiny(tmp_path_factory):
     """A config that trains a small network for six steps."""
     folder = write_cifar10(tmp_path_factory.mktemp("data"), images=10)
-    return Config(data="cifar10", data_dir=str(folder), model="small-cnn", batch=20, epochs=2,
+    return Config(data="cifar10", data_dir=str(folder), model="wrn-10-0.25", batch=20, epochs=2,
                   lr=0.02, periods=(1, 2), period_milestones=(0.5,), checkpoint_seconds=0.0,
                   device="cpu", threads=1)
 
