@@ -10,9 +10,9 @@ from lessons.solutions import ex12 as solved
 from minidsr.backend import get_xp
 from minidsr.proof import naive
 
-from .ex01_conv import as_forward
+from .ex01_conv import as_forward, cases, level
 from .exercise import Exercise, Plug
-from .grids import SMALL, WINDOW_LEVELS, drawn, quarters, sizes, whole, window_level
+from .grids import SMALL, WINDOW_LEVELS, drawn, whole
 from .plug import DENSE
 
 
@@ -53,19 +53,6 @@ def small():
         if seed % 3 == 0:
             x, w = whole(seed, (N, C, H, W), (F, C, k, k))
             yield x.astype(np.float32), w.astype(np.float32), s, p
-
-
-def cases():
-    return sizes().map(_case)
-
-
-def _case(drawn):
-    (N, C, F, H, W, k, s, p), seed = drawn
-    return *quarters(seed, (N, C, H, W), (F, C, k, k)), s, p
-
-
-def level(x, w, s, p):
-    return window_level(*x.shape[2:], w.shape[2], s, p)
 
 
 def right_on_the_host(g, *case):
