@@ -51,7 +51,8 @@ GRADIENTS = [scale * (1 + np.array([10, 9, 8, 1, 0, 3, 2, 11, 5, 7, 4, 6]) / 20)
 # | **SET** | of each tensor and sign the share ζ = 0.3 nearest 0 | as many as went | at random |
 # | **RigL** | of each tensor the smallest 30 % | as many as went | largest gradient |
 #
-# Momentum is here the gradient. Numbers are rounded down; 0 counts as positive. Write four triples.
+# Momentum is here the gradient. What goes is rounded down, shares as in lesson 7, the largest
+# remainders up; 0 counts as positive. Write four triples.
 
 # %%
 predict("5 4 4 weights, after DSR, SNFS, SET and RigL", ...)
@@ -158,8 +159,7 @@ show(figure, "09_densities", alt=f"""Density in percent of six convolutions agai
     last: {' '.join(words)}""")
 
 # %% [markdown]
-# In the example those two disagreed. Here they agree, each for its reason: early tensors have few
-# small weights, and large gradients.
+# In the example those two disagreed. Here they agree: weights go to early tensors.
 #
 # ### Trainable masks: what if sparsity were learned?
 #

@@ -52,7 +52,8 @@ def momentum_shares(K, momentum, room):
 
     A tensor's share is in proportion to the mean size of its momentum, |V|; a tensor that had no
     weights counts as 0. In whole numbers, as Algorithm 1 has them: take apportion(K, weights, room)
-    of minidsr.reparam, or your own of lesson 7.
+    of minidsr.reparam, which wants weights that are Python's numbers, float(...), or your own of
+    lesson 7.
 
     Returns a list of whole numbers with the sum K, none above its room.
 

@@ -63,7 +63,7 @@ def ticket(settings, folder):
     "structure_from" says where that is, "values" which values they begin with:
     same   "original": those that the run began with, by the same seed
     other  "random": others, with a seed that is 100 higher, as the run's own seed draws the run's
-           own values
+           own values. Where settings have no seed, it is 0
     Of the options of DSR, which are the keys of minidsr.methods.METHODS["dsr"].options(), sparsity
     alone stays: static has no threshold, and where weights are is said by the structure. What is
     no option of DSR belongs to all methods, and stays as it is: data, model, epochs and so on.

@@ -86,7 +86,7 @@ noise_of_test_set = Exercise(
     mistakes=(not_the_root, in_shares, at_worst, as_counts, half_an_interval),
     hints=(
         "One image is right (100) or wrong (0). With which mean, and with which variance?",
-        "A mean of n independent numbers varies n times less than one of them: its variance is "
+        "The variance of a mean of n independent numbers is that of one, divided by n: "
         "p (1 - p) / n, with p as a share.",
         "In percentage points everything is a hundred times larger, and its variance ten thousand "
         "times. Take the root at the end."))

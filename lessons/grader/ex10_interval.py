@@ -51,8 +51,8 @@ def mean_of_differences(g, a, b, level):
 
 
 def no_wider_than_sure(g, a, b, level):
-    """half of the interval, divided by s / √n, is a t of which Student's distribution with n - 1
-    degrees of freedom exceeds neither t nor -t with the probability that is asked for"""
+    """the second, divided by s / √n, is such a t that what follows Student's distribution with
+    n - 1 degrees of freedom lies between -t and t with the probability `level`"""
     differences = [x - y for x, y in zip(a, b, strict=True)]
     s = math.sqrt(variance(differences))
     if s == 0:
@@ -86,6 +86,17 @@ def as_if_normal(a, b, level):
     """This is the interval of the normal distribution, 1.96 for 95 %. With three pairs, Student's t
     has two degrees of freedom: how large is it there?"""
     return _with(a, b, special.ndtri((1 + level) / 2))
+
+
+def always_1_96(a, b, level):
+    """It is 1.96 s / √n. That t is for many pairs, and for 95 %: which is it for two?"""
+    return _with(a, b, 1.96)
+
+
+def divided_by_n(a, b, level):
+    """s is divided by n, not by its root. A variance falls as 1 / n: how does its root?"""
+    mean, half = solved.paired_interval(a, b, level)
+    return mean, half / math.sqrt(len(a))
 
 
 def one_sided(a, b, level):
@@ -144,8 +155,9 @@ paired_interval = Exercise(
     level=level,
     properties=(two_numbers, mean_of_differences, no_wider_than_sure),
     picture=picture,
-    mistakes=(unpaired, as_if_normal, one_sided, one_degree_too_many, of_the_population,
-              of_one_pair, whole_width, other_way_round, ends),
+    mistakes=(unpaired, as_if_normal, always_1_96, divided_by_n, one_sided,
+              one_degree_too_many, of_the_population, of_one_pair, whole_width, other_way_round,
+              ends),
     gist=digits,
     hints=(
         "Forget a and b once you have their differences. If you trained n more pairs, how much "

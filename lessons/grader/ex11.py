@@ -34,9 +34,8 @@ def move_cases(draw):
 
 
 def move_level(pruned, grown):
-    if pruned == grown:
-        return 0
-    return 1 if sum(k != g for k, g in zip(pruned, grown, strict=True)) == 2 else 2
+    differ = sum(k != g for k, g in zip(pruned, grown, strict=True))
+    return 2 if not differ else int(differ > 2)
 
 
 def a_number_of_weights(g, pruned, grown):
@@ -68,6 +67,11 @@ def all_that_grow(pruned, grown):
     return sum(grown)
 
 
+def what_may_stay(pruned, grown):
+    """These are the weights that may have stayed in their tensor. Who is left?"""
+    return sum(min(k, g) for k, g in zip(pruned, grown, strict=True))
+
+
 def of_one_tensor(pruned, grown):
     """This is the largest gain of one tensor. And the others?"""
     return max(0, *(g - k for k, g in zip(pruned, grown, strict=True)))
@@ -87,11 +91,12 @@ def tensors_that_gain(pruned, grown):
 moved = Exercise(
     name="moved", stars=1, minutes=5,
     small=small_moves, cases=move_cases(),
-    levels=("each tensor gets what it lost", "one gains, and one loses", "several do"),
+    levels=("one gains, and one loses", "several do", "each tensor gets what it lost"),
     level=move_level,
     properties=(a_number_of_weights, what_comes_in),
     picture=move_picture,
-    mistakes=(both_sides, all_that_grow, of_one_tensor, net_of_all, tensors_that_gain),
+    mistakes=(both_sides, all_that_grow, what_may_stay, of_one_tensor, net_of_all,
+              tensors_that_gain),
     hints=(
         "A tensor loses 3 and gets 1: how many of its weights must have left? And one that loses 1 "
         "and gets 3?",
