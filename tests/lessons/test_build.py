@@ -13,6 +13,14 @@ pytest.importorskip("jupytext", reason='needs jupytext: pip install -e ".[lesson
 nbformat = pytest.importorskip("nbformat", reason='needs nbclient: pip install -e ".[lessons]"')
 pytest.importorskip("nbclient", reason='needs nbclient: pip install -e ".[lessons]"')
 
+
+@pytest.fixture(scope="module", autouse=True)
+def no_notebook_afterwards():
+    """Who starts kernels loads what a notebook has, and a training would show its bar."""
+    yield
+    sys.modules.pop("ipykernel", None)
+
+
 LESSON = """# %% [markdown]
 # # A lesson
 
