@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 
+from minidsr.checks import counted
 from minidsr.parameters import Sparse
 from minidsr.proof.cases import Case, cases, distinct_patterns, small_cases
 from minidsr.proof.invariants import OF_ONE_REALLOCATION, OF_TWO_RUNS, dense_unchanged
@@ -121,7 +122,7 @@ def picture(g, tensors, H, N_p, delta, rng, keep_one):
     after = g[0] if isinstance(g, list) else [None] * len(tensors)
     lines = [f"H = {H:g}, N_p = {N_p}, delta = {delta:g}, keep_one={keep_one}"]
     for i, (W, A) in enumerate(zip(tensors, after, strict=True)):
-        lines += ["", f"tensor {i}, {W.size} positions", f"  before  {_cells(W)}"]
+        lines += ["", f"tensor {i}, {counted(W.size, 'position')}", f"  before  {_cells(W)}"]
         lines += [f"  yours   {_cells(A)}"] if A is not None else []
     if isinstance(g, list):
         lines += ["", f"returned {g[1]}"]

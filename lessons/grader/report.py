@@ -228,7 +228,8 @@ def _say_failure(exercise, failure, tried, work, printed):
     if failure.answered:
         words = f"this does not hold: {words}"
     count = "1 case is" if tried == 1 else f"{tried:,} cases are"
-    say(f"{MARKS['wrong']} {exercise.name}: {count} right, then {words}")
+    before = f"{count} right, then " if tried else ""
+    say(f"{MARKS['wrong']} {exercise.name}: {before}{words}")
     for more in (failure.detail, failure.where):
         if more:
             say(f"  {more}")
