@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 0. See it move
 #
-# *Needs no other lesson. Reading 20 minutes, exercises 11 minutes, estimated. Runs 15 seconds.*
+# *Needs no other lesson. Reading 20 minutes, exercises 11 minutes, estimated. Runs 20 seconds.*
 #
 # ## Question
 #

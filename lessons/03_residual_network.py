@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 3. A residual network from parts
 #
-# *Needs no other lesson. Reading 40 minutes, exercises 70 minutes, estimated. Runs 10 seconds.*
+# *Needs no other lesson. Reading 40 minutes, exercises 70 minutes, estimated. Runs 5 seconds.*
 #
 # ## Question
 #

@@ -2,7 +2,7 @@
 # # 8. What must always hold
 #
 # *Needs the letters of [lesson 7](07_algorithm_1.ipynb). Reading 35 minutes, exercises 95 minutes,
-# estimated. Runs 20 seconds.*
+# estimated. Runs 15 seconds.*
 #
 # ## Question
 #

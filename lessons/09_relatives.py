@@ -2,7 +2,7 @@
 # # 9. Relatives
 #
 # *Needs no other lesson; [lesson 7](07_algorithm_1.ipynb) has Algorithm 1. Reading 50 minutes,
-# exercises 100 minutes, estimated. Runs 10 seconds.*
+# exercises 100 minutes, estimated. Runs 5 seconds.*
 #
 # ## Question
 #

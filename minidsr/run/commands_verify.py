@@ -29,8 +29,8 @@ def verify(path: Trace = None, masks: Annotated[str | None, tyro.conf.arg(
         json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
     """Check the invariants of Algorithm 1, of this package, of a function, or of a trace.
 
-    Without an argument, reallocations of many networks are tried on the installed package, for a
-    minute or two, or with --quick for some seconds. A function, MODULE:FUNCTION or
+    Without an argument, reallocations of many networks are tried on the installed package, for
+    three minutes, or with --quick for some seconds. A function, MODULE:FUNCTION or
     FILE.py:FUNCTION, is tried on the same networks, in a process of its own;
     lessons/notes/verify.md says what it is given. With TRACE, what another program has recorded is
     judged; lessons/notes/traces.md says how to record. Exit code 0 if all hold, 1 if one is
@@ -112,7 +112,7 @@ def _plan(name, function, small, count, quick):
             "some minutes, if it is as fast as ours; with --quick some seconds")
         return f"{name} is tried {networks}, in a process of its own: {how_long}."
     how_long = "some seconds" if quick else (
-        "a minute or two, more on a busy machine; with --quick some seconds")
+        "three minutes, more on a busy machine; with --quick some seconds")
     return (f"Algorithm 1, as installed in {name}, is tried {networks}, and in a training: "
             f"{how_long}.")
 
