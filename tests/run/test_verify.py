@@ -381,7 +381,7 @@ def test_the_package_holds(few, capsys):
     assert main(["verify", "--cases", "20"]) == 0
     out, err = capsys.readouterr()
     assert re.match(r"Algorithm 1, as installed in .+, is tried on 84 small networks and 20 random "
-                    r"ones, and in a training: a minute or two, .+; with --quick some seconds\.\n",
+                    r"ones, and in a training: three minutes, .+; with --quick some seconds\.\n",
                     out)
     tried = [int(n) for n in re.findall(r"^ +(\d+) \w+", out.split("tried:")[1].split("\n\n")[0],
                                         re.MULTILINE)]
