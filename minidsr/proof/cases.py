@@ -75,16 +75,14 @@ FREE, SMALL, LARGE = 0, 1, 2  # what a position holds: nothing, a weight below H
 SMALL_H = 0.5
 
 
-def small_cases(tensors, patterns, start=0, step=1):
-    """A Case for every choice of `tensors` patterns, those with the fewest positions first; of
-    these each `step`-th, from number `start` on, so that several can share them."""
+def small_cases(tensors, patterns):
+    """A Case for every choice of `tensors` patterns, those with the fewest positions first."""
     choices = enumerate(itertools.product(patterns, repeat=tensors))
-    ordered = sorted((choice for choice in choices if any(map(any, choice[1]))),  # one is not FREE
-                     key=lambda choice: sum(map(len, choice[1])))
-    for seed, chosen in ordered[start::step]:
+    for seed, chosen in sorted(choices, key=lambda choice: sum(map(len, choice[1]))):
         budget = sum(kind != FREE for pattern in chosen for kind in pattern)
-        yield Case([_small_tensor(pattern) for pattern in chosen], SMALL_H,
-                   N_p=max(1, budget // 2), delta=0.1, seed=seed, keep_one=bool(seed % 3))
+        if budget:
+            yield Case([_small_tensor(pattern) for pattern in chosen], SMALL_H,
+                       N_p=max(1, budget // 2), delta=0.1, seed=seed, keep_one=bool(seed % 3))
 
 
 def count_small_cases(tensors, patterns):
