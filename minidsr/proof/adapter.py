@@ -1,4 +1,4 @@
-"""Anyone's reallocate() behind our signature: what it is given, and what it must return.
+"""Anyone's function that moves weights behind ours: what it is given, and what it must return.
 
 Where tensors are Sparse, they change in place:
 
@@ -15,9 +15,17 @@ a mask is of bool, True where a weight is in use:
 The arrays change in place, or new ones are put into the lists, or are returned. Where a mask is
 False, value and velocity are 0 before; what they are afterwards is not looked at.
 
-`rng` is a numpy.random.Generator; PyTorch's own generator is seeded by it. A function that has a
-parameter keep_one is told whether the largest weight stays where all are below H. If another one
-keeps it, that is its own choice.
+So it is for Algorithm 1. Functions of other methods are given the share of its weights that each
+tensor is to replace, and what they grow by, at all positions: a list of dense arrays. They return
+the same as above without next_H, or None:
+
+    update(values, masks, velocities, fraction, rng)              set, set-magnitude, itop
+    update(values, masks, velocities, gradients, fraction, rng)   rigl, itop-rigl
+    update(values, masks, velocities, momenta, fraction, rng)     snfs
+
+`rng` is a numpy.random.Generator; PyTorch's own generator is seeded by it. A function of Algorithm
+1 that has a parameter keep_one is told whether the largest weight stays where all are below H. If
+another one keeps it, that is its own choice.
 """
 
 import importlib
@@ -33,19 +41,25 @@ from ..parameters import index_dtype
 from ..reparam import Report
 
 PACKAGES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX"}
-ON_SPARSE = ("tensors", "H", "N_p", "delta", "rng")
-ON_MASKS = ("values", "masks", "velocities", *ON_SPARSE[1:])
+GIVEN = {  # {method: what its function is given between tensors and rng}
+    "dsr": ("H", "N_p", "delta"),
+    **dict.fromkeys(["set", "set-magnitude", "itop"], ("fraction",)),
+    **dict.fromkeys(["rigl", "itop-rigl"], ("gradients", "fraction")),
+    "snfs": ("momenta", "fraction"),
+}
 
 
-def adapted(function: Callable, masks: str | None = None) -> Callable:
-    """`function` as one with our signature, as Case.run() takes it.
+def adapted(function: Callable, masks: str | None = None, method: str = "dsr") -> Callable:
+    """`function` as one with our signature, as a case's run() takes it.
 
-    masks  whose arrays it takes, if it takes masks: numpy, torch or jax
+    masks   whose arrays it takes, if it takes masks: numpy, torch or jax
+    method  what it does: a name of GIVEN
 
     Raises ValueError for other names, and where the package is not installed.
     """
     check_masks(masks)
-    return partial(call, function, masks=masks)
+    check_choice("method of a function", method, GIVEN)
+    return partial(call, function, masks=masks, method=method)
 
 
 def check_masks(masks):
@@ -56,12 +70,12 @@ def check_masks(masks):
             raise ValueError(f"masks of {masks} need {PACKAGES[masks]}, which is not installed")
 
 
-def refuses(function, masks=None):
+def refuses(function, masks=None, method="dsr"):
     """Why it cannot be called as above, in words; None where it can be, or nobody knows."""
-    names = ON_MASKS if masks else ON_SPARSE
+    tensors = ("values", "masks", "velocities") if masks else ("tensors",)
+    names = (*tensors, *GIVEN[method], "rng")
     try:
-        told = {"keep_one": True} if _takes(function, "keep_one") else {}
-        inspect.signature(function).bind(*names, **told)
+        inspect.signature(function).bind(*names, **_told(function, method, True))
     except TypeError as error:
         return f"it is called with ({', '.join(names)}): {error}"
     except ValueError:  # compiled ones may have no signature
@@ -69,61 +83,79 @@ def refuses(function, masks=None):
     return None
 
 
-def call(function, tensors, H, N_p, delta, rng, *, keep_one=True, masks=None):
-    """(next_H, Report) of anyone's function. TypeError or ValueError where it returns, or leaves,
-    something else than the above."""
-    told = _takes(function, "keep_one")
-    function = partial(function, keep_one=keep_one) if told else function
+def call(function, tensors, *given, keep_one=True, masks=None, method="dsr"):
+    """(next_H, Report) of anyone's function, next_H None for other methods than Algorithm 1.
+    TypeError or ValueError where it returns, or leaves, something else than the above.
+
+    given  what GIVEN names, and rng
+    """
+    told = _told(function, method, keep_one)
+    function, adjusts = partial(function, **told), method == "dsr"
     if masks is None:
-        next_H, pruned, grown = _on_sparse(function, tensors, H, N_p, delta, rng)
+        next_H, pruned, grown = _on_sparse(function, adjusts, tensors, *given)
     else:
-        next_H, pruned, grown = _on_masks(function, masks, tensors, H, N_p, delta, rng), None, None
-    return next_H, Report(H, next_H, N_p, delta, keep_one if told else None,
-                          None if pruned is None else sum(pruned), pruned, grown)
+        next_H, pruned, grown = _on_masks(function, adjusts, masks, tensors, *given), None, None
+    said = {"H": given[0], "N_p": given[1], "delta": given[2]} if adjusts else {}
+    return next_H, Report(next_H=next_H, keep_one=told.get("keep_one"), pruned=pruned, grown=grown,
+                          K=None if pruned is None else sum(pruned), **said)
 
 
-def call_each(function, cases, masks=None):
-    """What call() returns for each of several lists of its arguments, with keep_one at the end."""
-    return [call(function, *args, keep_one=keep_one, masks=masks) for *args, keep_one in cases]
+def call_each(function, calls, masks=None, method="dsr"):
+    """What call() returns for each of several calls, which are (arguments, options)."""
+    return [call(function, *args, masks=masks, method=method, **options)
+            for args, options in calls]
 
 
-def _on_sparse(function, tensors, *rest):
-    given = list(tensors)
-    returned = function(given, *rest)
-    _as_many(tensors, given)
-    for i, (W, theirs) in enumerate(zip(tensors, given, strict=True)):
-        if W is not theirs:
+def _told(function, method, keep_one):
+    """What a function is told beside, if it asks for it."""
+    return {"keep_one": keep_one} if method == "dsr" and _takes(function, "keep_one") else {}
+
+
+def _on_sparse(function, adjusts, tensors, *given):
+    theirs = list(tensors)
+    next_H, *said = _first(adjusts, function(theirs, *given))
+    _as_many(tensors, theirs)
+    for i, (W, other) in enumerate(zip(tensors, theirs, strict=True)):
+        if W is not other:
             raise TypeError(f"tensor {i} is another object, it must change in place")
         for name in ("index", "value", "velocity"):
             array = getattr(W, name)
             if not isinstance(array, np.ndarray) or array.ndim != 1:
                 raise TypeError(f"tensor {i}: {name} is no NumPy array of shape (m,)")
-    next_H, *said = returned if isinstance(returned, (tuple, list)) else [returned]
-    if said in ([], [None]):
-        return _number(next_H), None, None
+    if not said:
+        return next_H, None, None
     if len(said) == 1 and isinstance(said[0], Report):
         said = [said[0].pruned, said[0].grown]
     if len(said) != 2:
-        raise TypeError("it must return next_H, (next_H, Report) or (next_H, pruned, grown)")
-    return _number(next_H), _counts(said[0]), _counts(said[1])
+        raise TypeError("it must return next_H, (next_H, Report) or (next_H, pruned, grown)"
+                        if adjusts else "it must return None, a Report or (pruned, grown)")
+    return next_H, *map(_counts, said)
 
 
-def _on_masks(function, masks, tensors, *rest):
-    there, back = _arrays_of(masks, rest[-1])
+def _on_masks(function, adjusts, masks, tensors, *given):
+    there, back = _arrays_of(masks, given[-1])
     lists = [[there(array) for array in arrays]
              for arrays in zip(*map(_dense, tensors), strict=True)]
-    returned = function(*lists, *rest)
-    next_H = returned
-    if isinstance(returned, (tuple, list)):
-        if len(returned) != 4:
-            raise TypeError("it must return next_H or (next_H, values, masks, velocities)")
-        next_H, *lists = returned
+    given = [[there(array) for array in x] if isinstance(x, list) else x for x in given]
+    next_H, *said = _first(adjusts, function(*lists, *given))
+    if said:
+        if len(said) != 3:
+            raise TypeError("it must return next_H or (next_H, values, masks, velocities)"
+                            if adjusts else "it must return None or (values, masks, velocities)")
+        lists = said
     lists = [list(arrays) for arrays in lists]
     for arrays in lists:
         _as_many(tensors, arrays)
     for i, (W, *arrays) in enumerate(zip(tensors, *lists, strict=True)):
         _take_over(f"tensor {i}", W, *map(back, arrays))
-    return _number(next_H)
+    return next_H
+
+
+def _first(adjusts, returned):
+    """[next_H, what else was returned], next_H None from a function that has none."""
+    said = list(returned) if isinstance(returned, (tuple, list)) else [returned]
+    next_H = _number(said.pop(0) if said else None) if adjusts else None
+    return [next_H] if len(said) == 1 and said[0] is None else [next_H, *said]
 
 
 def _arrays_of(masks, rng):

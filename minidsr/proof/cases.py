@@ -37,14 +37,18 @@ class Case:
 
         reallocate  a function to try; without one, the package's
         """
-        reallocate = reallocate or ours
         order = range(len(self.tensors)) if order is None else order
-        named = {f"tensor {i}": _copy(self.tensors[i]) for i in order}
+        named = {f"tensor {i}": copied(self.tensors[i]) for i in order}
         before = snapshot(named)
-        next_H, report = reallocate(list(named.values()), self.H, self.N_p, self.delta,
-                                    np.random.default_rng(self.seed), keep_one=self.keep_one)
+        args, options = self.arguments(list(named.values()))
+        next_H, report = (reallocate or ours)(*args, **options)
         report = report or Report(self.H, next_H, self.N_p, self.delta, self.keep_one)
         return Reallocation(before, snapshot(named), report)
+
+    def arguments(self, tensors):
+        """How it is called with these copies of the tensors: (args, options by name)."""
+        return [tensors, self.H, self.N_p, self.delta, np.random.default_rng(self.seed)], {
+            "keep_one": self.keep_one}
 
     def check(self, reallocate=None):
         """The same; InvariantError, with a picture, where a rule of Algorithm 1 is violated."""
@@ -55,15 +59,21 @@ class Case:
         return r
 
     def __str__(self):
-        lines = [f"H = {self.H:g}, N_p = {self.N_p}, delta = {self.delta:g}, seed {self.seed}, "
-                 f"keep_one={self.keep_one}"]
-        for i, W in enumerate(self.tensors):
-            free = ", ".join(f"{w:g} at {j}" for j, w in zip(W.index, W.value, strict=True))
-            lines.append(f"tensor {i}, {counted(W.size, 'position')}: {free or 'empty'}")
-        return "\n".join(lines)
+        return in_words(f"H = {self.H:g}, N_p = {self.N_p}, delta = {self.delta:g}, seed "
+                        f"{self.seed}, keep_one={self.keep_one}", self.tensors)
 
 
-def _copy(W):
+def in_words(head, tensors):
+    """A case as text: this line, and one for each tensor."""
+    lines = [head]
+    for i, W in enumerate(tensors):
+        free = ", ".join(f"{w:g} at {j}" for j, w in zip(W.index, W.value, strict=True))
+        lines.append(f"tensor {i}, {counted(W.size, 'position')}: {free or 'empty'}")
+    return "\n".join(lines)
+
+
+def copied(W):
+    """A Sparse of its own, with the same numbers."""
     copy = Sparse(W.shape, W.index.copy(), W.value.copy())
     copy.velocity, copy.protected = W.velocity.copy(), W.protected
     return copy
@@ -183,7 +193,7 @@ def cases_for_anyone():
 
 
 def _for_anyone(case):
-    tensors = [_copy(W) for W in case.tensors if W.size]
+    tensors = [copied(W) for W in case.tensors if W.size]
     for W in tensors:
         W.value[np.abs(W.value) < SMALLEST_H] = 0
     return replace(case, tensors=tensors, H=float(np.float32(case.H)))

@@ -105,6 +105,7 @@ OF_ONE_REALLOCATION = (  # of Algorithm 1, on tensors that store their free numb
 OF_TWO_IN_A_ROW = (nothing_moves_between, threshold_between)
 OF_TWO_RUNS = (same_seed_same_result, order_does_not_matter)
 OF_MANY_RUNS = (grown_uniformly,)
+GROWN_AT_RANDOM = (same_seed_same_result, *OF_MANY_RUNS)  # of a method that says no more of it
 THRESHOLD = (pruned_below_threshold, largest_kept, threshold_rule)
 
 # {method: its rules}; None is any method that moves weights, "conserved" any with a fixed budget
@@ -118,15 +119,18 @@ RULES = {
     "dsr-pruned": Rules((*ANY, count_per_tensor, *THRESHOLD, grown_elsewhere_in_tensor),
                         OF_TWO_IN_A_ROW),
     "dsr-slices": Rules((*ANY, budget, grown_elsewhere)),
-    "set": Rules((*ANY, count_per_tensor, smallest_pruned_by_sign, same_share_pruned_by_sign)),
+    "set": Rules((*ANY, count_per_tensor, smallest_pruned_by_sign, same_share_pruned_by_sign),
+                 runs=GROWN_AT_RANDOM),
     "set-magnitude": Rules((*ANY, count_per_tensor, smallest_pruned, same_share_pruned,
-                            grown_elsewhere_in_tensor)),
-    "rigl": Rules((*ANY, count_per_tensor, smallest_pruned, same_share_pruned, grown_by_gradient)),
+                            grown_elsewhere_in_tensor), runs=GROWN_AT_RANDOM),
+    "rigl": Rules((*ANY, count_per_tensor, smallest_pruned, same_share_pruned, grown_by_gradient),
+                  runs=(same_seed_same_result,)),
     "snfs": Rules((*ANY, budget, smallest_pruned, same_share_pruned, shares_by_momentum,
-                   grown_by_momentum)),
-    "itop": Rules((*ANY, count_per_tensor, smallest_pruned, same_share_pruned)),
+                   grown_by_momentum), runs=(same_seed_same_result,)),
+    "itop": Rules((*ANY, count_per_tensor, smallest_pruned, same_share_pruned),
+                  runs=GROWN_AT_RANDOM),
     "itop-rigl": Rules((*ANY, count_per_tensor, smallest_pruned, same_share_pruned,
-                        grown_by_gradient)),
+                        grown_by_gradient), runs=(same_seed_same_result,)),
     "deepr": Rules((*ANY, budget, pruned_by_sign), (nothing_moves_between, signs_stay)),
     "deepr-per-tensor": Rules(
         (*ANY, count_per_tensor, pruned_by_sign, grown_elsewhere_in_tensor),

@@ -159,15 +159,20 @@ class Reallocation:
     def counts(self):
         """(k, l, g): three lists with a number for each sparse tensor.
 
-        k by H and what is seen; where H is not known, what the report says. NotCheckable where
-        neither tells.
+        k by H and what is seen; where H is not known, what the report says, and if it says nothing,
+        what is seen. NotCheckable where a 0 stays that may have been pruned and grown again, or a
+        weight that nobody can tell of.
         """
         said = self.report.pruned is not None or self.report.keep_one is not None
         if not said and any(c.keeper is not None and not c.magnitude.any() for c in self.changes):
             raise NotCheckable("keep_one is not known, and a 0 stays")
         l = [c.m - int(c.pruned.sum()) for c in self.changes]
-        if self.report.H is None:
-            l = [max(c.m - k, 0) for c, k in zip(self.changes, *self.said("pruned"), strict=True)]
+        if self.report.H is None and self.report.pruned is not None:
+            l = [max(c.m - k, 0) for c, k in zip(self.changes, self.report.pruned, strict=True)]
+        elif self.report.H is None:
+            self.need_certainty()
+            if any((c.survives & ~c.kept).any() for c in self.changes):
+                raise NotCheckable("pruned is not known, and a 0 stays")
         k = [c.m - l_ for c, l_ in zip(self.changes, l, strict=True)]
         return k, l, [c.m_after - l_ for c, l_ in zip(self.changes, l, strict=True)]
 

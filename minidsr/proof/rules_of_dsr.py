@@ -170,15 +170,18 @@ def order_does_not_matter(a, b):
 def grown_uniformly(*runs):
     """With other seeds, weights grow anywhere: any choice of empty positions is as likely.
 
-    P(A' \\ A) is the same for each, by a χ² test that accuses one right program in a million
+    P(A' \\ A) is the same for each, by a χ² test that accuses one right program in a million. Where
+    a run grows what was just pruned, positions that are pruned count as empty
     """
     chosen = Counter(_grown_positions(r) for r in runs)
     (c, *_), g = runs[0].changes, len(next(iter(chosen)))
-    if any(len(positions) != g for positions in chosen) or any(r.changes[0].regrown.any()
-                                                               for r in runs):
-        raise NotCheckable("other rules are violated where this one is tried")
-    choices = math.comb(c.room, g)
+    room = c.room
+    if any(r.changes[0].regrown.any() for r in runs):
+        room += int(c.pruned.sum())
+    choices = math.comb(room, g)
     due = len(runs) / choices
+    if any(len(positions) != g for positions in chosen) or due < 5:
+        raise NotCheckable("other rules are violated where this one is tried")
     square = sum((n - due) ** 2 for n in chosen.values()) / due + (choices - len(chosen)) * due
     if _chi_square_tail(square, choices - 1) < 1e-6:
         positions, n = chosen.most_common(1)[0]
@@ -192,11 +195,13 @@ def _grown_positions(r):
 
 
 def _chi_square_tail(x, freedom):
-    """P(χ² >= x), of an even number of degrees of freedom: a finite sum, so no SciPy is needed."""
-    terms = [1.0]
-    for i in range(1, freedom // 2):
-        terms.append(terms[-1] * x / 2 / i)
-    return math.exp(-x / 2) * sum(terms)
+    """P(χ² >= x) with so many degrees of freedom: a finite sum, so no SciPy is needed."""
+    y, half = x / 2, 1 if freedom % 2 == 0 else 0.5
+    tail = math.exp(-y) if half == 1 else math.erfc(math.sqrt(y))
+    while y and half < freedom / 2:
+        tail += math.exp(half * math.log(y) - y - math.lgamma(half + 1))
+        half += 1
+    return tail
 
 
 def expected_growth(r):

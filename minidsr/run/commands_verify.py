@@ -27,14 +27,14 @@ def verify(path: Trace = None, masks: Annotated[str | None, tyro.conf.arg(
         seed: int = 0, quick: bool = False, method: Annotated[str | None, tyro.conf.arg(
             metavar="NAME", help_behavior_hint="")] = None, tolerance: float = 0.0,
         json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
-    """Check the invariants of Algorithm 1, of this package, of a function, or of a trace.
+    """Check the invariants of a method: of this package, of a function, or of a trace.
 
-    Without an argument, reallocations of many networks are tried on the installed package, for
-    three minutes, or with --quick for some seconds. A function, MODULE:FUNCTION or
-    FILE.py:FUNCTION, is tried on the same networks, in a process of its own;
-    lessons/notes/verify.md says what it is given. With TRACE, what another program has recorded is
-    judged; lessons/notes/traces.md says how to record. Exit code 0 if all hold, 1 if one is
-    violated, 2 if an argument is wrong.
+    Without an argument, reallocations of many networks by Algorithm 1 are tried on the installed
+    package, for three minutes, or with --quick for some seconds. A function, MODULE:FUNCTION or
+    FILE.py:FUNCTION, is tried on the same networks, in a process of its own; what it is given
+    depends on --method, and lessons/notes/verify.md says it. With TRACE, what another program has
+    recorded is judged; lessons/notes/traces.md says how to record. Exit code 0 if all hold, 1 if
+    one is violated, 2 if an argument is wrong.
 
     Args:
         masks: Whose arrays the function takes, if it takes dense arrays with masks: numpy, torch or
@@ -42,8 +42,8 @@ def verify(path: Trace = None, masks: Annotated[str | None, tyro.conf.arg(
         cases: How many random networks to try, beside 40,410 small ones.
         seed: Draws the random networks.
         quick: Try 1,170 small networks, and 200 random ones at most.
-        method: Whose rules the trace is judged by, such as dsr, set or rigl; without, those that
-            hold for any method.
+        method: Whose rules a trace or a function is judged by, such as dsr, set or rigl; without, a
+            trace by those that hold for any method, a function by those of dsr.
         tolerance: Numbers of a trace that differ by no more than this count as the same, as where
             values were rounded when they were recorded. 0 means bit for bit.
         json_: Print one JSON document, and nothing else; lessons/notes/verify.md has its keys.
@@ -57,15 +57,18 @@ def verify(path: Trace = None, masks: Annotated[str | None, tyro.conf.arg(
         raise ValueError(f"{path}: which function of it? say {path}:reallocate, for example")
     if masks is not None and not function:
         raise ValueError("--masks is for a function, as in my_module:reallocate")
-    for_trace = {"method": method, "tolerance": tolerance}
-    for_networks = {"cases": cases != CASES, "seed": seed, "quick": quick}
-    given, why = (for_trace, "a trace; what reallocates is judged as dsr") if (
-        path is None or function) else (for_networks, "the package or a function, not for a trace")
-    for flag in filter(given.get, given):
-        raise ValueError(f"--{flag} is for {why}")
+    for flag, given, right, why in [
+            ("method", method, path is not None, "a function or a trace; the package is judged as "
+             "dsr"),
+            ("tolerance", tolerance, path is not None and not function, "a trace"),
+            *((name, given, path is None or function, "the package or a function, not for a trace")
+              for name, given in {"cases": cases != CASES, "seed": seed, "quick": quick}.items())]:
+        if given and not right:
+            raise ValueError(f"--{flag} is for {why}")
     with redirect_stdout(io.StringIO()) if json_ else nullcontext():
         if path is None or function:
-            about, tally = _try(str(path) if function else None, masks, cases, seed, quick)
+            about, tally = _try(str(path) if function else None, masks, method or "dsr", cases,
+                                seed, quick)
         else:
             about, tally = _judge(path, method, tolerance)
         print(f"\n{tally}\n\n{tally.summary}")
@@ -76,7 +79,7 @@ def verify(path: Trace = None, masks: Annotated[str | None, tyro.conf.arg(
         raise InvariantError(f"violated: {', '.join(tally.examples)}")
 
 
-def _try(function, masks, cases, seed, quick):
+def _try(function, masks, method, cases, seed, quick):
     """Try a function, or without one the package: (what --json says of it, Tally)."""
     from tqdm import tqdm
 
@@ -85,7 +88,8 @@ def _try(function, masks, cases, seed, quick):
     bars = partial(tqdm, leave=False, disable=None)
     print(folded(_plan(name, function, small, count, quick)) + "\n")
     if function:
-        tally, tried = judge.verify_function(function, masks, cases, seed, quick, bars)
+        tally, tried = judge.verify_function(function, masks, cases, seed, quick, bars,
+                                             method=method)
     else:
         with computing():
             tally, tried = verification.verify_package(count, bars, small=small, seed=seed)
@@ -99,7 +103,7 @@ def _try(function, masks, cases, seed, quick):
             print(f"{title}:")
         for what, n in counts.items():
             print(folded(f"  {n:6,} {what}", " " * 9))
-    return {"judged": "function" if function else "package", "name": name, "rules_of": "dsr",
+    return {"judged": "function" if function else "package", "name": name, "rules_of": method,
             "seed": seed, "tried": _as_list(tried), "left_out": _as_list(left_out)}, tally
 
 

@@ -1,4 +1,5 @@
-"""Anyone's reallocate() judged by the invariants of Algorithm 1: `verify MODULE:FUNCTION`."""
+"""Anyone's function that moves weights, judged by the rules of its method: `verify
+MODULE:FUNCTION`."""
 
 import re
 import sys
@@ -9,17 +10,15 @@ from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 
-import numpy as np
-
-from ..checks import check_range, nearest, shown
-from ..proof.adapter import adapted, call, call_each, check_masks, refuses
-from ..proof.invariants import InvariantError
+from ..checks import check_choice, check_range, nearest, shown
+from ..proof.adapter import GIVEN, adapted, call, call_each, check_masks, refuses
+from ..proof.invariants import InvariantError, grown_uniformly, rules_of
 from ..proof.remote import Answerless, Remote
 from .tally import Tally, in_one_line
 from .verify import (
-    RANDOM_NETWORKS,
     SEEDS,
     extent,
+    random_networks,
     small_networks,
     try_random_cases,
     try_seeds,
@@ -31,13 +30,16 @@ COMPILING = 180  # the same for JAX, which compiles for each new shape
 AT_A_TIME = 50
 
 
-def check_reallocate(function: Callable | str, *, masks: str | None = None, cases: int = 2000,
-                     seed: int = 0, quick: bool = False, progress: bool = False) -> Tally:
-    """Try anyone's reallocate() on every small network, then on random ones.
+def check_reallocate(function: Callable | str, *, masks: str | None = None, method: str = "dsr",
+                     cases: int = 2000, seed: int = 0, quick: bool = False,
+                     progress: bool = False) -> Tally:
+    """Try anyone's function that moves weights on every small network, then on random ones.
 
     function  with the signature that proof/adapter.py describes; or, as text, "my_module:function"
               or "path/to/file.py:function", for a process of its own, where it may hang or die
     masks     whose arrays it takes, if it takes dense arrays with masks: numpy, torch or jax
+    method    what it does, and whose rules it keeps: dsr, set, set-magnitude, itop, rigl, itop-rigl
+              or snfs
     cases     how many random networks, drawn by `seed`; they depend on the version of hypothesis
     quick     1,170 small networks of two tensors instead of 40,410 of three, 200 random ones at
               most
@@ -52,39 +54,41 @@ def check_reallocate(function: Callable | str, *, masks: str | None = None, case
 
     tally, tried = verify_function(
         function, masks, cases, seed, quick, partial(tqdm, leave=False, disable=not progress),
-        first=True)
+        method=method, first=True)
     if not tally.held:
         name = function if isinstance(function, str) else getattr(function, "__name__", "it")
         raise InvariantError("\n\n".join([
-            f"{name} does not keep Algorithm 1, in network {sum(tried.values()):,} of those tried",
+            f"{name} does not keep {'Algorithm 1' if method == 'dsr' else f'the rules of {method}'}"
+            f", in network {sum(tried.values()):,} of those tried",
             *tally.shown()]))
     return tally
 
 
 def verify_function(function, masks=None, cases=2000, seed=0, quick=False,
-                    progress=lambda cases, **_: cases, *, first=False):
+                    progress=lambda cases, **_: cases, *, method="dsr", first=False):
     """The Tally of anyone's function, and what was tried: {in words: number of cases}. Arguments
     are those of check_reallocate(); `first`: only up to the first violation.
 
     What hangs or dies ends it.
     """
-    from ..proof.cases import cases_for_anyone
+    from ..proof.updates import networks_for
 
+    check_choice("method of a function", method, GIVEN)
     check_range("cases", cases, 1, 10**7)
     check_range("seed", seed, 0, 2**32 - 1)
     most, cases = extent(cases, quick)
-    tally = Tally()
+    tally, (turned, networks) = Tally(rules_of(method)), networks_for(method)
 
     def enough():
         return tally.gone or first and not tally.held
 
-    with _ready(function, masks) as (reallocate, by):
-        tried = {small_networks(most): try_small_cases(tally, progress, most, enough, by)}
+    with _ready(function, masks, method) as (reallocate, by):
+        tried = {small_networks(most): try_small_cases(tally, progress, most, enough, by, turned)}
         if not enough():
-            tried[RANDOM_NETWORKS] = try_random_cases(
-                tally, cases, progress, cases_for_anyone(), seed, enough, reallocate=reallocate)
-        if not enough():
-            tried[SEEDS] = try_seeds(tally, by)
+            tried[random_networks(tally.rules)] = try_random_cases(
+                tally, cases, progress, networks, seed, enough, reallocate=reallocate)
+        if not enough() and grown_uniformly in tally.rules.runs:
+            tried[SEEDS] = try_seeds(tally, by, turned)
     return tally, tried
 
 
@@ -94,14 +98,16 @@ def names_function(text):
 
 
 @contextmanager
-def _ready(function, masks):
+def _ready(function, masks, method):
     """A function with our signature, and what yields each of many cases with one; ValueError where
     there is none."""
+    what = {"masks": masks, "method": method}
     if not isinstance(function, str):
         if not callable(function):
             raise ValueError(f"function must be one, or MODULE:FUNCTION, not {shown(function)}")
-        _check_call(getattr(function, "__name__", "function"), refuses(function, masks), masks)
-        yield (reallocate := adapted(function, masks)), lambda cases: zip(cases, repeat(reallocate))
+        _check_call(getattr(function, "__name__", "function"), refuses(function, **what), masks)
+        reallocate = adapted(function, **what)
+        yield reallocate, lambda cases: zip(cases, repeat(reallocate))
         return
     check_masks(masks)
     if not names_function(function):
@@ -119,13 +125,13 @@ def _ready(function, masks):
         if name not in remote.names:
             raise ValueError(f"{place} has no function {shown(name)}; "
                              f"{nearest(name, remote.names)}it has {_some(remote.names)}")
+
+        def through(ours):
+            return partial(remote.call, name, through=f"{ours.__module__}:{ours.__name__}", **what)
+
         with suppress(Answerless):  # then calls will say what it is
-            _check_call(name, remote.call(name, through=f"{refuses.__module__}:{refuses.__name__}",
-                                          masks=masks), masks)
-        one = partial(remote.call, name, through=f"{call.__module__}:{call.__name__}", masks=masks)
-        many = partial(remote.call, name, masks=masks,
-                       through=f"{call_each.__module__}:{call_each.__name__}")
-        yield one, partial(_together, one, many)
+            _check_call(name, through(refuses)(), masks)
+        yield through(call), partial(_together, through(call), through(call_each))
 
 
 def _some(names):
@@ -144,14 +150,13 @@ def _together(one, many, cases):
     """Each case, and what reallocates as the function did; many are sent at a time, as else most of
     the time is spent waiting. Where an answer is missing, they are called `one` by one."""
     while batch := list(islice(cases, AT_A_TIME)):
-        sent = [[[deepcopy(W) for W in case.tensors], case.H, case.N_p, case.delta,
-                 np.random.default_rng(case.seed), case.keep_one] for case in batch]
+        sent = [list(case.arguments([deepcopy(W) for W in case.tensors])) for case in batch]
         try:
             answers = many(sent)  # what it does to the tensors is in `sent` then
         except Answerless:
             yield from zip(batch, repeat(one))
         else:
-            for case, (tensors, *_), said in zip(batch, sent, answers, strict=True):
+            for case, ((tensors, *_), _), said in zip(batch, sent, answers, strict=True):
                 yield case, partial(_repeated, tensors, said)
 
 

@@ -25,8 +25,6 @@ from ..proof.reallocation import Reallocation, snapshot
 from .tally import Tally
 
 SHRINKING = 10  # seconds for finding a smaller case
-RANDOM_NETWORKS = ("random networks, each also with the same seed again and with the tensors in "
-                   "another order")
 SEEDS = "seeds for one network: where does it grow?"
 
 
@@ -79,15 +77,16 @@ def verify_package(count=2000, progress=lambda cases, **_: cases, *, small=3, se
     if small:
         tried[small_networks(small)] = try_small_cases(tally, progress, small)
     return tally, tried | {
-        RANDOM_NETWORKS: try_random_cases(tally, count, progress, cases(), seed),
+        random_networks(tally.rules): try_random_cases(tally, count, progress, cases(), seed),
         SEEDS: try_seeds(tally),
         "reallocations of a network in training, with dense tensors too":
             _try_training(tally, progress)}
 
 
 def try_case(tally, case, *, reruns=True, **run):
-    """Judge what comes out of a Case, and with `reruns` also what comes out with the same seed
-    again, and with the tensors in another order. Returns the violations."""
+    """Judge what comes out of a case, and with `reruns` also what comes out with the same seed
+    again, and with the tensors in another order, if there are rules for that. Returns the
+    violations."""
     size = _size(case)
     try:
         one = case.run(**run)
@@ -95,12 +94,13 @@ def try_case(tally, case, *, reruns=True, **run):
         found = tally.add(example, tally.rules.one, one, size=size)
         if reruns:
             order = np.random.default_rng(case.seed).permutation(len(case.tensors))
-            again, permuted = case.run(**run), case.run(**run, order=order)
-            for invariant, how, other in (
-                    (same_seed_same_result, "the same seed again", again),
-                    (order_does_not_matter, "the tensors in another order", permuted)):
-                two = Example(case, one, (how, other))
-                found += tally.add(two, [invariant], one, other, size=size)
+            for invariant, how, options in (
+                    (same_seed_same_result, "the same seed again", {}),
+                    (order_does_not_matter, "the tensors in another order", {"order": order})):
+                if invariant in tally.rules.runs:
+                    other = case.run(**run, **options)
+                    two = Example(case, one, (how, other))
+                    found += tally.add(two, [invariant], one, other, size=size)
         tally.checked["completes"] += 1
         return found
     except Exception as error:  # whatever it is, it is what we look for
@@ -117,6 +117,12 @@ def small_networks(most):
     return f"small networks: one{words} tensors of one to four positions, in one order of these"
 
 
+def random_networks(rules):
+    """What try_random_cases() tries, in words."""
+    order = " and with the tensors in another order" if order_does_not_matter in rules.runs else ""
+    return f"random networks, each also with the same seed again{order}"
+
+
 def how_many_small(most):
     """And how many of them there are."""
     from ..proof.cases import count_small_cases, distinct_patterns
@@ -126,19 +132,20 @@ def how_many_small(most):
 
 
 def try_small_cases(tally, progress, most=3, enough=lambda: False,
-                    by=lambda cases: zip(cases, repeat(None))):
+                    by=lambda cases: zip(cases, repeat(None)), turned=lambda case: case):
     """The small cases of up to so many tensors, the smallest first, until it is enough; how many.
     Of patterns that differ in their order only, one.
 
-    by  yields each case with what to reallocate with; None: the package's
+    by      yields each case with what to reallocate with; None: the package's
+    turned  makes of each Case what is to be tried
     """
     from ..proof import cases
 
     patterns = cases.distinct_patterns()
     each = merge(*(cases.small_cases(n, patterns) for n in range(1, most + 1)), key=_size)
     tried = 0
-    for case, reallocate in progress(by(each), total=how_many_small(most), desc="small networks",
-                                     unit=" cases"):
+    for case, reallocate in progress(by(map(turned, each)), total=how_many_small(most),
+                                     desc="small networks", unit=" cases"):
         if enough():
             break
         try_case(tally, case, reruns=False, reallocate=reallocate)
@@ -181,13 +188,13 @@ class _Enough(BaseException):
     """Ends hypothesis, which would go on after an Exception."""
 
 
-def try_seeds(tally, by=lambda cases: zip(cases, repeat(None))):
-    """One network with many seeds; how many. `by` as in try_small_cases()."""
+def try_seeds(tally, by=lambda cases: zip(cases, repeat(None)), turned=lambda case: case):
+    """One network with many seeds; how many. `by` and `turned` as in try_small_cases()."""
     from ..proof.cases import growth_cases
 
     runs = []
     try:
-        for case, reallocate in by(growth_cases()):
+        for case, reallocate in by(map(turned, growth_cases())):
             runs.append(case.run(reallocate=reallocate))
         tally.add(Example(case, runs[-1]), OF_MANY_RUNS, *runs, size=_size(case))
     except Exception as error:  # whatever it is, it is what we look for

@@ -139,7 +139,7 @@ def test_scipy_is_imported_for_the_intervals_of_report_alone(name):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name not in (
     "run.command_line", "run.commands", "run.commands_machine", "run.commands_runs",
-    "run.commands_verify", "run.flags", "proof.cases", "fast.compiled")])
+    "run.commands_verify", "run.flags", "proof.cases", "proof.updates", "fast.compiled")])
 def test_numpy_alone_is_needed(name):
     """What only some commands need is imported where they need it."""
     heavy = {"matplotlib", "pooch", "requests", "scipy", "threadpoolctl", "tqdm", "tyro", "numba",
@@ -149,9 +149,10 @@ def test_numpy_alone_is_needed(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_what_needs_an_extra_is_loaded_on_demand(name):
-    """minidsr.proof.cases needs hypothesis, the compiled modules need Numba."""
+    """minidsr.proof.cases and updates need hypothesis, the compiled modules need Numba."""
     compiled = {"fast.compiled", "fast.sparse_conv", "fast.norm_loops"}
-    special = {"proof.cases"} | (set() if name in compiled else compiled)
+    special = {"proof.cases"} if name != "proof.updates" else set()
+    special |= set() if name in compiled else compiled
     top = ast.Module([node for node in ast.parse(MODULES[name].read_text()).body
                       if isinstance(node, ast.ImportFrom)], [])
     assert not special & set(imported(name, top))

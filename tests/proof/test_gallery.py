@@ -14,7 +14,8 @@ from minidsr.proof.invariants import RULES
 from minidsr.reparam import LARGEST_H, SMALLEST_H, reallocate
 from minidsr.run.verify import Tally, try_case, try_seeds
 
-WHOLE = {name: p for name, p in methods.programs().items() if p.BY_FUNCTION}
+WHOLE = {name: p for name, p in methods.programs().items()
+         if p.RULES == "dsr" and p.BY_FUNCTION}
 THRESHOLDS = [SMALLEST_H, 1e-4, 1e-3, 0.5, 1.0, 3.0, LARGEST_H]
 
 

@@ -61,8 +61,16 @@ def test_what_never_grows():
 def test_tail_of_chi_square():
     stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed")
     for x in (0.0, 3.5, 20.0, 68.0, 8400.0):
-        for freedom in (2, 4, 20):
+        for freedom in (1, 2, 3, 4, 20, 35):
             assert _chi_square_tail(x, freedom) == pytest.approx(stats.chi2.sf(x, freedom))
+
+
+def test_what_is_just_pruned_may_grow_again():
+    """As in SET: then there is one position more, and 28 choices."""
+    again = list(combinations(range(8), 2))
+    assert judge(grown_uniformly, *times(dict.fromkeys(again, 15))) == []
+    assert [v.message for v in judge(grown_uniformly, *times({(0, 3): 420}))] == [
+        "a: positions 0, 3 grow together in 420 of 420 runs with other seeds; 15 are due"]
 
 
 def test_where_another_rule_is_broken_it_says_nothing():

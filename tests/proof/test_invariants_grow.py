@@ -248,8 +248,8 @@ def test_grown_in_another_tensor(case, data):
 
 
 def test_sharing_needs_to_know_what_is_pruned():
-    r = example(H=None, pruned=None)
-    assert reason(shares, r) == reason(overflow, r) == "pruned is not known"
+    r = example(before={0: NEW}, a={0: NEW}, H=None, pruned=None)
+    assert reason(shares, r) == reason(overflow, r) == "pruned is not known, and a 0 stays"
     r = example(a={6: None, 7: None}, b={6: NEW, 7: NEW}, H=None, grown=None)
     assert names(r) == ["shares", "shares"]  # what is said is enough
 

@@ -278,8 +278,8 @@ def test_another_one_of_equals_is_another_result():
 
 
 def test_order_needs_to_know_what_is_pruned():
-    r = example(H=None, pruned=None)
-    assert reason(order_does_not_matter, r, r) == "pruned is not known"
+    r = example(before={0: NEW}, a={0: NEW}, H=None, pruned=None)
+    assert reason(order_does_not_matter, r, r) == "pruned is not known, and a 0 stays"
 
 
 # --- check, and the lists

@@ -136,8 +136,10 @@ def test_a_reallocation_in_parts():
 def test_what_is_not_known_is_named():
     with pytest.raises(NotCheckable, match="^N_p is not known$"):
         seen(H=1.0).said("H", "N_p", "delta")
-    with pytest.raises(NotCheckable, match="^pruned is not known$"):
-        seen((3, {0: 1}, {0: 1})).counts()
+    with pytest.raises(NotCheckable, match="^pruned is not known, and a 0 stays$"):
+        seen((3, {0: NEW}, {0: NEW})).counts()
+    with pytest.raises(NotCheckable, match="^1 weight may have been changed, or pruned and grown"):
+        seen((3, {0: 1}, {0: 2})).counts()
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
@@ -149,11 +151,14 @@ def test_no_change_where_positions_make_no_sense(where):
 
 
 def test_counts_by_threshold_or_by_what_is_said():
-    """H decides where it is known; else what is said to be pruned."""
+    """H decides where it is known; else what is said to be pruned; else what is seen."""
     tensors = (4, {0: 1, 1: 0.1, 2: 0.2}, {0: 1, 3: NEW}), (2, {0: 2}, {0: 2, 1: NEW})
     assert seen(*tensors, H=0.5, pruned=[9, 9]).counts() == ([2, 0], [1, 1], [1, 1])
     assert seen(*tensors, pruned=[1, 1]).counts() == ([1, 1], [2, 0], [0, 2])
     assert seen(*tensors, pruned=[4, 0]).counts() == ([3, 0], [0, 1], [2, 1])  # 3 is all there is
+    assert seen(*tensors).counts() == ([2, 0], [1, 1], [1, 1])  # nothing is said: what is seen
+    regrown = seen((3, {0: 1, 1: 2}, {0: NEW, 1: 2}))
+    assert regrown.counts() == ([1], [1], [1])
 
 
 # --- Change

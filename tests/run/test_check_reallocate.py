@@ -1,5 +1,6 @@
 """Anyone's reallocate() is judged: by name in a process of its own, and as a function."""
 
+import json
 import re
 import sys
 import textwrap
@@ -15,10 +16,12 @@ from masks import in_torch
 from lessons.gallery import masked, rounds_up, stale_velocity, threshold_swapped
 from minidsr import Sparse, check_reallocate
 from minidsr.__main__ import main
+from minidsr.methods.magnitude import grow_largest, prune_smallest
+from minidsr.methods.set import prune_by_sign
 from minidsr.proof import cases
 from minidsr.proof.cases import Case
 from minidsr.proof.invariants import InvariantError
-from minidsr.reparam import reallocate
+from minidsr.reparam import Report, apportion, grow_back, reallocate
 from minidsr.run import judge, verify
 from minidsr.run.judge import verify_function
 from minidsr.run.tally import Tally
@@ -140,6 +143,13 @@ def test_what_raises_is_shown_with_its_line(theirs, capsys):
      "delta, rng): missing a required argument: 'delta'; one that takes masks needs --masks numpy"),
     (["theirs:right", "--masks", "numpy"],
      "with (values, masks, velocities, H, N_p, delta, rng): multiple values for argument"),
+    (["theirs:right", "--method", "rigl"], "right is no function to be judged, it is called with "
+     "(tensors, gradients, fraction, rng): missing a required argument: 'rng'; one that takes"),
+    (["theirs:masks", "--method", "set", "--masks", "numpy"],
+     "with (values, masks, velocities, fraction, rng): missing a required argument: 'delta'"),
+    (["theirs:right", "--method", "deepr"], "unknown method of a function 'deepr'; choose one of: "
+     "dsr, set, set-magnitude, itop, rigl, itop-rigl, snfs"),
+    (["theirs:right", "--tolerance", "1"], "--tolerance is for a trace"),
     (["theirs:right", "--masks", "tf"], "unknown masks 'tf'; choose one of: numpy, torch, jax"),
     (["--masks", "numpy"], "--masks is for a function"),
     (["theirs:right", "--cases", "0"], "cases must be in [1, "),
@@ -210,6 +220,74 @@ def test_the_seed_draws_the_random_networks(few):
     assert drawn(0) == drawn(0) != drawn(1)
 
 
+class Ours:
+    """What our own methods do at an update, as functions."""
+
+    @staticmethod
+    def set(tensors, fraction, rng):
+        pruned = [prune_by_sign(W, fraction) for W in tensors]
+        for W, n in zip(tensors, pruned, strict=True):
+            grow_back(W, n, rng)
+        return pruned, pruned
+
+    @staticmethod
+    def rigl(tensors, gradients, fraction, rng):
+        for W, gradient in zip(tensors, gradients, strict=True):
+            grow_largest(W, prune_smallest(W, int(fraction * W.value.size)), abs(gradient))
+
+    @staticmethod
+    def snfs(tensors, momenta, fraction, rng):
+        V = [abs(momentum) for momentum in momenta]
+        means = [float(a.reshape(-1)[W.index].mean()) if len(W.index) else 0.0
+                 for a, W in zip(V, tensors, strict=True)]
+        pruned = [prune_smallest(W, int(fraction * W.value.size)) for W in tensors]
+        grown = apportion(sum(pruned), means, [W.size - W.value.size for W in tensors])
+        for W, n, a in zip(tensors, grown, V, strict=True):
+            grow_largest(W, n, a)
+        return Report(pruned=pruned, grown=grown)
+
+
+@pytest.mark.parametrize("method", ["set", "rigl", "snfs"])
+def test_other_methods(method, few):
+    """Ours keep their rules, all of which could be checked."""
+    tally = check_reallocate(getattr(Ours, method), method=method, cases=100)
+    silent = {"balance"} if method == "rigl" else set()
+    assert {v["rule"] for v in tally.verdicts() if v["verdict"] == "not checkable"} == silent | {
+        "masked_are_zero", "dense_unchanged", "nothing_moves_between"}
+
+
+@pytest.mark.parametrize(("method", "judged_as", "named"), [
+    ("set", "set-magnitude", "smallest_pruned"), ("set", "itop", "smallest_pruned"),
+    ("rigl", "snfs", "shares_by_momentum"), ("snfs", "rigl", "count_per_tensor")])
+def test_other_methods_by_the_rules_of_others(method, judged_as, named, few):
+    with pytest.raises(InvariantError, match=f"{method} does not keep the rules of {judged_as}, in"
+                                             f" network [0-9]+ of those tried\n\n{named}: "):
+        check_reallocate(getattr(Ours, method), method=judged_as, cases=300)
+
+
+def test_another_method_by_its_name(theirs, capsys):
+    """As it is at hand, verdict by verdict; the document says by whose rules."""
+    (theirs / "sets.py").write_text(textwrap.dedent("""
+        import numpy as np
+
+        def evolve(values, masks, velocities, fraction, rng):
+            for w, m, v in zip(values, masks, velocities):
+                for sign in (1, -1):
+                    used = np.flatnonzero(m & (sign * w > 0))
+                    gone = used[np.argsort(abs(w.flat[used]))][:int(fraction * len(used))]
+                    w.flat[gone] = v.flat[gone] = m.flat[gone] = 0
+                    m.flat[np.flatnonzero(~m)[:len(gone)]] = True
+    """))
+    code, out, _ = ended(capsys, "sets.py:evolve", "--masks", "numpy", "--method", "set",
+                         "--cases", 20, "--json")
+    document = json.loads(out)
+    assert (code, document["rules_of"]) == (1, "set")
+    assert [t["cases"] for t in document["tried"]] == [39, 20, 420]
+    assert {v["rule"] for v in document["rules"] if v["violations"]} == {"grown_uniformly"}
+    with pytest.raises(InvariantError, match="grow together in"):
+        check_reallocate("sets:evolve", masks="numpy", method="set", cases=20)
+
+
 def test_a_function_by_name_from_python(theirs):
     with pytest.raises(InvariantError, match="(?s)in network 1 of those tried.*division by zero"):
         check_reallocate("theirs.py:raises", quick=True)
@@ -249,11 +327,13 @@ def test_what_the_page_shows(tmp_path, monkeypatch, capsys):
     files["my_method.py"] = "from minidsr import Dynamic\n\n\nclass Mine(Dynamic):\n    pass\n"
     for name, text in files.items():
         Path(name).write_text(text, encoding="utf-8")
-    command, = (text.split()[4:] for kind, text in blocks if kind == "sh" and "mine.py" in text)
-    code, out, _ = ended(capsys, *command, "--cases", 5)
-    assert code == 1
-    shown, = (text for kind, text in blocks if kind == "text" and "grown_elsewhere" in text)
-    assert shown in out
+    commands = [text.split()[4:] for kind, text in blocks
+                if kind == "sh" and "--masks numpy --quick" in text]
+    for command, rule in zip(commands, ["grown_elsewhere", "grown_by_gradient"], strict=True):
+        code, out, _ = ended(capsys, *command, "--cases", 5)
+        assert code == 1
+        shown, = (text for kind, text in blocks if kind == "text" and rule in text)
+        assert shown in out
     said = {name: printed(name) for name in files if name.startswith("test_")}
     assert said.keys() == {"test_mine.py", "test_mine_by_hypothesis.py", "test_trace.py",
                            "test_method.py"}

@@ -550,7 +550,7 @@ def test_methods_of_traces(trace, capsys):
     assert main(["verify", str(trace()), "--method", "rgil"]) == 2
     assert "unknown method 'rgil'; did you mean rigl" in capsys.readouterr().err
     assert main(["verify", "--method", "rigl"]) == 2
-    assert "--method is for a trace" in capsys.readouterr().err
+    assert "--method is for a function or a trace" in capsys.readouterr().err
 
 
 def test_a_folder_of_traces(trace, capsys):

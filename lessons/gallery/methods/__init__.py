@@ -7,7 +7,8 @@ override one step:
     FAULT       what is wrong, for a table; a program without one is correct
     SOURCE      where it was seen; "authors" is IntelAI/dynamic-reparameterization
     VIOLATES    what the checker names in a trace of it
-    BY_FUNCTION what it names where MASKED, which moves its weights, is judged as a function
+    BY_FUNCTION what it names where MASKED, or on_sparse(), which moves its weights, is judged as a
+                function; None where that is not what is wrong with it
 
 tests/proof/test_gallery_of_methods.py shows that the checker names just these.
 """

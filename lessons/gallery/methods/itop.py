@@ -8,6 +8,7 @@ from .rigl import RigL
 
 class ITOP(DropAndGrow):
     RULES = "itop"
+    BY_FUNCTION = ()
     FRACTION, STEPS = 0.5, 6
 
 
@@ -15,6 +16,7 @@ class TiesGoTogether(ITOP):
     FAULT = "prunes what is not larger than the last one to go, so that equal weights go together"
     SOURCE = "ITOP, core.py:389-401"
     VIOLATES = ("same_share_pruned",)
+    BY_FUNCTION = VIOLATES
 
     def train(self):
         super().train()
@@ -29,6 +31,7 @@ class TiesGoTogether(ITOP):
 
 class ITOPRigL(RigL):
     RULES = "itop-rigl"
+    BY_FUNCTION = ()
     FRACTION, STEPS = 0.5, 6
 
 
@@ -36,6 +39,7 @@ class LastGradient(ITOPRigL):
     FAULT = "grows by the gradient of the step before"
     SOURCE = "a slip"
     VIOLATES = ("grown_by_gradient",)
+    BY_FUNCTION = None
 
     def train(self):
         for layer in self.layers.values():

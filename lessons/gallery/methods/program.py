@@ -16,6 +16,19 @@ class Layer:
         self.value = rng.normal(0, 1, shape) * self.mask
         self.velocity, self.gradient, self.momentum = np.zeros((3, *shape))
 
+    @classmethod
+    def of(cls, W):
+        """The same numbers as a Sparse has, with no gradient."""
+        layer = cls(np.random.default_rng(0), W.shape, 0)
+        layer.take(W.index, W.value, W.velocity)
+        return layer
+
+    def write(self, W):
+        """Hand the weights in use back to a Sparse."""
+        W.index = np.flatnonzero(self.mask).astype(np.int32)
+        W.value, W.velocity = (x.flat[W.index].astype(np.float32)
+                               for x in (self.value, self.velocity))
+
     def take(self, places, value=0.0, velocity=0.0):
         """Use these flat positions from now on."""
         self.mask.flat[places] = True
@@ -91,6 +104,23 @@ class DropAndGrow(Program):
     """Each tensor drops a share of its weights, and grows as many."""
 
     FRACTION = 0.3
+
+    @classmethod
+    def on_sparse(cls, tensors, *given):
+        """One update as a function: a list of Sparse changes in place.
+
+        given  a list of arrays for each of KEYS, the fraction, and a random generator
+        """
+        program, (*dense, fraction, rng) = cls(), given
+        program.FRACTION, program.rng = fraction, rng
+        program.layers = {f"fc{i}": Layer.of(W) for i, W in enumerate(tensors, 1)}
+        for key, arrays in zip(cls.KEYS, dense, strict=True):
+            for layer, array in zip(program.layers.values(), arrays, strict=True):
+                setattr(layer, key, array)
+        counts = program.update()
+        for layer, W in zip(program.layers.values(), tensors, strict=True):
+            layer.write(W)
+        return counts
 
     def update(self):
         dropped = [self.to_drop(layer) for layer in self.layers.values()]

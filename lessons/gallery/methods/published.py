@@ -52,6 +52,7 @@ class AuthorsSET(Magnitude):
     FAULT = "momentum is left where a weight was; int(f * n) + 1 go"
     SOURCE = "authors, parameterized_tensors.py:154-180"
     VIOLATES = ("grown_at_rest",)
+    BY_FUNCTION = ()
 
     def to_drop(self, layer):
         used = np.flatnonzero(layer.mask)
@@ -136,6 +137,7 @@ class KerasSET(SET):
     FAULT = "the momentum of all weights is lost, as the optimizer is made anew"
     SOURCE = "SET, set_mlp_keras_cifar10.py:148-220"
     VIOLATES = ("survivors_keep_velocity",)
+    BY_FUNCTION = ("survivors_keep_velocity", "same_share_pruned_by_sign")
 
     def to_drop(self, layer):
         w = np.sort(layer.value[layer.mask])
@@ -156,6 +158,7 @@ class SparseMomentum(SNFS):
              "of the dense gradient")
     SOURCE = "sparse_learning, core.py:367-497"
     VIOLATES = ("budget", "grown_at_rest")
+    BY_FUNCTION = VIOLATES
     missing = 0
 
     def train(self):
@@ -196,6 +199,7 @@ class SparseLearningSET(BordersOfBothSigns):
     FAULT = "of the negative weights the largest go; as many of each sign, not the same share"
     SOURCE = "sparse_learning, core.py, magnitude_and_negativity_death"
     VIOLATES = ("smallest_pruned_by_sign", "same_share_pruned_by_sign")
+    BY_FUNCTION = (*VIOLATES, "completes")
 
     def stays(self, w, high, low):
         return (w > high) | (w > low) & (w < 0)
@@ -206,6 +210,7 @@ class ITOPSET(BordersOfBothSigns):
     FAULT = "of the negative weights all but the largest go"
     SOURCE = "ITOP, core.py:404-431"
     VIOLATES = ("same_share_pruned_by_sign",)
+    BY_FUNCTION = (*VIOLATES, "completes")
 
     def stays(self, w, high, low):
         return (w > high) | (w < low)
@@ -230,6 +235,7 @@ class TensorFlowRigL(KeepsWhatComesBack):
     FAULT = "a weight dropped and grown again has its old value and momentum"
     SOURCE = "RigL, sparse_optimizers_base.py:262-352"
     VIOLATES = ("balance", "smallest_pruned")
+    BY_FUNCTION = (*VIOLATES, "same_share_pruned")
 
     def to_drop(self, layer):
         score = np.abs(layer.value * layer.mask) + self.rng.normal(0, 1e-5, layer.shape)
@@ -245,6 +251,7 @@ class JaxprunerRigL(KeepsWhatComesBack):
     SOURCE = "jaxpruner, sparse_trainers.py:94-165"
     RULES = "rigl"
     VIOLATES = ("smallest_pruned", "same_share_pruned")
+    BY_FUNCTION = VIOLATES
 
     def update(self):
         super().update()
@@ -253,7 +260,7 @@ class JaxprunerRigL(KeepsWhatComesBack):
 class JaxprunerSET(JaxprunerRigL):
     """By magnitude, whatever the sign."""
 
-    RULES = "itop"
+    RULES, KEYS = "itop", ()
     to_grow = DropAndGrow.to_grow
 
 
@@ -262,6 +269,7 @@ class PublishedITOP(JaxprunerSET):
              "its old value and momentum")
     SOURCE = "ITOP, core.py:320-466"
     VIOLATES = ("count_per_tensor", "smallest_pruned", "same_share_pruned")
+    BY_FUNCTION = VIOLATES
     FRACTION, STEPS = 0.5, 6
 
     def to_grow(self, layer, n, dropped):

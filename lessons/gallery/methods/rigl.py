@@ -7,6 +7,7 @@ from .program import DropAndGrow
 
 class RigL(DropAndGrow):
     RULES = "rigl"
+    BY_FUNCTION = ()
     KEYS = ("gradient",)
 
     def to_grow(self, layer, n, dropped):
@@ -20,6 +21,7 @@ class DropsTheLargest(RigL):
     FAULT = "drops the largest weights"
     SOURCE = "a slip"
     VIOLATES = ("smallest_pruned",)
+    BY_FUNCTION = VIOLATES
 
     def to_drop(self, layer):
         used = np.flatnonzero(layer.mask)
@@ -31,6 +33,7 @@ class GrowsAtTheSmallest(RigL):
     FAULT = "grows where the gradient is smallest"
     SOURCE = "a slip"
     VIOLATES = ("grown_by_gradient",)
+    BY_FUNCTION = VIOLATES
 
     def score(self, layer):
         return -np.abs(layer.gradient)
@@ -40,6 +43,7 @@ class GrowsBySign(RigL):
     FAULT = "compares gradients with their sign"
     SOURCE = "a slip"
     VIOLATES = ("grown_by_gradient",)
+    BY_FUNCTION = VIOLATES
 
     def score(self, layer):
         return layer.gradient
@@ -49,21 +53,25 @@ class MovesBetweenTensors(RigL):
     FAULT = "moves weights between tensors"
     SOURCE = "a slip; right for DSR and SNFS"
     VIOLATES = ("count_per_tensor",)
+    BY_FUNCTION = VIOLATES
 
     def shares(self, dropped):
-        return [dropped[0] - 5, dropped[1] + 5]
+        moved = min(5, dropped[0])
+        return [dropped[0] - moved, dropped[1] + moved]
 
 
 class Absurd(DropsTheLargest, GrowsAtTheSmallest, MovesBetweenTensors):
     FAULT = "all three: the largest go, the smallest gradients grow, between tensors"
     SOURCE = "nobody's"
     VIOLATES = ("count_per_tensor", "smallest_pruned", "grown_by_gradient")
+    BY_FUNCTION = VIOLATES
 
 
 class OneThresholdForAll(RigL):
     FAULT = "drops the smallest of all tensors together"
     SOURCE = "sparse_learning, funcs.py, global_magnitude"
     VIOLATES = ("same_share_pruned",)
+    BY_FUNCTION = VIOLATES
 
     def __init__(self, seed=0):
         super().__init__(seed)
@@ -79,6 +87,7 @@ class NeverApplied(RigL):
     FAULT = "masks are never applied, so that all weights are trained"
     SOURCE = "a common slip"
     VIOLATES = ("masked_are_zero",)
+    BY_FUNCTION = None
 
     def train(self):
         super().train()
@@ -93,6 +102,7 @@ class DroppedAndGrownAgain(RigL):
     FAULT = "a weight dropped and grown again keeps its old value"
     SOURCE = "RigL, issue #5"
     VIOLATES = ("balance", "smallest_pruned")
+    BY_FUNCTION = VIOLATES
 
     def start(self, layer, places):
         again = np.isin(places, self.dropped)
@@ -114,6 +124,7 @@ class StaleMomentum(RigL):
     FAULT = "a grown weight has the momentum of the dense gradient"
     SOURCE = "sparse_learning since 1.0"
     VIOLATES = ("grown_at_rest",)
+    BY_FUNCTION = None
 
     def start(self, layer, places):
         layer.take(places, 0, layer.momentum.flat[places])
@@ -123,6 +134,7 @@ class DenseTensorsMove(RigL):
     FAULT = "the bias is changed at updates, too"
     SOURCE = "a slip"
     VIOLATES = ("dense_unchanged",)
+    BY_FUNCTION = None
 
     def update(self):
         self.bias = 0.5 * self.bias
@@ -133,6 +145,7 @@ class MovesUnseen(RigL):
     FAULT = "a weight moves between two updates"
     SOURCE = "a slip"
     VIOLATES = ("nothing_moves_between",)
+    BY_FUNCTION = None
 
     def train(self):
         super().train()
@@ -145,6 +158,7 @@ class SaysOneLess(RigL):
     FAULT = "says that it pruned and grew one weight less than it did"
     SOURCE = "a slip"
     VIOLATES = ("balance",)
+    BY_FUNCTION = ("balance", "same_share_pruned")
 
     def update(self):
         return [[n - 1 for n in counts] for counts in super().update()]

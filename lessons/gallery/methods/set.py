@@ -7,6 +7,7 @@ from .program import DropAndGrow
 
 class SET(DropAndGrow):
     RULES = "set"
+    BY_FUNCTION = ()
 
     def to_drop(self, layer):
         return np.concatenate([self.smallest(layer, layer.value > 0),
@@ -22,6 +23,7 @@ class LosesAllPositive(SET):
     FAULT = "all positive weights go, and no negative one"
     SOURCE = "similar: sparse_learning, funcs.py:149-164"
     VIOLATES = ("same_share_pruned_by_sign",)
+    BY_FUNCTION = VIOLATES
 
     def to_drop(self, layer):
         return np.flatnonzero((layer.value > 0) & layer.mask)
@@ -31,6 +33,7 @@ class DropsTheMostNegative(SET):
     FAULT = "sorts negative weights the wrong way round, so that the largest go"
     SOURCE = "similar: ITOP, core.py:404-431"
     VIOLATES = ("smallest_pruned_by_sign",)
+    BY_FUNCTION = VIOLATES
 
     def smallest(self, layer, part):
         places = np.flatnonzero(part & layer.mask)
@@ -41,6 +44,7 @@ class GrowsAtRandomValues(SET):
     FAULT = "grown weights start at random values"
     SOURCE = "SET, sparse version, line 410"
     VIOLATES = ("grown_at_zero",)
+    BY_FUNCTION = VIOLATES
 
     def start(self, layer, places):
         layer.take(places, self.rng.normal(0, 0.1, len(places)))
@@ -50,6 +54,7 @@ class ForgetsAllMomentum(SET):
     FAULT = "the momentum of all weights is lost at each update"
     SOURCE = "SET, set_mlp_keras_cifar10.py:219-220"
     VIOLATES = ("survivors_keep_velocity",)
+    BY_FUNCTION = VIOLATES
 
     def update(self):
         counts = super().update()
@@ -62,6 +67,7 @@ class ClipsSurvivors(SET):
     FAULT = "clips the weights that stay, too"
     SOURCE = "a slip"
     VIOLATES = ("survivors_keep_value",)
+    BY_FUNCTION = VIOLATES
 
     def update(self):
         counts = super().update()
@@ -74,6 +80,7 @@ class GrowsByChance(SET):
     FAULT = "grows each empty position with a probability"
     SOURCE = "ITOP, core.py:457-466; sparse_learning"
     VIOLATES = ("count_per_tensor",)
+    BY_FUNCTION = VIOLATES
 
     def to_grow(self, layer, n, dropped):
         places = np.flatnonzero(~layer.mask)
@@ -83,10 +90,20 @@ class GrowsByChance(SET):
         super().update()
 
 
+class GrowsInOrder(SET):
+    FAULT = "grows at the first empty positions"
+    SOURCE = "a common shortcut"
+    BY_FUNCTION = ("grown_uniformly",)
+
+    def to_grow(self, layer, n, dropped):
+        return np.flatnonzero(~layer.mask)[:n]
+
+
 class Magnitude(DropAndGrow):
     """As the DSR authors have SET."""
 
     RULES = "set-magnitude"
+    BY_FUNCTION = ()
 
     def to_grow(self, layer, n, dropped):
         empty = np.setdiff1d(np.flatnonzero(~layer.mask), dropped)
@@ -97,6 +114,7 @@ class GrowsWhereItDropped(Magnitude):
     FAULT = "grows where it just pruned, while others are free"
     SOURCE = "a slip; right for SET, but not for this variant"
     VIOLATES = ("grown_elsewhere_in_tensor",)
+    BY_FUNCTION = VIOLATES
 
     def to_grow(self, layer, n, dropped):
         return DropAndGrow.to_grow(self, layer, n, dropped)

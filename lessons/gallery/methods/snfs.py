@@ -9,6 +9,7 @@ from .program import DropAndGrow
 
 class SNFS(DropAndGrow):
     RULES = "snfs"
+    BY_FUNCTION = ()
     KEYS = ("momentum",)
 
     def update(self):
@@ -33,6 +34,7 @@ class SharesBySum(SNFS):
     FAULT = "shares by the sum of momentum, not by its mean"
     SOURCE = "a misreading"
     VIOLATES = ("shares_by_momentum",)
+    BY_FUNCTION = VIOLATES
 
     def mean(self, layer):
         return float(np.abs(layer.momentum[layer.mask]).sum())
@@ -42,6 +44,7 @@ class GrowsByGradient(SNFS):
     FAULT = "grows by the last gradient, not by its momentum"
     SOURCE = "a slip"
     VIOLATES = ("grown_by_momentum",)
+    BY_FUNCTION = None
 
     def score(self, layer):
         return layer.gradient
@@ -51,6 +54,7 @@ class RoundsUp(SNFS):
     FAULT = "rounds each share up"
     SOURCE = "sparse_learning, core.py:461-497"
     VIOLATES = ("budget",)
+    BY_FUNCTION = VIOLATES
 
     def shares(self, dropped):
         return [math.ceil(sum(dropped) * mean / sum(self.means)) for mean in self.means]
