@@ -46,9 +46,8 @@ predict("percent of pruned weights that had been grown the time before", ...)
 
 
 # %%
-def follow(path):
+def follow(history):
     """(History, [{age: how many died so old} of each reallocation], births of those alive)."""
-    history = History.load(RESULTS / path / "metrics.jsonl")
     births = [dict.fromkeys(start.tolist(), 0) for start in moves.at_start(history.setup)]
     ages = []
     for now, tensors in enumerate(history.moves, 1):
@@ -59,9 +58,11 @@ def follow(path):
     return history, ages, births
 
 
-RUNS = {"DSR": "shapes-small-cnn/dsr-0.95-0", "SET": "shapes-why/recorded-set-0.95-0",
-        "RigL": "shapes-why/recorded-rigl-0.95-0"}
-followed = {name: follow(path) for name, path in RUNS.items()}
+results, _ = compare.read([RESULTS / "shapes-why" / "study.tar.xz"])
+histories = {run.path.name: run.history for run in results}
+histories["dsr"] = History.load(RESULTS / "shapes-small-cnn" / "dsr-0.95-0" / "metrics.jsonl")
+RUNS = {"DSR": "dsr", "SET": "recorded-set-0.95-0", "RigL": "recorded-rigl-0.95-0"}
+followed = {name: follow(histories[run]) for name, run in RUNS.items()}
 for name, (history, ages, births) in followed.items():
     pruned, young = sum(map(Counter.total, ages)), sum(moves.newborns(history.moves))
     alive = [birth for tensor in births for birth in tensor.values()]
@@ -123,9 +124,6 @@ for name, (history, _, births) in followed.items():
 # And DSR may stop moving weights after 1, 2, 3 or 4 of 5 epochs. Five seeds each.
 
 # %%
-results, _ = compare.read([RESULTS / "shapes-why"])
-
-
 def accuracies(kind):
     """Test accuracies by seed of the runs whose folders are called so."""
     found = {r.config.seed % 100: r.last["test_accuracy"] for r in results

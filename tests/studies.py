@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from minidsr.run import directory
-from minidsr.run.compare import Result
+from minidsr.run.compare import Result, source_of
 from minidsr.run.config import Config
 from minidsr.run.history import History
 
@@ -43,7 +43,8 @@ def made(method="dsr", seed=0, accuracy=50.0, *, free=100, moved=MOVED, commit=C
         history.add("epoch", images // 100 * epoch, epoch=epoch, active=active, **values,
                     **said | {"explored": 0.4} | dict(last if epoch == config.epochs else ()))
     environment = {"commit": commit, "versions": {"minidsr": "0.1.0"}}
-    return Result(Path(path or f"runs/{method}-{seed}"), config, history, environment)
+    path = Path(path or f"runs/{method}-{seed}")
+    return Result(path, config, history, environment, source_of(config, path.parent))
 
 
 def write(result, folder):

@@ -9,7 +9,17 @@ import tyro
 
 from ..checks import check_folder
 from ..fast.parallel import threads
-from . import compare, compare_figures, compare_tables, directory, figures, page, schema, weights
+from . import (
+    compare,
+    compare_figures,
+    compare_tables,
+    directory,
+    figures,
+    page,
+    records,
+    schema,
+    weights,
+)
 from .evaluate import evaluate
 from .flags import Out, Run, Runs
 from .history import History
@@ -91,7 +101,7 @@ def plot(runs: Runs, out: Out = None, html: bool = False) -> None:
     Each figure is a PNG; beside it are the same as SVG, and in words, NAME.alt.txt.
 
     Args:
-        out: Where the figures go (default: figures/ in the run or folder, or runs/figures).
+        out: Where the figures go (default: figures/ in the one run or folder, or runs/figures).
         html: Write page.html instead, which shows a run over time in a browser, or two side by
             side. Where every weight is, train --record tells it.
     """
@@ -102,7 +112,8 @@ def plot(runs: Runs, out: Out = None, html: bool = False) -> None:
                 raise ValueError(f"{run}: not a run directory; a page shows one run, or two")
     single = len(runs) == 1 and directory.has_run(runs[0])
     if out is None:
-        out = runs[0] / directory.FIGURES if len(runs) == 1 else Path("runs") / directory.FIGURES
+        own = len(runs) == 1 and not records.are_packed(runs[0])
+        out = (runs[0] if own else Path("runs")) / directory.FIGURES
     if html:
         return _write_page(runs, out)
     if not single:

@@ -8,7 +8,8 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +18,7 @@ from statistics import fmean, stdev
 from ..checks import check_choice
 from ..methods import METHODS
 from ..reading import parse_json, read_bytes
-from . import directory, moves, schema
+from . import directory, moves, records, schema
 from .config import COMMON, Config
 from .directory import CheckpointError
 from .history import History
@@ -34,12 +35,17 @@ AGREE = {           # what runs that are compared have in common, whatever their
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: its folder, and what config.json, metrics.jsonl and env.json say."""
+    """A finished run: its folder, and what config.json, metrics.jsonl and env.json say.
+
+    source  a name for the run that its structure is from, the same for runs that differ in their
+            seeds
+    """
 
     path: Path
     config: Config
     history: History
     environment: dict
+    source: str | None = None
 
     @cached_property
     def settings(self):
@@ -47,7 +53,7 @@ class Result:
         values = {k: v for k, v in self.config.resolved().items() if k not in NOT_RESULTS}
         version = self.environment.get("versions", {}).get("minidsr", "unknown")
         commits = [*self.environment.get("earlier_commits", []), self.environment.get("commit")]
-        return values | {"structure_from": _source(self.config.structure_from),
+        return values | {"structure_from": self.source,
                          "commit": " then ".join(commit or f"none, minidsr {version}"
                                                  for commit in commits)}
 
@@ -124,15 +130,26 @@ class Difference:
 
 
 def read(paths):
-    """([Result], [line]): the finished runs at these paths, or in the folders there, and one line
-    about each run that is left out. Raises CheckpointError for a path where there is no run."""
+    """([Result], [line]): the finished runs at these paths, in the folders there, or in a file that
+    has the records of a study (records.py), and one line about each run that is left out. Raises
+    CheckpointError for a path where there is no run."""
     results, lines = [], []
-    for run in _found(paths):
-        try:
-            results.append(_read(run))
-        except CheckpointError as error:
-            lines.append(f"{error}" if str(run) in str(error) else f"{run}: {error}")
-    return results, lines + [line for path in paths for line in _not_begun(Path(path))]
+    with ExitStack() as stack:
+        folders = {}  # {where it is now: where it was said to be}
+        for path in map(Path, paths):
+            packed = records.are_packed(path)
+            folders[stack.enter_context(records.unpacked(path)) if packed else path] = path
+        for run in _found(folders):
+            try:
+                results.append(_read(run))
+            except CheckpointError as error:
+                lines.append(f"{error}" if str(run) in str(error) else f"{run}: {error}")
+        lines += [line for folder in folders for line in _not_begun(folder)]
+    for folder, path in folders.items():
+        lines = [line.replace(str(folder), str(path)) for line in lines]
+        results = [replace(r, path=path / r.path.relative_to(folder))
+                   if r.path.is_relative_to(folder) else r for r in results]
+    return results, lines
 
 
 def _not_begun(folder):
@@ -170,17 +187,20 @@ def _read(run):
         raise CheckpointError(f"not finished, {len(history.epochs)} of {config.epochs} epochs")
     if history.broken:
         raise CheckpointError(f"broke its budget, which is {history.setup['budget']}")
-    return Result(run, config, history, directory.read_environment(run))
+    return Result(run, config, history, directory.read_environment(run),
+                  source_of(config, run.parent))
 
 
-def _source(run):
-    """A name for the run that a structure is from, the same for runs that differ in their seeds."""
+def source_of(config, folder):
+    """Result.source of a run in this folder. A study may have been moved: then it is beside it."""
+    run = config.structure_from
+    if run is None:
+        return None
+    beside = folder / Path(run).name
     try:
-        config = directory.read_config(run) if run is not None else None
+        config = directory.read_config(beside if directory.has_run(beside) else run)
     except CheckpointError:
         return run
-    if config is None:
-        return None
     values = {k: v for k, v in config.resolved().items()
               if k not in NOT_RESULTS | {"structure_from"}}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -26,6 +26,7 @@ from minidsr.__main__ import main
 from minidsr.methods import METHODS
 from minidsr.proof import invariants
 from minidsr.reparam import reallocate
+from minidsr.run import compare
 from minidsr.run.compare import interval
 
 ROOT = Path(__file__).parents[2]
@@ -232,14 +233,16 @@ def test_table_of_masks_is_that_of_the_records():
 
 
 def test_where_the_advantage_comes_from_is_in_the_records():
+    results, _ = compare.read([ROOT / "lessons/results/shapes-why/study.tar.xz"])
+    lasts = {result.path.name: result.last for result in results}
     rows = re.findall(r"^\| [^|]+ \| `([\w.-]+)` \| ([\d., ]+) \| ([\d.]+) \| (.*) ?\|$",
                       section(read("lessons/results/README.md"),
                               "Drawn shapes, where the advantage comes from"), re.MULTILINE)
     assert len(rows) == 12
     for kind, each, mean, less in rows:
         first = 100 if kind.startswith("fresh") else 0
-        found, dsr = ([last_epoch(f"shapes-why/{name}-{i + n}/metrics.jsonl")["test_accuracy"]
-                       for i in range(5)] for name, n in ((kind, first), ("dsr-0.95", 0)))
+        found, dsr = ([lasts[f"{name}-{i + n}"]["test_accuracy"] for i in range(5)]
+                      for name, n in ((kind, first), ("dsr-0.95", 0)))
         assert each.split(", ") == [f"{x:.2f}" for x in found]
         assert mean == f"{fmean(found):.2f}"
         gain, half = interval([a - b for a, b in zip(found, dsr, strict=True)])
