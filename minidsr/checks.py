@@ -202,7 +202,8 @@ def check_shares(K, weights, room):
 
 def nearest(word, choices):
     """A question after the one of `choices` that is most like `word`; empty where none is."""
-    near = get_close_matches(word, choices, n=1) if isinstance(word, str) else []
+    near = [choice for choice in choices if isinstance(word, str) and choice == word.lower()]
+    near += get_close_matches(word, choices, n=1) if isinstance(word, str) else []
     return f"did you mean {near[0]}? " if near else ""
 
 

@@ -7,7 +7,7 @@ Where tensors are Sparse, they change in place:
                                                or (next_H, pruned, grown): counts, one a tensor
 
 Where weights are dense and have masks, the first three are lists with an array for each tensor, and
-a mask is of bool, True where a weight is in use:
+a mask is of bool, True where a weight is in use (0 and 1 may come back):
 
     reallocate(values, masks, velocities, H, N_p, delta, rng) -> next_H
                                                or (next_H, values, masks, velocities)
@@ -36,7 +36,7 @@ from functools import partial
 
 import numpy as np
 
-from ..checks import check_choice
+from ..checks import check_choice, shown
 from ..parameters import index_dtype
 from ..reparam import Report
 
@@ -141,11 +141,12 @@ def _on_masks(function, adjusts, masks, tensors, *given):
     if said:
         if len(said) != 3:
             raise TypeError("it must return next_H or (next_H, values, masks, velocities)"
-                            if adjusts else "it must return None or (values, masks, velocities)")
+                            if adjusts else "it must return None or (values, masks, velocities), "
+                            f"not {shown(said[0] if len(said) == 1 else said)}")
         lists = said
     lists = [list(arrays) for arrays in lists]
-    for arrays in lists:
-        _as_many(tensors, arrays)
+    for what, arrays in zip(("values", "masks", "velocities"), lists, strict=True):
+        _as_many(tensors, arrays, f" in {what}")
     for i, (W, *arrays) in enumerate(zip(tensors, *lists, strict=True)):
         _take_over(f"tensor {i}", W, *map(back, arrays))
     return next_H
@@ -195,9 +196,9 @@ def _takes(function, parameter):
         return False
 
 
-def _as_many(tensors, theirs):
+def _as_many(tensors, theirs, where=""):
     if len(theirs) != len(tensors):
-        raise TypeError(f"it leaves {len(theirs)} tensors of {len(tensors)}")
+        raise TypeError(f"it leaves {len(theirs)} tensors of {len(tensors)}{where}")
 
 
 def _number(next_H):

@@ -9,6 +9,7 @@ from ..checks import counted
 from .reallocation import NotCheckable, Reallocation
 
 WIDTH = 75  # characters at most; if a tensor has more positions, those in use, moved ones first
+GROWN_BY = ("gradient", "momentum")  # keys of what some methods grow by
 FEW = 8  # positions, that are all drawn where they fit
 
 
@@ -50,11 +51,14 @@ def _tensor(name, before, after=None, change=None):
     rows = {"before": _by_position(before, "value")}
     if after and not wrong:
         rows["after"] = _by_position(after, "value")
+    used = {position for row in rows.values() for position in row}
+    for key in GROWN_BY if after else ():
+        if key in before.recorded:
+            rows[key] = {j: f"{x:g}" for j, x in enumerate(before.recorded[key])}
     if change and _at_fault(change):
         rows |= {f"velocity {when}": _by_position(t, "velocity")
                  for when, t in (("before", before), ("after", after))}
     fates = _fates(change) if change else {}
-    used = {position for row in rows.values() for position in row}
     cells = {j: [str(j), *(row.get(j, ".") for row in rows.values()), fates.get(j, "")]
              for j in (range(before.size) if before.size <= FEW else used)}
     if not cells and not wrong:

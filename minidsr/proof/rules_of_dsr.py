@@ -6,6 +6,7 @@ Letters and rules for writing them: invariants.py.
 import math
 from collections import Counter
 from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 
@@ -175,18 +176,20 @@ def grown_uniformly(*runs):
     """
     chosen = Counter(_grown_positions(r) for r in runs)
     (c, *_), g = runs[0].changes, len(next(iter(chosen)))
-    room = c.room
-    if any(r.changes[0].regrown.any() for r in runs):
-        room += int(c.pruned.sum())
-    choices = math.comb(room, g)
+    again = any(r.changes[0].regrown.any() for r in runs)
+    gone = c.pruned if again else np.zeros(c.m, bool)
+    choices = math.comb(c.room + int(gone.sum()), g)
     due = len(runs) / choices
     if any(len(positions) != g for positions in chosen) or due < 5:
         raise NotCheckable("other rules are violated where this one is tried")
     square = sum((n - due) ** 2 for n in chosen.values()) / due + (choices - len(chosen)) * due
     if _chi_square_tail(square, choices - 1) < 1e-6:
-        positions, n = chosen.most_common(1)[0]
-        yield (f"{c.name}: positions {', '.join(map(str, positions))} grow together in {n:,} of "
-               f"{len(runs):,} runs with other seeds; {due:.0f} are due")
+        places = np.setdiff1d(np.arange(c.before.size), c.before.index[~gone]).tolist()
+        odd = max(combinations(places, g), key=lambda choice: abs(chosen[choice] - due))
+        what = (f"positions {', '.join(map(str, odd))} grow together" if g > 1 else
+                f"position {odd[0]} grows")
+        yield (f"{c.name}: {what} in {chosen[odd]:,} of {len(runs):,} runs with other seeds; "
+               f"{due:.0f} are due")
 
 
 def _grown_positions(r):

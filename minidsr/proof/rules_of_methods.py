@@ -174,7 +174,8 @@ def shares_by_room(r):
 def shares_by_momentum(r):
     """Each tensor grows its share, by the mean momentum at its weights before, to within one.
 
-    g within 1 of fair_shares(K, mean |V| over A, N - l)
+    g within 1 of K mean |V| / (the sum of these means);  mean |V| over A. Where a tensor has no
+    room for that, the paper is silent
     """
     k, l, g = r.counts()
     weights = []
@@ -182,7 +183,12 @@ def shares_by_momentum(r):
         V = np.abs(c.before.known("momentum")[c.before.index]).astype(float)
         weights.append(Fraction(float(V.mean())) if len(V) else Fraction(0))
     room = [c.before.size - survive for c, survive in zip(r.changes, l, strict=True)]
-    yield from _shares(r, g, fair_shares(sum(k), weights, room))
+    K, mass = sum(k), sum(weights)
+    if not mass or any(K * w > mass * n for w, n in zip(weights, room, strict=True)):
+        raise NotCheckable("a share found no room, and the paper is silent")
+    means = ", ".join(f"{float(w):.3g}" for w in weights)
+    for message in _shares(r, g, [K * w / mass for w in weights]):
+        yield f"{message}; mean |momentum| before was {means}"
 
 
 # --- of two reallocations in a row, `a` and then `b`
@@ -222,7 +228,7 @@ def _same_share(r, groups):
     groups: (name, (least, most) that there are, (least, most) of these that are pruned)
     """
     groups = [(name, m, k) for name, m, k in groups if m[1]]
-    if not any(k[1] for _, _, k in groups):
+    if not any(k[1] for _, _, k in groups) and "fraction" not in r.numbers:
         raise NotCheckable("nothing was pruned")
     low = [max(Fraction(k[0] - 1, m[1]), Fraction(0)) for _, m, k in groups]
     high = [Fraction(k[1] + 1, m[0]) if m[0] else Fraction(1) for _, m, k in groups]

@@ -51,8 +51,9 @@ def verify(path: Trace = None, masks: Annotated[str | None, tyro.conf.arg(
     check_range("cases", cases, 1, 10**7)
     check_range("seed", seed, 0, 2**32 - 1)
     check_range("tolerance", tolerance, 0, 1e30)
-    rules_of(method)
     function = path is not None and judge.names_function(str(path))
+    if not function:
+        rules_of(method)
     if path is not None and path.suffix == ".py" and not function:
         raise ValueError(f"{path}: which function of it? say {path}:reallocate, for example")
     if masks is not None and not function:

@@ -134,7 +134,7 @@ def test_sparse_tensors_stay_the_same_objects():
 @pytest.mark.parametrize(("answer", "error", "said"), [
     ((1.0, [np.ones(3)], [np.ones(2)], [np.ones(2)]), ValueError, r"value has shape \(3,\), not"),
     ((1.0, [np.ones(2)], [np.array([1, 0.5])], [np.ones(2)]), ValueError, "other than 0 and"),
-    ((1.0, [], [], []), TypeError, "it leaves 0 tensors of 1"),
+    ((1.0, [], [], []), TypeError, "it leaves 0 tensors of 1 in values"),
     ((1.0, Report()), TypeError, "return next_H or .next_H, values, masks, velocities")])
 def test_what_masks_must_be(answer, error, said):
     with pytest.raises(error, match=said):

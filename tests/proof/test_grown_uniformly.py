@@ -55,7 +55,7 @@ def test_what_never_grows():
     """Three choices of 21; the others come 23 or 24 times: χ² is 70.2, of which these make 60."""
     count = {choice: 23 + (i < 6) for i, choice in enumerate(CHOICES[3:])}
     assert sum(count.values()) == 420
-    assert " in 24 of 420 " in judge(grown_uniformly, *times(count))[0].message
+    assert " in 0 of 420 " in judge(grown_uniformly, *times(count))[0].message
 
 
 def test_tail_of_chi_square():
@@ -71,6 +71,13 @@ def test_what_is_just_pruned_may_grow_again():
     assert judge(grown_uniformly, *times(dict.fromkeys(again, 15))) == []
     assert [v.message for v in judge(grown_uniformly, *times({(0, 3): 420}))] == [
         "a: positions 0, 3 grow together in 420 of 420 runs with other seeds; 15 are due"]
+
+
+def test_one_that_grows_alone():
+    """Of seven positions the last has no turn."""
+    count = {(i,): 70 for i in range(1, 7)}
+    assert [v.message for v in judge(grown_uniformly, *times(count))] == [
+        "a: position 7 grows in 0 of 420 runs with other seeds; 60 are due"]
 
 
 def test_where_another_rule_is_broken_it_says_nothing():

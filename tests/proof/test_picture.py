@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from minidsr import InvariantError, Sparse, reallocate
 from minidsr.proof.cases import Case, cases
 from minidsr.proof.picture import WIDTH, Example
+from minidsr.proof.updates import Update
+from minidsr.reparam import Report
 
 
 @settings(max_examples=20)
@@ -64,3 +66,15 @@ def test_two_runs_that_are_compared():
         "tensor 0, 1 position  0", "tensor 1, 2 positions  0  1",
         "the tensors in another order; next H = 1",
         "tensor 1, 2 positions  0  1", "tensor 0, 1 position  0"]
+
+
+def test_what_a_method_grows_by_is_drawn():
+    """The gradient of each position that is, also where no weight is."""
+    W = Sparse((3,), np.array([1], np.int32), np.array([0.5], np.float32))
+    case = Update([W], 0.5, 0, "gradient")
+    (tensor,), gradient = case.run(lambda *args: (None, Report())).before, case._dense()[0][0]
+    assert tensor.recorded["gradient"].tolist() == gradient.tolist()
+    text = str(Example(case, case.run(lambda *args: (None, Report()))))
+    assert text.splitlines()[0] == "fraction = 0.5, seed 0"
+    row, = (line.split() for line in text.splitlines() if "gradient" in line)
+    assert row == ["gradient", *(f"{g:g}" for g in gradient)]

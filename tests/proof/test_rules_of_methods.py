@@ -288,7 +288,12 @@ def test_shares_by_room_and_by_momentum():
     assert [g for g in range(2, 7) if not said(shares_by_momentum, knowing(run(g), **momentum))
             ] == [2, 3]
     assert said(shares_by_momentum, knowing(run(4), **momentum))[0] == (
-        "a: grew 4, its share of 6 is 2.00")
+        "a: grew 4, its share of 6 is 2.00; mean |momentum| before was 1, 2")
+    full = {**momentum, "b": {"momentum": -3 * np.ones(8)}}  # 4.5 are due, there is room for 4
+    assert reason(shares_by_momentum, knowing(run(2), **full)) == (
+        "a share found no room, and the paper is silent")
+    nothing = {name: {"momentum": 0 * m["momentum"]} for name, m in momentum.items()}
+    assert reason(shares_by_momentum, knowing(run(2), **nothing)).startswith("a share found no")
     assert reason(shares_by_momentum, run(3)) == "momentum is not recorded"
 
 
