@@ -68,6 +68,11 @@ def half_of_it(N, C, F, k, OH, OW):
     return _operations(N, C, F, k, OH, OW) / 2 / (4 * sum(_numbers(N, C, F, k, OH, OW)))
 
 
+def one_product_for_a_kernel(N, C, F, k, OH, OW):
+    """A number of y is taken to be one product for each channel. How many weights has a kernel?"""
+    return _operations(N, C, F, 1, OH, OW) / (4 * sum(_numbers(N, C, F, k, OH, OW)))
+
+
 def by_numbers(N, C, F, k, OH, OW):
     """It is divided by numbers. How many bytes has each of them?"""
     return _operations(N, C, F, k, OH, OW) / sum(_numbers(N, C, F, k, OH, OW))
@@ -107,8 +112,8 @@ intensity = Exercise(
     small=small_layers, cases=layer_cases(),
     levels=("one weight", "one kernel", "several images, or channels"), level=layer_level,
     properties=(a_number, times_bytes), picture=layer_picture,
-    mistakes=(half_of_it, by_numbers, bytes_of_an_operation, without_y, without_weights,
-              with_columns, weights_for_each_image),
+    mistakes=(half_of_it, one_product_for_a_kernel, by_numbers, bytes_of_an_operation, without_y,
+              without_weights, with_columns, weights_for_each_image),
     hints=(
         "One weight, one pixel: how many operations are that, and how many numbers must move?",
         "A number of y is a sum of C k k products: two operations each. Then count the numbers of "
