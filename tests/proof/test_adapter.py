@@ -13,6 +13,7 @@ from minidsr.proof.adapter import adapted, refuses
 from minidsr.proof.cases import Case, cases_for_anyone, distinct_patterns, small_cases
 from minidsr.proof.invariants import violations
 from minidsr.proof.runner import encode
+from minidsr.proof.updates import as_update
 from minidsr.reparam import SMALLEST_H, Report, reallocate
 
 
@@ -100,6 +101,37 @@ def test_keep_one_is_told_to_whom_it_concerns():
     for keep_one in (True, False):
         assert Case([W], 0.5, 1, 0, 0, keep_one).run(adapted(asks)).report.keep_one is keep_one
     assert told == [True, False]
+
+
+def test_a_parameter_of_this_name_in_another_method_is_its_own():
+    def asks(tensors, fraction, rng, keep_one="mine"):
+        assert keep_one == "mine"
+
+    as_update(Case([_tensor()], 0.5, 1, 0, 0), "set").run(adapted(asks, method="set"))
+
+
+def test_counts_are_taken_as_they_are_said():
+    said = Case([_tensor()], 0.5, 1, 0, 0).run(adapted(lambda *args: (1.0, [2], [1]))).report
+    assert (said.K, said.pruned, said.grown) == (2, [2], [1])
+
+
+@pytest.mark.parametrize(("answer", "said"), [
+    (3, "it must return None, a Report or .pruned, grown."), ([1, 2, 3], "it must return None, a")])
+def test_what_must_come_back_of_another_method(answer, said):
+    with pytest.raises(TypeError, match=said):
+        as_update(Case([_tensor()], 0.5, 1, 0, 0), "set").run(
+            adapted(lambda *args: answer, method="set"))
+
+
+def test_lists_of_another_method_may_come_back():
+    def update(values, masks, velocities, gradients, fraction, rng):
+        return [[array.copy() for array in arrays] for arrays in (values, masks, velocities)]
+
+    case = as_update(Case([_tensor()], 0.5, 1, 0, 0), "rigl")
+    r = case.run(adapted(update, "numpy", "rigl"))
+    assert encode(r.after[0].value) == encode(r.before[0].value)
+    with pytest.raises(TypeError, match="return None or .values, masks, velocities., not 3"):
+        case.run(adapted(lambda *args: 3, "numpy", "rigl"))
 
 
 @pytest.mark.parametrize(("answer", "said"), [

@@ -333,6 +333,21 @@ def test_pytorch(few):
         check_reallocate(forgets_momentum, masks="torch", cases=20)
 
 
+def test_rigl_in_pytorch(few):
+    """All that it is given are tensors, and its rules are kept."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+    def update(values, masks, velocities, gradients, fraction, rng):
+        for w, m, v, g in zip(values, masks, velocities, gradients, strict=True):
+            w, m, v, score = w.view(-1), m.view(-1), v.view(-1), g.abs().view(-1)
+            n = int(fraction * m.sum())
+            gone = torch.where(m, w.abs(), torch.inf).topk(n, largest=False).indices
+            w[gone], v[gone], m[gone] = 0, 0, False
+            m[torch.where(m, -1, score).topk(n).indices] = True
+
+    assert check_reallocate(update, masks="torch", method="rigl", cases=100).held
+
+
 @pytest.mark.slow
 def test_what_the_page_shows(tmp_path, monkeypatch, capsys):
     """lessons/notes/verify.md: its function, what is said of it, and what pytest prints of each
