@@ -252,6 +252,7 @@ class Ours:
 def test_other_methods(method, few):
     """Ours keep their rules, all of which could be checked."""
     tally = check_reallocate(getattr(Ours, method), method=method, cases=100)
+    assert tally.checked.keys() <= {i.__name__ for i in tally.rules.all} | {"completes"}
     silent = {"balance"} if method == "rigl" else set()
     assert {v["rule"] for v in tally.verdicts() if v["verdict"] == "not checkable"} == silent | {
         "masked_are_zero", "dense_unchanged", "nothing_moves_between"}
