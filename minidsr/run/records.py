@@ -2,7 +2,7 @@
 
     tar cJf NAME.tar.xz --exclude='checkpoint*' --exclude=logs -C runs/NAME .
 
-Runs of equal seeds begin alike, so one file is a tenth of many.
+Runs of equal seeds begin alike, which one file has once: it is a fraction of many.
 """
 
 import tarfile
