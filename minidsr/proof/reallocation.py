@@ -188,13 +188,11 @@ class Change:
         has the same number, not 0       survives                    spared
         has the same number, a 0         survives                    pruned, regrown
         has another: 0, at rest          pruned, regrown             pruned, regrown
-        has another: 0, not at rest      survives *                  pruned, regrown
         has another: anything else       survives, or as below       pruned, regrown
 
     The same: bit for bit, or to within the tolerance, and of a 0 the velocity too; else it was
     pruned and grown again. At rest: with velocity 0. A velocity that is not known counts as the
-    same, and as 0. *: where H is not known, pruned and regrown, if it was not 0 before: no momentum
-    ends at exactly 0, but whoever grows a weight may leave its velocity.
+    same, and as 0.
 
     Where H is not known, what has another number, not 0 at rest, was changed, or pruned and grown
     again at it. How many are said to be pruned may tell; else, whether growth elsewhere in the
@@ -229,8 +227,7 @@ class Change:
         self.room = before.size - self.m
         self._match()
         self.magnitude = np.abs(before.value)
-        same = self._same()
-        anew = self._anew() | (self._turned_0() if H is None else False)
+        same, anew = self._same(), self._anew()
         self.below, self.equal = self._compare(H, ~self.stays | anew & ~same)
         self.protected = np.isin(before.index, before.protected)
         self.below &= ~self.protected
@@ -276,11 +273,6 @@ class Change:
         """What is 0 and at rest afterwards, the same or another."""
         anew = self.stays & (np.abs(self.afterwards("value")) <= self.tolerance)
         return anew & (self.afterwards("velocity") == 0) if self._velocity_is_known() else anew
-
-    def _turned_0(self):
-        """What is 0 afterwards, and was not."""
-        was = np.abs(self.before.value) > self.tolerance
-        return self.stays & was & (np.abs(self.afterwards("value")) <= self.tolerance)
 
     def _grown_again(self, other, anew, same, said):
         """Were the weights with `other` numbers pruned and grown again? None: nobody can tell."""

@@ -170,7 +170,9 @@ def _unequal(r, key):
             i = int(np.argmax(wrong))
             old, new = getattr(c.before, key), c.afterwards(key)
             one, other = _apart(old[i], new[i])
-            yield (f"{c.name}: {key} {one} at position {c.before.index[i]} becomes {other}"
+            again = (", or it was pruned, and grown again with a velocity"
+                     if key == "value" and new[i] == 0 and r.report.H is None else "")
+            yield (f"{c.name}: {key} {one} at position {c.before.index[i]} becomes {other}{again}"
                    + _severity(wrong, c.survives.sum(), new.astype(float) - old, "change"))
     r.need_certainty()
 

@@ -85,7 +85,8 @@ def test_regrown_ones_start_at_rest_too():
     assert verdict(r) == ["grown_at_zero: a: position 2 is grown with value 0.125",
                           "grown_at_rest: a: position 1 is grown with velocity 2"]
     r = seen((3, full, {0: 1, 1: (0, 2), 2: NEW}))  # nobody knows what is below
-    assert verdict(r) == ["grown_at_rest: a: position 1 is grown with velocity 2"]
+    assert verdict(r) == ["survivors_keep_value: a: value 0.5 at position 1 becomes 0, or it was "
+                          "pruned, and grown again with a velocity"]
 
 
 # --- grown_elsewhere

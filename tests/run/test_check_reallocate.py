@@ -284,9 +284,9 @@ def test_momentum_that_stays_is_named_as_such(few):
             empty = np.flatnonzero(~m)
             m.flat[empty[np.argsort(-abs(g.flat[empty]))][:len(gone)]] = True
 
-    with pytest.raises(InvariantError, match="tried\\n\\ngrown_at_rest: tensor 1: position") as e:
+    with pytest.raises(InvariantError, match="becomes 0, or it was pruned, and grown again with a "
+                                             "velocity"):
         check_reallocate(update, masks="numpy", method="rigl", cases=300)
-    assert "survivors" not in str(e.value) and "same_share" not in str(e.value)
 
 
 def test_another_method_by_its_name(theirs, capsys):

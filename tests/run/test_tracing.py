@@ -76,7 +76,7 @@ def test_it_is_judged_by_the_command_that_is_printed(tiny, tmp_path, capsys):
     assert said == f"trace: {tmp_path / 't'}   judge it: minidsr verify {tmp_path / 't'} " \
                    "--method set-magnitude"
     assert main(said.split("minidsr ")[1].split()) == 0
-    assert "0 violated, 0 not checkable" in capsys.readouterr().out
+    assert "0 violated, 2 not checkable" in capsys.readouterr().out  # these need other runs
 
 
 @pytest.mark.parametrize(("method", "said"), [
