@@ -87,6 +87,8 @@ def test_regrown_ones_start_at_rest_too():
     r = seen((3, full, {0: 1, 1: (0, 2), 2: NEW}))  # nobody knows what is below
     assert verdict(r) == ["survivors_keep_value: a: value 0.5 at position 1 becomes 0, or it was "
                           "pruned, and grown again with a velocity"]
+    r = seen((3, full, {0: (1, 0), 1: (0.5, 2), 2: NEW}))  # a velocity of 0 says nothing of that
+    assert verdict(r) == ["survivors_keep_velocity: a: velocity 1 at position 0 becomes 0"]
 
 
 # --- grown_elsewhere
