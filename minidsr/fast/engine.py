@@ -6,7 +6,7 @@
              over threads: NumPy, or CuPy on a GPU
     sparse   loops over the free numbers that exist, compiled by Numba: on a CPU only. Tensors that
              are not Sparse, and methods that need the gradient of all of θ, stay with blocks;
-             batch norm is compiled, too
+             batch norm and max pooling are compiled, too
     auto     sparse for the tensors where it is faster; blocked where there is no Numba, or a GPU
 
 use() is the one mechanism of all: it puts units (units.py) in the place of layers.
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..checks import check_choice
 from ..nn.base import Sequential
-from ..nn.layers import BatchNorm, Conv2d, ReLU
+from ..nn.layers import BatchNorm, Conv2d, MaxPool2d, ReLU
 from ..parameters import Sparse
 from .units import units
 
@@ -91,5 +91,5 @@ def _compile():
         conv1.weight, conv2.weight = (Sparse.random(conv.weight.value, 20, rng)
                                       for conv in (conv1, conv2))
         model = use(Sequential(conv1=conv1, norm1=BatchNorm(2), relu1=ReLU(), conv2=conv2,
-                               norm2=BatchNorm(2), relu2=ReLU()), "sparse")
+                               pool=MaxPool2d(2), norm2=BatchNorm(2), relu2=ReLU()), "sparse")
         model.backward(model.forward(np.ones((2, 2, 4, 4), np.float32), train=True))

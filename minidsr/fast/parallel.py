@@ -32,7 +32,8 @@ _free = threading.Lock()  # held by the one threads() context of this process
 @contextmanager
 def threads(count=None):
     """In this context map_chunks() works on `count` threads (default: all cores), with one BLAS
-    thread each. Outside of it, it works on the caller's thread, as in other threads of the process.
+    thread each. With a count of 1, and outside of it, it works on the caller's thread, as in other
+    threads of the process.
 
     There is one such context at a time, since the number of BLAS threads is the process's: another
     raises ValueError. A process that is forked inside of it is outside of it.
@@ -47,7 +48,7 @@ def threads(count=None):
         count = available_cores() if count is None else count
         _keep_freed_memory()
         with threadpool_limits(1), ThreadPoolExecutor(count) as executor:
-            _pool.set(executor)
+            _pool.set(executor if count > 1 else None)  # to hand work over takes time
             try:
                 yield count
             finally:

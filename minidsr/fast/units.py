@@ -7,6 +7,7 @@ that it stands for. It chooses anew at each call how to multiply, since densitie
     Linear    the same for a linear layer
     Norm      batch norm by chunks (norm.py), also compiled (norm_loops.py); with the ReLU behind it
     NormConv  batch norm, ReLU and a sparse convolution in one
+    MaxPool   the largest of each 2 x 2 window, compiled (pool_loops.py)
     ReLU, Sum the rectifier and the addition of a residual block, over threads
 
 Normalised images need not be written to memory and read again: the convolution of a NormConv
@@ -30,7 +31,7 @@ def units(layer, pays, compiled=False):
     """What computes in place of `layer`: a list of units, in order.
 
     pays      function (weight, Geometry) -> is it to be multiplied with its free numbers only?
-    compiled  does batch norm pass over chunks in compiled loops?
+    compiled  do batch norm and max pooling pass over chunks in compiled loops?
 
     Batch norm takes in the ReLU behind it, and a convolution both. Layers for which there is no
     unit compute for themselves.
@@ -50,6 +51,9 @@ def units(layer, pays, compiled=False):
             unit = Norm(made.pop().layer, compiled, floor=0)
         elif type(part) is layers.ReLU:
             unit = ReLU(part)
+        elif compiled and type(part) is layers.MaxPool2d and (
+                part.kernel, part.stride, part.pad) == (2, 2, 0):
+            unit = MaxPool(part)
         elif type(part) is Residual:
             unit = Sum.of(part, pays, compiled)
         else:
@@ -113,17 +117,15 @@ class Conv(Weighted):
 
 
 class Linear(Weighted):
-    """Stands for a Linear: to the free numbers, a row is an image of one pixel."""
-
-    PIXEL = blocked.Geometry.of(1, 1, 1, 1, 0)
+    """Stands for a Linear: to the free numbers, the batch is one image, of a pixel for each row."""
 
     def forward(self, x, train=False):
-        sparse = self.sparse_conv(self.PIXEL)
+        sparse = self.sparse_conv(blocked.Geometry.of(1, len(x), 1, 1, 0)) if len(x) else None
         if not sparse:
             self.cache = None
             return self.layer.forward(x, train)
         self.cache, self.layer.cache = (x, sparse) if train else None, None
-        y = sparse.forward(x[:, :, None, None], self.layer.weight.value)[:, :, 0, 0]
+        y = sparse.forward(x.T[None, :, None], self.layer.weight.value)[0, :, 0].T
         return y if self.layer.bias is None else y + self.layer.bias.theta()
 
     def backward(self, dy):
@@ -133,8 +135,8 @@ class Linear(Weighted):
         if self.layer.bias is not None:
             self.layer.bias.pull(dy.sum(0))
         dx, weight.grad, *_ = sparse.backward(
-            x[:, :, None, None], dy[:, :, None, None], weight.value)
-        return dx[:, :, 0, 0]
+            x.T[None, :, None], dy.T[None, :, None], weight.value)
+        return dx[0, :, 0].T
 
 
 class Norm(Layer):
@@ -155,8 +157,8 @@ class Norm(Layer):
     def forward(self, x, train=False):
         scale, shift, mean, rstd = self.affine(x, train)
         floor = x.dtype.type(self.floor)
-        y = map_to_array(lambda x, out: self.passes.normalise(x, scale, shift, floor, out),
-                         _rows(x)).reshape(x.shape)
+        y = _like(x, map_to_array(
+            lambda x, out: self.passes.normalise(x, scale, shift, floor, out), _rows(x)))
         self.cache = (x, x if self.floor == -np.inf else y, mean, rstd) if train else None
         return y
 
@@ -167,7 +169,7 @@ class Norm(Layer):
         if train:
             rows, count = _rows(x), x.size // x.shape[1]
             mean, var = norm.joined(map_chunks(
-                lambda chunk: self.passes.moments(rows[chunk]), len(x), get_xp(x)))
+                lambda chunk: self.passes.moments(rows[chunk]), len(rows), get_xp(x)))
             layer.running_mean, layer.running_var = norm.followed(
                 layer.running_mean, layer.running_var, mean, var, count / max(count - 1, 1),
                 layer.momentum)
@@ -177,7 +179,7 @@ class Norm(Layer):
         (x, y, mean, rstd), self.cache = self.cache, None
         arrays, floor = (_rows(dy), _rows(x), _rows(y)), x.dtype.type(self.floor)
         sums = map_chunks(lambda chunk: self.passes.gradient_sums(
-            *(a[chunk] for a in arrays), mean, floor), len(x), get_xp(x))
+            *(a[chunk] for a in arrays), mean, floor), len(arrays[0]), get_xp(x))
         return self.gradient(dy, x, y, mean, rstd, *map(total, zip(*sums, strict=True)), floor)
 
     def gradient(self, dy, x, y, mean, rstd, sum_dz, sum_dz_centred, floor):
@@ -186,9 +188,8 @@ class Norm(Layer):
             self.layer.weight.theta(), mean, rstd, sum_dz, sum_dz_centred, x.size // x.shape[1])
         self.layer.weight.pull(dweight)
         self.layer.bias.pull(dbias)
-        return map_to_array(lambda dy, x, y, out: self.passes.gradient(
-            dy, x, y, scale, slope, shift, floor, out), _rows(dy), _rows(x), _rows(y)
-        ).reshape(x.shape)
+        return _like(x, map_to_array(lambda dy, x, y, out: self.passes.gradient(
+            dy, x, y, scale, slope, shift, floor, out), _rows(dy), _rows(x), _rows(y)))
 
 
 class NormConv(Layer):
@@ -216,6 +217,31 @@ class NormConv(Layer):
             x, dy, weight.value, (scale, shift, self.norm.floor), mean)
         no_floor = x.dtype.type(-np.inf)  # dz is 0 already where y is at the floor
         return self.norm.gradient(dz, x, x, mean, rstd, *sums, no_floor)
+
+
+class MaxPool(Layer):
+    """Stands for a MaxPool2d(2), compiled."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x, train=False):
+        from . import pool_loops
+
+        N, C, H, W = x.shape
+        y = np.empty((N, C, H // 2, W // 2), x.dtype)
+        winner = np.empty(y.shape, np.uint8)
+        map_chunks(lambda part: pool_loops.largest(x[part], y[part], winner[part]), N)
+        self.cache = (x.shape, winner) if train else None
+        return y
+
+    def backward(self, dy):
+        from . import pool_loops
+
+        (shape, winner), self.cache = self.cache, None
+        dx = np.zeros(shape, dy.dtype)
+        map_chunks(lambda part: pool_loops.gradient(dy[part], winner[part], dx[part]), len(dy))
+        return dx
 
 
 class ReLU(layers.ReLU):
@@ -256,5 +282,13 @@ class Sum(Residual):
 
 
 def _rows(x):
-    """x (N, C, ...) as (N, C, pixels)."""
+    """x (N, C, ...) as (N, C, pixels). A matrix (N, C) is one image, of a pixel for each row: loops
+    over images of one pixel would cost more than what they do."""
+    if x.ndim == 2:
+        return get_xp(x).ascontiguousarray(x.T)[None]
     return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+
+
+def _like(x, rows):
+    """What _rows() made of an array like x, as such an array."""
+    return rows[0].T if x.ndim == 2 else rows.reshape(x.shape)

@@ -5,13 +5,14 @@ import copy
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from minidsr.fast import parallel, units
 from minidsr.fast.engine import use
 from minidsr.methods.base import make_sparse
-from minidsr.nn.layers import BatchNorm, Conv2d, Linear, ReLU, Residual, Sequential
+from minidsr.nn.layers import BatchNorm, Conv2d, Linear, MaxPool2d, ReLU, Residual, Sequential
 from minidsr.nn.models import resnet50, small_cnn, wide_resnet
-from minidsr.proof.cases import windows
+from minidsr.proof.cases import seeds, windows
 from minidsr.proof.gradcheck import check_model
 
 pytest.importorskip("minidsr.fast.sparse_conv", reason="Numba is not installed")
@@ -85,6 +86,50 @@ def test_a_pair_is_its_layers_one_after_the_other(q):
         make_sparse(model, 0.3, "uniform", np.random.default_rng(q.seed))
         y = model.forward(x, train=True)
         found.append([y, model.backward(np.cos(y)), *(p.grad for p in model.params())])
+    for plain, *others in zip(*found, strict=True):
+        for other in others:
+            np.testing.assert_allclose(other, plain, rtol=1e-7, atol=1e-7)
+
+
+@given(shape=st.tuples(st.integers(1, 14), st.integers(1, 3), st.integers(2, 9), st.integers(2, 9)),
+       seed=seeds, threads=st.sampled_from([1, 3]))
+def test_pooling_is_the_layers(shape, seed, threads):
+    """With equal numbers in a window, some that are none, rows and columns in no window."""
+    rng, results = np.random.default_rng(seed), []
+    x = rng.choice([-np.inf, -1, 0, 0.5, 2, np.nan], size=shape, p=[.1, .2, .3, .2, .15, .05])
+    for engine in ("plain", "sparse"):
+        model = use(Sequential(pool=MaxPool2d(2)), engine)
+        with parallel.threads(threads):
+            y = model.forward(x, train=True)
+            results.append([y, model.backward(np.arange(1.0, 1 + y.size).reshape(y.shape))])
+    assert isinstance(model.units[0], units.MaxPool)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("window", [{"kernel": 3}, {"kernel": 2, "stride": 1},
+                                    {"kernel": 2, "pad": 1}])
+def test_other_windows_are_the_layers_own(window):
+    pool = MaxPool2d(**window)
+    assert use(Sequential(pool=pool), "sparse").units == [pool]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@given(rows=st.integers(2, 40), seed=seeds)
+def test_a_batch_of_rows_is_as_an_image(threads, rows, seed):
+    """Linear layers and their batch norms, whose batch lies as one image."""
+    found = []
+    for engine in ("plain", "blocked", "sparse"):
+        rng = np.random.default_rng(seed)
+        model = use(Sequential(fc1=Linear(6, 5, rng=rng, dtype=np.float64),
+                               norm=BatchNorm(5, dtype=np.float64), relu=ReLU(),
+                               fc2=Linear(5, 3, rng=rng, dtype=np.float64)), engine)
+        make_sparse(model, 0.5, "uniform", rng)
+        x = rng.standard_normal((rows, 6))
+        with parallel.threads(threads):
+            y = model.forward(x, train=True)
+            found.append([y, model.backward(np.cos(y)), *(p.grad for p in model.params()),
+                          model.forward(x[:1])])
     for plain, *others in zip(*found, strict=True):
         for other in others:
             np.testing.assert_allclose(other, plain, rtol=1e-7, atol=1e-7)
