@@ -98,10 +98,13 @@ def forward(x, w, g):
     return y
 
 
-def backward(x, dy, w, g):
-    """Gradients (dx, dw) of forward(x, w, g), given the gradient dy of its output."""
+def backward(x, dy, w, g, input_grad=True):
+    """Gradients (dx, dw) of forward(x, w, g), given the gradient dy of its output. Without
+    input_grad dx is None: nobody asks for that of the images."""
     xp, (F, C, k, _) = get_xp(x), w.shape
-    dx = xp.zeros_like(x) if len(g.phases) < g.s ** 2 else xp.empty_like(x)      # s > k skips x
+    dx = None
+    if input_grad:
+        dx = xp.zeros_like(x) if len(g.phases) < g.s ** 2 else xp.empty_like(x)  # s > k skips x
     w = w.transpose(2, 1, 3, 0)                                          # (ky, C, kx, F)
     w = {(a, b): w[g.taps(a), :, g.taps(b)].reshape(-1, len(g.reads[b]) * F) for a, b in g.phases}
 
@@ -116,9 +119,10 @@ def backward(x, dy, w, g):
                 cols = cols.reshape(len(columns) * F, -1)
                 x_rows = scratch("x_rows", k, C, *shape)
                 for a, rows in g.reads.items():
-                    z = scratch("z", len(rows), C, *shape)
-                    xp.matmul(w[a, b], cols, out=z.reshape(len(rows) * C, -1))
-                    _shifted_sum([(z, g.shifts(a, -1))], _phase(dx[block], g.s, (a, b)))
+                    if input_grad:
+                        z = scratch("z", len(rows), C, *shape)
+                        xp.matmul(w[a, b], cols, out=z.reshape(len(rows) * C, -1))
+                        _shifted_sum([(z, g.shifts(a, -1))], _phase(dx[block], g.s, (a, b)))
                     _lay_out(_phase(x[block], g.s, (a, b)), x_rows[g.taps(a)], rows=g.shifts(a))
                 product = cols @ x_rows.reshape(k * C, -1).T
                 dw[g.taps(b)] += product.reshape(-1, F, k, C)

@@ -20,7 +20,7 @@ from ..checks import check_choice
 from ..nn.base import Sequential
 from ..nn.layers import BatchNorm, Conv2d, MaxPool2d, ReLU
 from ..parameters import Sparse
-from .units import units
+from .units import Conv, units
 
 ENGINES = ("auto", "plain", "blocked", "sparse")
 
@@ -54,9 +54,13 @@ def missed(name, device):
     return None
 
 
-def use(model, engine):
+def use(model, engine, input_grad=True):
     """Have `model`, a Sequential, compute by `engine`, which choose_engine() returned; returns the
-    model. Its layers are then fixed: who replaces one calls use() again."""
+    model. Its layers are then fixed: who replaces one calls use() again.
+
+    input_grad  must backward() return the gradient of the input? Training needs none of the images;
+                a convolution that is the first unit then saves it, and returns None
+    """
     check_engine(engine)
     if engine == "plain":
         model.units = list(model.layers.values())
@@ -67,6 +71,8 @@ def use(model, engine):
 
         always = engine == "sparse"
         model.units = units(model, lambda *tensor: always or pays(*tensor), compiled=True)
+    if not input_grad and isinstance(model.units[0], Conv):
+        model.units[0].input_grad = False
     return model
 
 

@@ -93,6 +93,8 @@ class Weighted(Layer):
 class Conv(Weighted):
     """Stands for a Conv2d."""
 
+    input_grad = True  # is the gradient of its input asked for?
+
     def geometry(self, x):
         """How the taps lie in images like x."""
         return blocked.Geometry.of(*x.shape[2:], self.layer.kernel, self.layer.stride,
@@ -111,7 +113,7 @@ class Conv(Weighted):
         if sparse:
             dx, weight.grad, *_ = sparse.backward(x, dy, weight.value)
             return dx
-        dx, dw = blocked.backward(x, dy, weight.theta(), geometry)
+        dx, dw = blocked.backward(x, dy, weight.theta(), geometry, self.input_grad)
         weight.pull(dw)
         return dx
 

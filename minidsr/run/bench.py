@@ -31,7 +31,8 @@ def measure(config, steps, parts=False):
     method = config.build_method(steps_per_epoch=500)
     network = method.model_name(config.model, image, 10)
     engine = choose_engine(config.engine, device)
-    model = use(models.build(network, image=image, classes=10, rng=rng).to(device), engine)
+    model = use(models.build(network, image=image, classes=10, rng=rng).to(device), engine,
+                input_grad=False)
     method.setup(model, rng)
     sgd = SGD(model.params(), weight_decay=config.weight_decay)
     sgd.lr = 1e-3

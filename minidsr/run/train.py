@@ -102,7 +102,7 @@ class Trainer:
         if fresh and config.structure_from:
             self.method.structure = start.start_from(config, self.model, image, classes)
         self.engine = choose_engine(config.engine, self.device)
-        use(self.model.to(self.device), self.engine)
+        use(self.model.to(self.device), self.engine, input_grad=False)
         self.method.setup(self.model, start.generator(config.seed, start.STRUCTURE))
         self.sgd = SGD(self.model.params(), momentum=config.momentum, nesterov=config.nesterov,
                        weight_decay=config.weight_decay, l1=config.l1, l1_on=[

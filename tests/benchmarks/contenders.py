@@ -27,7 +27,7 @@ class Ours:
         config = Config(model=model, sparsity=sparsity).for_method(method)
         self.method = config.build_method(steps_per_epoch=500)
         self.model = use(models.build(model, image=(3, 32, 32), classes=10, rng=rng),
-                         choose_engine(engine, device)).to(device)
+                         choose_engine(engine, device), input_grad=False).to(device)
         self.method.setup(self.model, rng)
         self.sgd = SGD(self.model.params(), weight_decay=5e-4)
         self.sgd.lr = 1e-3

@@ -142,6 +142,22 @@ def test_gradients(name):
     check_model(model, rng.standard_normal((4, 3, 8, 8)), rng.integers(0, 10, 4), rng)
 
 
+@every_network
+@pytest.mark.parametrize("engine", ["plain", "blocked", "sparse"])
+def test_without_the_gradient_of_the_input(name, engine):
+    """Where training asks for none: what is left is the same, to the bit."""
+    found = []
+    for input_grad in (True, False):
+        model, rng = make(name, engine)
+        use(model, engine, input_grad=input_grad)
+        x = rng.standard_normal((3, 3, 32, 32))
+        dx = model.backward(np.cos(model.forward(x, train=True)))
+        found.append([p.grad for p in model.params()])
+    assert (dx is None) == (engine != "plain")
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_what_is_joined():
     """In a wide residual network all but the convolutions whose input a shortcut reads, too."""
     model, _ = make("wide resnet", "auto")
