@@ -230,10 +230,7 @@ class MaxPool(Layer):
     def forward(self, x, train=False):
         from . import pool_loops
 
-        N, C, H, W = x.shape
-        y = np.empty((N, C, H // 2, W // 2), x.dtype)
-        winner = np.empty(y.shape, np.uint8)
-        map_chunks(lambda part: pool_loops.largest(x[part], y[part], winner[part]), N)
+        y, winner = pool_loops.forward(x)
         self.cache = (x.shape, winner) if train else None
         return y
 
@@ -241,9 +238,7 @@ class MaxPool(Layer):
         from . import pool_loops
 
         (shape, winner), self.cache = self.cache, None
-        dx = np.zeros(shape, dy.dtype)
-        map_chunks(lambda part: pool_loops.gradient(dy[part], winner[part], dx[part]), len(dy))
-        return dx
+        return pool_loops.backward(dy, winner, shape)
 
 
 class ReLU(layers.ReLU):

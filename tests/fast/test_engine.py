@@ -64,7 +64,7 @@ def test_a_gpu_has_no_sparse_engine():
 
 def test_a_numba_that_does_not_load_is_none(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", types.ModuleType("numba"))  # found, and unusable
-    for name in ("compiled", "norm_loops", "sparse_conv"):
+    for name in ("compiled", "norm_loops", "pool_loops", "sparse_conv"):
         monkeypatch.delitem(sys.modules, f"minidsr.fast.{name}", raising=False)
         monkeypatch.delattr(f"minidsr.fast.{name}", raising=False)
     sys.modules["numba"].__spec__ = importlib.machinery.ModuleSpec("numba", None)

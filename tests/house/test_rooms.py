@@ -150,7 +150,7 @@ def test_numpy_alone_is_needed(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_what_needs_an_extra_is_loaded_on_demand(name):
     """minidsr.proof.cases and updates need hypothesis, the compiled modules need Numba."""
-    compiled = {"fast.compiled", "fast.sparse_conv", "fast.norm_loops"}
+    compiled = {"fast.compiled", "fast.sparse_conv", "fast.norm_loops", "fast.pool_loops"}
     special = {"proof.cases"} if name != "proof.updates" else set()
     special |= set() if name in compiled else compiled
     top = ast.Module([node for node in ast.parse(MODULES[name].read_text()).body
