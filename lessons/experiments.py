@@ -2,21 +2,23 @@
 
     python -m lessons.experiments
 
-A page has a line `<!-- table: NAME -->` or `<!-- figure: NAME -->`, NAME one of STUDIES; what
-stands between it and `<!-- end -->` is written anew. What is around is written by hand.
+A page has lines such as `<!-- table: NAME -->`, NAME one of STUDIES, and instead of `table` any of
+BLOCKS; what stands between such a line and `<!-- end -->` is written anew. What is around is
+written by hand.
 """
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 from lessons import RESULTS
 from minidsr.run import compare, style
 
 FIGURES = Path(__file__).parent / "figures"
-BLOCK = re.compile(r"(<!-- (table|figure): ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (\w+): ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +28,17 @@ class Study:
     records  the file in results/ that has its runs, KIND-SEED
     base     the kind that the others are compared with
     rows     {kind: it in words}, in the order of the table
+    bases    {kind: the kind that this one is compared with}, where that is another one
     """
 
     records: str
     base: str
     rows: dict
+    bases: dict = field(default_factory=dict)
+
+    def base_of(self, kind):
+        """What this kind is compared with; None for the base."""
+        return None if kind == self.base else self.bases.get(kind, self.base)
 
 
 STUDIES = {
@@ -44,39 +52,59 @@ STUDIES = {
         "start-static-0.95-erk": "static, from ERK",
         "start-dsr-0.95-reversed": "DSR, from reversed",
         "start-static-0.95-reversed": "static, from reversed"}),
+    "origin": Study("cifar10-small/origin.tar.xz", "dsr-0.95", {
+        "dsr-0.95": "DSR",
+        "static-0.95": "static",
+        "ticket-static-0.95": "DSR's structure, the values DSR began with",
+        "fresh-static-0.95": "DSR's structure, other values",
+        **{f"stop-dsr-0.95-stop_epoch_{n}": f"DSR, no moves after epoch {n}"
+           for n in (1, 2, 5, 8)}}),
 }
 
 
 @cache
-def accuracies(study):
-    """{kind: [(seed, test accuracy after the last epoch)]}, in the order of the seeds. A run of
-    seed 100 + s starts from what the run of seed s has found, and is paired with it."""
+def runs(study):
+    """{kind: {seed: compare.Result}}, the seeds in order. A run of seed 100 + s starts from what
+    the run of seed s has found, and is paired with it."""
     results, left_out = compare.read([RESULTS / study.records])
     if left_out:
         raise ValueError(f"{study.records}: {left_out[0]}")
     found = {}
     for result in results:
         kind, _, seed = result.path.name.rpartition("-")
-        found.setdefault(kind, []).append((int(seed) % 100, result.last["test_accuracy"]))
-    return {kind: sorted(pairs) for kind, pairs in found.items()}
+        found.setdefault(kind, {})[int(seed) % 100] = result
+    return {kind: dict(sorted(by_seed.items())) for kind, by_seed in found.items()}
+
+
+def accuracies(study, kind):
+    """{seed: test accuracy after the last epoch}."""
+    return {seed: run.last["test_accuracy"] for seed, run in runs(study)[kind].items()}
 
 
 def differences(study, kind):
-    """Of each seed, this kind minus the base, in points."""
-    base = dict(accuracies(study)[study.base])
-    return [accuracy - base[seed] for seed, accuracy in accuracies(study)[kind]]
+    """Of each seed, this kind minus what it is compared with, in points."""
+    base = accuracies(study, study.base_of(kind))
+    return [accuracy - base[seed] for seed, accuracy in accuracies(study, kind).items()]
 
 
 def table(study):
     """A line for each row, in Markdown."""
-    lines = ["| runs | folders | each | mean | minus " + study.rows[study.base] + " |",
+    lines = ["| runs | folders | each | mean ± sd | minus " + study.rows[study.base] + " |",
              "|---|---|---|---|---|"]
     for kind, words in study.rows.items():
-        each = [accuracy for _, accuracy in accuracies(study)[kind]]
-        less = "" if kind == study.base else f"{_interval(differences(study, kind))} "
+        each = list(accuracies(study, kind).values())
         lines.append(f"| {words} | `{kind}` | {', '.join(f'{x:.2f}' for x in each)} | "
-                     f"{fmean(each):.2f} | {less}|")
+                     f"{fmean(each):.2f} ± {stdev(each):.2f} | {_against(study, kind)}|")
     return "\n".join(lines)
+
+
+def _against(study, kind):
+    """The paired difference, with an interval; and from what, where that is not the base."""
+    base = study.base_of(kind)
+    if base is None:
+        return ""
+    other = f" (minus {study.rows[base]})" if base != study.base else ""
+    return f"{_interval(differences(study, kind))}{other} "
 
 
 def _interval(values):
@@ -84,44 +112,141 @@ def _interval(values):
     return f"{mean:+.2f} ± {half:.2f}"
 
 
+def counts(study):
+    """How many weights each tensor has at the start and in the end, and of how many positions; of
+    DSR's runs, means over the seeds."""
+    kinds = [kind for kind in study.rows if kind.startswith("dsr")]
+    tensors = next(iter(runs(study)[kinds[0]].values())).history.setup["tensors"]
+    lines = ["| runs | " + " | ".join(t["name"] for t in tensors) + " |",
+             "|---" * (1 + len(tensors)) + "|",
+             "| positions | " + " | ".join(f"{t['size']:,}" for t in tensors) + " |"]
+    for kind in kinds:
+        each = list(runs(study)[kind].values())
+        start = [t["active"] for t in each[0].history.setup["tensors"]]
+        end = zip(*(run.last["active"] for run in each), strict=True)
+        lines.append(f"| {study.rows[kind]} | " + " | ".join(
+            f"{a:,} → {fmean(b):,.0f} ± {stdev(b):.0f}" for a, b in zip(start, end, strict=True))
+            + " |")
+    return "\n".join(lines)
+
+
+def overlap(study):
+    """How alike the final structures of DSR's runs are, from overlap.json: between seeds, and
+    between starts of one seed."""
+    found = json.loads((RESULTS / study.records).with_name("overlap.json").read_text("utf-8"))
+    groups = {}
+    for pair, values in found.items():
+        (one, a), (other, b) = (name.rsplit("-", 1) for name in pair.split())
+        if one == other or a == b:
+            key = ((one, "") if one == other else tuple(sorted((one, other))))
+            groups.setdefault(key, []).append(values)
+    lines = ["| pairs of runs | n | overlap | by chance |", "|---|---|---|---|"]
+    for (one, other), pairs in groups.items():
+        if {one, other} - {""} <= {kind for kind in study.rows if kind.startswith("dsr")}:
+            words = (f"{study.rows[one]}: two seeds" if not other else
+                     f"{study.rows[one]}, and {study.rows[other].partition(', ')[2]}: one seed")
+            same, chance = ([pair[i] for pair in pairs] for i in (0, 1))
+            lines.append(f"| {words} | {len(pairs)} | {fmean(same):.3f} ± {stdev(same):.3f} | "
+                         f"{fmean(chance):.3f} |")
+    return "\n".join(lines)
+
+
 def figure(study):
-    """What figure NAME.png shows, in words."""
-    base = study.rows[study.base]
-    return (f"Test accuracy of each seed minus that of {base}, in points, with means and their "
-            "95 % intervals. " + "; ".join(f"{words} {_interval(differences(study, kind))}"
-                                      for kind, words in study.rows.items() if kind != study.base)
-            + ".")
+    """The line that shows the study's figure, with what it shows in words."""
+    shown = "; ".join(f"{study.rows[kind]} {_against(study, kind).strip()}"
+                      for kind in study.rows if kind != study.base)
+    return (f"![Test accuracy of each seed minus that of {study.rows[study.base]}, in points, with "
+            f"means and their 95 % intervals. {shown}.](../figures/{_name(study)}.png)")
 
 
-def draw(study, name):
-    """Write figures/NAME.png."""
+def densities(study):
+    """The line that shows the density of each tensor at the start and in the end."""
+    kinds = [kind for kind in study.rows if kind.startswith("dsr")]
+    shown = []
+    for kind in kinds:
+        changes = (f"{start:.1f} to {fmean(end):.1f} %"
+                   for start, end in zip(*_densities(study, kind), strict=True))
+        shown.append(f"{study.rows[kind]}: {', '.join(changes)}")
+    return ("![Density of each tensor in the order of the network, at the start (broken lines) and "
+            f"in the end (solid; dots are seeds). {'; '.join(shown)}.]"
+            f"(../figures/{_name(study)}_densities.png)")
+
+
+def _densities(study, kind):
+    """In percent: of each tensor at the start, and of each tensor a list over seeds in the end."""
+    each = list(runs(study)[kind].values())
+    tensors = each[0].history.setup["tensors"]
+    ends = zip(*(run.last["active"] for run in each), strict=True)
+    return ([100 * t["active"] / t["size"] for t in tensors],
+            [[100 * n / t["size"] for n in end] for t, end in zip(tensors, ends, strict=True)])
+
+
+def hours(study):
+    """How many runs, and how long they took."""
+    each = [run for by_seed in runs(study).values() for run in by_seed.values()]
+    images = {"cifar10": 50_000, "mnist": 60_000, "synthetic": 5_000}
+    seconds = sum(images[run.config.data] / epoch["images_per_s"] for run in each
+                  for epoch in run.history.epochs)
+    return f"{len(each)} runs, {seconds / 3600:.1f} hours of training on one core each."
+
+
+def _name(study):
+    return next(name for name, one in STUDIES.items() if one is study)
+
+
+BLOCKS = {"table": table, "figure": figure, "counts": counts, "overlap": overlap,
+          "densities": densities, "hours": hours}
+
+
+def draw(study):
+    """Differences of accuracy, of each kind of run."""
+    kinds = [kind for kind in study.rows if kind != study.base]
+    figure, axes = _axes(0.8 + 0.32 * len(kinds))
+    axes.axvline(0, color=style.BLACK, linewidth=0.8)
+    for y, kind in enumerate(kinds):
+        mean, half = compare.interval(values := differences(study, kind))
+        axes.errorbar(mean, y, xerr=half, color=style.VERMILLION, marker="D", capsize=4)
+        axes.plot(values, [y + 0.25] * len(values), "o", color=style.BLUE, markersize=3, alpha=0.7)
+    axes.set_yticks(range(len(kinds)), [study.rows[kind] for kind in kinds])
+    axes.invert_yaxis()
+    style.finish(axes, xlabel=f"test accuracy minus {study.rows[study.base]}, points",
+                 ylabel="", title="Each seed (dots), mean and 95 % interval")
+    return figure
+
+
+def draw_densities(study):
+    """Where the weights are, of each of DSR's kinds of run."""
+    figure, axes = _axes(3.6)
+    kinds = [kind for kind in study.rows if kind.startswith("dsr")]
+    for kind, colour in zip(kinds, (style.BLUE, style.VERMILLION, style.GREEN), strict=False):
+        start, end = _densities(study, kind)
+        axes.plot(start, color=colour, linestyle=style.DASHED, linewidth=1)
+        axes.plot([fmean(values) for values in end], color=colour, label=study.rows[kind])
+        for x, values in enumerate(end):
+            axes.plot([x] * len(values), values, "o", color=colour, markersize=3, alpha=0.7)
+    tensors = next(iter(runs(study)[kinds[0]].values())).history.setup["tensors"]
+    axes.set_xticks(range(len(tensors)), [f"{t['name']}\n{t['size']:,}" for t in tensors])
+    style.finish(axes, from_zero=True, xlabel="", ylabel="density, %",
+                 title="Density at the start (broken) and in the end (solid; dots are seeds)")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _axes(height):
     from matplotlib.figure import Figure
 
-    kinds = [kind for kind in study.rows if kind != study.base]
-    with style.own_style():
-        drawn = Figure(figsize=(8, 0.8 + 0.32 * len(kinds)), layout="constrained", dpi=100)
-        axes = drawn.subplots()
-        axes.axvline(0, color=style.BLACK, linewidth=0.8)
-        for y, kind in enumerate(kinds):
-            mean, half = compare.interval(values := differences(study, kind))
-            axes.errorbar(mean, y, xerr=half, color=style.VERMILLION, marker="D", capsize=4)
-            axes.plot(values, [y + 0.25] * len(values), "o", color=style.BLUE, markersize=3,
-                      alpha=0.7)
-        axes.set_yticks(range(len(kinds)), [study.rows[kind] for kind in kinds])
-        axes.invert_yaxis()
-        style.finish(axes, xlabel=f"test accuracy minus {study.rows[study.base]}, points",
-                     ylabel="", title="Each seed (dots), mean and 95 % interval")
-        drawn.savefig(FIGURES / f"{name}.png", metadata={"Software": None})
+    figure = Figure(figsize=(8, height), layout="constrained", dpi=100)
+    return figure, figure.subplots()
+
+
+DRAWN = {"figure": (draw, ""), "densities": (draw_densities, "_densities")}
 
 
 def page(text):
     """A page with its tables and figures as the records have them."""
     def written(match):
         start, what, name, end = match.groups()
-        study = STUDIES[name]
-        inside = table(study) if what == "table" else (
-            f"![{figure(study)}](../figures/{name}.png)")
-        return f"{start}{inside}\n{end}"
+        return f"{start}{BLOCKS[what](STUDIES[name])}\n{end}"
 
     return BLOCK.sub(written, text)
 
@@ -132,8 +257,11 @@ def main():
         text = path.read_text(encoding="utf-8")
         path.write_text(page(text), encoding="utf-8", newline="\n")
         for _, what, name, _ in BLOCK.findall(text):
-            if what == "figure":
-                draw(STUDIES[name], name)
+            if what in DRAWN:
+                drawn, suffix = DRAWN[what]
+                with style.own_style():
+                    drawn(STUDIES[name]).savefig(FIGURES / f"{name}{suffix}.png",
+                                                 metadata={"Software": None})
             print(f"{path.name}: {what} {name}")
 
 
