@@ -62,3 +62,16 @@ def test_an_unknown_section_is_refused(tmp_path):
     done = run("--sections", "speed", "--out", tmp_path)
     assert done.returncode
     assert "networks" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_methods_cost(tmp_path):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    done = subprocess.run([sys.executable, SPEED.with_name("cost.py"), "--model", "wrn-10-0.25",
+                           "--batch", "4", "--rounds", "2", "--out", tmp_path],
+                          capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    methods = json.loads((tmp_path / "cost.json").read_text())["methods"]
+    assert all(f"| `{name}` |" in done.stdout for name in methods) and "dsr" in methods
+    for times in methods.values():
+        assert len(times["step"]) == 2 and len(times["moving"]) == 2 * (times["moves"] > 0)
