@@ -7,13 +7,13 @@ from .batches import DataError
 from .batches import Dataset as Dataset
 from .batches import LazyImages as LazyImages
 from .files import cifar10, cifar100, mnist
-from .folder import image_folder
+from .folder import image_folder, imagenet
 from .synthetic import drawn_shapes
 
 # Name -> function of data_dir that returns the Dataset, or raises DataError.
 DATASETS = {"synthetic": drawn_shapes, "cifar10": cifar10, "cifar100": cifar100, "mnist": mnist,
-            "npz": npz, "folder": image_folder}
-OWN = ("npz", "folder")  # of the user
+            "npz": npz, "folder": image_folder, "imagenet": imagenet}
+OWN = ("npz", "folder", "imagenet")  # of the user
 
 
 def load(name, data_dir="data"):

@@ -31,10 +31,15 @@ class LazyImages:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, read, image, numbers):
-        """read: function of an array of numbers, of the images in all, which returns these, uint8
-        (n, *image). numbers: those of the N images that are meant."""
+    def __init__(self, read, image, numbers, crop=None):
+        """read     function of an array of numbers, of the images in all, which returns these,
+                 uint8 (n, *image)
+        numbers  those of the N images that are meant
+        crop     function like read, of numbers and of draws (n, 4) in [0, 1), which returns a part
+                 of each image: then training augments by this, and mirrors; not by shifts
+        """
         self.read, self.image, self.numbers = read, tuple(image), np.asarray(numbers)
+        self.crop = crop
 
     @property
     def shape(self):
@@ -44,7 +49,11 @@ class LazyImages:
         return len(self.numbers)
 
     def __getitem__(self, part):
-        return LazyImages(self.read, self.image, self.numbers[part])
+        return LazyImages(self.read, self.image, self.numbers[part], self.crop)
+
+    def cropped(self, draws):
+        """A part of each image, uint8 (n, *image)."""
+        return self.crop(self.numbers, draws)
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self.read(self.numbers), dtype)
@@ -166,8 +175,10 @@ def batches(dataset, batch, rng, *, start=0, augmented):
     """
     check_whole("batch", batch, 1)
     check_whole("start", start)
+    lazy = isinstance(dataset.train_x, LazyImages)
+    crops = augmented and lazy and dataset.train_x.crop is not None
     height, width = dataset.train_x.shape[2:]
-    if augmented and min(height, width) <= PAD:
+    if augmented and not crops and min(height, width) <= PAD:
         raise DataError(f"{dataset.name}: images of {height} x {width} pixels are too small to "
                         "augment; leave out --augment")
     n = len(dataset.train_y)
@@ -176,18 +187,25 @@ def batches(dataset, batch, rng, *, start=0, augmented):
     order = asarray(hosted)
     shift = asarray(rng.integers(0, 2 * PAD + 1, (n, 2)))
     flip = asarray(rng.random(n) < 0.5)
-    images = hosted if isinstance(dataset.train_x, LazyImages) else order  # their order
+    draws = rng.random((n, 4)) if crops else None
+    images = hosted if lazy else order  # their order
     for first in range(start * batch, n, batch):
         part = slice(first, first + batch)
-        x = _read(dataset.train_x[images[part]], dataset)
-        if augmented:
-            x = augment(x, shift[part], flip[part])
+        x = dataset.train_x[images[part]]
+        if crops:
+            x = _mirrored(_read(x.cropped(draws[part]), dataset), flip[part])
+        elif augmented:
+            x = augment(_read(x, dataset), shift[part], flip[part])
         yield normalise(x, dataset), dataset.train_y[order[part]]
 
 
 def _read(x, dataset):
-    """Images `x` as an array: lazy ones are read, onto the device of the labels."""
-    return to_device(np.asarray(x), device_of(dataset.train_y)) if isinstance(x, LazyImages) else x
+    """Images `x` as an array on the device of the labels: lazy ones are read."""
+    return to_device(np.asarray(x) if isinstance(x, LazyImages) else x, device_of(dataset.train_y))
+
+
+def _mirrored(x, flip):
+    return get_xp(x).where(flip[:, None, None, None], x[..., ::-1], x)
 
 
 def _reflect(i, length):

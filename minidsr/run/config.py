@@ -54,10 +54,11 @@ class Config(Options):
 
     data: str = option("synthetic", (
         "Data set: synthetic (drawn shapes, no download), cifar10, cifar100, mnist; or yours: npz "
-        "(arrays) or folder (images), see lessons/notes/make_it_yours.md."))
+        "(arrays), folder (images of one size) or imagenet (of any size, cut to 224 x 224), see "
+        "lessons/notes/make_it_yours.md."))
     data_dir: str = option("data", (
         "Folder with the data set's files; `minidsr data fetch` fills it. For npz the file, for "
-        "folder the one with train/CLASS and test/CLASS."))
+        "folder and imagenet the one with train/CLASS and test/CLASS."))
     validation: int = option(0, (
         "So many training images, drawn by the seed, are set apart. Accuracy on them is reported "
         "each epoch, and that on test images once, at the end: tune by the first."))
@@ -98,8 +99,8 @@ class Config(Options):
         "With --structure-from: original (that run's initial values; the default), random (those "
         "of this run's seed) or final (its trained values)."))
     augment: bool | None = option(None, (
-        "Random crops and mirrored images (paper: for CIFAR-10, not for MNIST; the default; "
-        "CIFAR-100 as CIFAR-10)."))
+        "Random crops and mirrored images (paper: for CIFAR-10 and ImageNet, not for MNIST; the "
+        "default; CIFAR-100 as CIFAR-10)."))
     seed: int = option(0, (
         "Seed of initial values, structure and data order, each with a stream of its own."))
     device: str = option("auto", "cpu, gpu, or auto: a usable GPU if there is one.")

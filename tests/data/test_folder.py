@@ -5,10 +5,13 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import arrays
 
 from minidsr import Config, data, train
-from minidsr.data import DataError, from_arrays
+from minidsr.data import DataError, batches, folder, from_arrays
+from minidsr.proof.cases import seeds
 from minidsr.run.train import Trainer
 
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install pillow")
@@ -127,3 +130,107 @@ def test_training_reads_what_it_needs(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="b.*png: cannot be decoded") as caught:
         train(config)
     assert "\n" not in str(caught.value)
+
+
+# ImageNet: images of any size.
+
+@given(st.integers(1, 500), st.integers(1, 500),
+       st.tuples(*[st.floats(0, 1, exclude_max=True)] * 4))
+def test_a_random_part(width, height, draws):
+    left, top, right, bottom = folder.random_part(width, height, draws)
+    assert 0 <= left < right <= width and 0 <= top < bottom <= height
+    w, h = right - left, bottom - top
+    area = width * height * (0.08 + 0.92 * draws[0])
+    assert w * h <= area + w + h  # as asked for, to rounding; less where it was cut
+    if w < width and h < height and min(w, h) > 20:
+        assert w * h == pytest.approx(area, rel=0.1)
+        assert 0.7 < w / h < 1.45
+
+
+def test_parts_are_everywhere():
+    """Of many draws some touch each edge, and area and shape go from least to most."""
+    draws = np.random.default_rng(0).random((2000, 4))
+    boxes = np.array([folder.random_part(400, 300, four) for four in draws])
+    (left, top), (w, h) = boxes[:, :2].T, (boxes[:, 2:] - boxes[:, :2]).T
+    assert left.min() == top.min() == 0
+    assert boxes[:, 2].max() == 400 and boxes[:, 3].max() == 300
+    assert 0.08 <= (w * h / 120_000).min() < 0.09 and (w * h / 120_000).max() > 0.9
+    assert 0.74 < (w / h).min() < 0.77 and 1.32 < (w / h).max() < 1.45
+
+
+@pytest.fixture
+def any_size(tmp_path):
+    """ramps(root) in folders: red rises to the right, green downwards, blue is the class."""
+    sizes = [(300, 260), (256, 256), (90, 700), (500, 240)]
+    for split in ("train", "val"):
+        for label, name in enumerate("ab"):
+            for i, (width, height) in enumerate(sizes):
+                ramp = np.zeros((height, width, 3), np.uint8)
+                ramp[..., 0] = np.linspace(0, 255, width)
+                ramp[..., 1] = np.linspace(0, 255, height)[:, None]
+                ramp[..., 2] = 100 * label
+                path = tmp_path / split / name / f"{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(ramp).save(path)
+    return tmp_path, sizes
+
+
+def test_tests_take_the_middle(any_size):
+    """As if the shorter side were made 256, and 224 x 224 cut from the middle."""
+    root, sizes = any_size
+    found = data.load("imagenet", root)
+    assert found.classes == ("a", "b") and found.augment
+    assert found.train_x.shape == found.test_x.shape == (8, 3, 224, 224)
+    for x, y, (width, height) in zip(np.asarray(found.test_x).astype(int), found.test_y,
+                                     sizes * 2, strict=True):
+        assert x[2].min() == x[2].max() == 100 * y
+        for channel, size in ((x[0][0], width), (x[1][:, 0], height)):
+            side = 224 / 256 * min(width, height)
+            where = (size - side) / 2 + side * (np.arange(224) + 0.5) / 224  # in pixels of the file
+            assert abs(channel - 255 * (where - 0.5) / (size - 1)).max() <= 1.5
+
+
+@given(seed=seeds, start=st.integers(0, 3))
+def test_training_takes_parts_and_mirrors(any_size_once, seed, start):
+    """A function of the seed, from any batch on; in the order of what is not augmented."""
+    found = data.load("imagenet", any_size_once)
+    def epoch(augmented, start=0):
+        return list(batches.batches(found, 2, np.random.default_rng(seed), start=start,
+                                    augmented=augmented))
+    plain, parts = epoch(False), epoch(True)
+    for (x, y), (again, _) in zip(parts[start:], epoch(True, start), strict=True):
+        np.testing.assert_array_equal(x, again)
+        assert x.shape == (len(y), 3, 224, 224) and x.dtype == np.float32
+    assert [y.tolist() for _, y in parts] == [y.tolist() for _, y in plain]
+    x = np.concatenate([x for x, _ in parts])
+    ways = np.sign(x[:, 0, 0, -1] - x[:, 0, 0, 0])  # of red: it rises to the right, or is mirrored
+    flips = np.random.default_rng(seed)
+    flips.permutation(8), flips.integers(0, 9, (8, 2))
+    assert ways.tolist() == np.where(flips.random(8) < 0.5, -1, 1).tolist()
+    blue = np.concatenate([x for x, _ in plain])[:, 2, 0, 0]
+    np.testing.assert_array_equal(x[:, 2].min((1, 2)), blue)
+
+
+@pytest.fixture(scope="module")
+def any_size_once(tmp_path_factory):
+    root = tmp_path_factory.mktemp("imagenet")
+    any_size.__wrapped__(root)
+    return root
+
+
+@pytest.mark.slow
+def test_it_trains(any_size):
+    root, _ = any_size
+    history = train(Config(data="imagenet", data_dir=str(root), epochs=1, batch=4, device="cpu",
+                           model="resnet50-0.0625", periods=(1,), period_milestones=()))
+    assert history.setup["data"]["image"] == [3, 224, 224]
+
+
+def test_what_is_missing_of_imagenet(any_size):
+    root, _ = any_size
+    cut(root / "val" / "a" / "2.png")
+    with pytest.raises(DataError, match="2.png: cannot be decoded"):
+        np.asarray(data.load("imagenet", root).test_x)
+    (root / "val" / "a").rename(root / "val" / "c")
+    with pytest.raises(DataError, match="imagenet: train and val in .* must have the same classes"):
+        data.load("imagenet", root)
