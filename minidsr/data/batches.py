@@ -193,19 +193,16 @@ def batches(dataset, batch, rng, *, start=0, augmented):
         part = slice(first, first + batch)
         x = dataset.train_x[images[part]]
         if crops:
-            x = _mirrored(_read(x.cropped(draws[part]), dataset), flip[part])
+            x = to_device(x.cropped(draws[part]), device_of(dataset.train_y))
+            x = get_xp(x).where(flip[part, None, None, None], x[..., ::-1], x)
         elif augmented:
             x = augment(_read(x, dataset), shift[part], flip[part])
         yield normalise(x, dataset), dataset.train_y[order[part]]
 
 
 def _read(x, dataset):
-    """Images `x` as an array on the device of the labels: lazy ones are read."""
-    return to_device(np.asarray(x) if isinstance(x, LazyImages) else x, device_of(dataset.train_y))
-
-
-def _mirrored(x, flip):
-    return get_xp(x).where(flip[:, None, None, None], x[..., ::-1], x)
+    """Images `x` as an array: lazy ones are read, onto the device of the labels."""
+    return to_device(np.asarray(x), device_of(dataset.train_y)) if isinstance(x, LazyImages) else x
 
 
 def _reflect(i, length):

@@ -253,7 +253,7 @@ def test_truncated_data(tmp_path, capsys):
     (["--threshold", "0"], "threshold must be in"),
     (["--model", "vgg"], "small-cnn, lenet-300-100, resnet50, wrn-D-W"),
     (["--method", "magic"], "dense, thin-dense, static, gradual"),
-    (["--data", "imagenet"], "synthetic, cifar10, cifar100, mnist"),
+    (["--data", "imagenette"], "synthetic, cifar10, cifar100, mnist"),
     (["--device", "tpu"], "cpu, gpu, auto"),
     (["--epochs", "0"], "epochs must be in [1, 1,000,000]")])
 def test_settings_out_of_range(flags, said, tmp_path, capsys):
