@@ -41,7 +41,7 @@ def test_every_block_runs(registries, monkeypatch, tmp_path, capsys):
                 assert ended(command[3:]) == 0, line
     capsys.readouterr()
     runs = {path.name for path in Path("runs").iterdir()}
-    assert runs == {"mine", "mynet", "stripes", "npz", "folder", "cosine", "triangle"}
+    assert runs == {"mine", "mynet", "stripes", "npz", "folder", "imagenet", "cosine", "triangle"}
     assert directory.read_config("runs/mine").options == {"share": 0.3}
     for run in runs:
         assert len(History.load(Path("runs", run, "metrics.jsonl")).epochs) == 2
