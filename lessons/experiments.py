@@ -59,6 +59,11 @@ STUDIES = {
         "fresh-static-0.95": "DSR's structure, other values",
         **{f"stop-dsr-0.95-stop_epoch_{n}": f"DSR, no moves after epoch {n}"
            for n in (1, 2, 5, 8)}}),
+    "structure": Study("cifar10-small/structure.tar.xz", "dsr-0.95-uniform", {
+        f"{method}-0.95-{start}": f"{words}, from {start if start != 'erk' else 'ERK'}"
+        for start in ("uniform", "erk", "reversed")
+        for method, words in (("dsr", "DSR"), ("static", "static"))},
+        {f"static-0.95-{start}": f"dsr-0.95-{start}" for start in ("erk", "reversed")}),
 }
 
 
