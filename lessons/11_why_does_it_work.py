@@ -99,9 +99,9 @@ show(figure, "11_ages", alt=f"""
     they are {', '.join(shares)}; the older ones above them vanish towards the end.""")
 
 # %% [markdown]
-# After the first epoch nearly all that are pruned are newborns: a weight starts at 0, and ten steps
-# later it is still smaller than most. So the number that is pruned is not how much the structure
-# changes. How much does it?
+# From the third epoch on nearly all that are pruned are newborns: a weight starts at 0, and ten
+# steps later it is still smaller than most. So the number that is pruned is not how much the
+# structure changes. How much does it?
 
 # %%
 for name, (history, _, births) in followed.items():
@@ -115,7 +115,7 @@ for name, (history, _, births) in followed.items():
           f"{sum(changed[5:]):,}")
 
 # %% [markdown]
-# DSR keeps half of its first positions, SET and RigL a little more than a third.
+# By Jaccard's index. DSR keeps half of its first positions, SET and RigL a bit more than a third.
 #
 # ### The structure, or the way there?
 #
@@ -170,15 +170,15 @@ show(figure, "11_origin", alt=f"""
 
 # %% [markdown]
 # With DSR's structure, a static network is 1.5 ± 0.6 above uniform positions, with other values 1.3
-# ± 0.6: the structure is worth most of the advantage, its first values little. It is not worth all:
-# with other values it falls short of DSR, with its own it is not known. And it is there early: to
-# stop moving after half of training costs nothing that five seeds show, after a tenth, with 49 of
-# 368 reallocations done, 1.3 ± 0.4. The paper reports the same of large networks: the structure
-# alone falls short, and moving may stop early.
+# ± 0.6: by the means 60 to 70 % of the advantage. It is not worth all: with other values it falls
+# short of DSR; with its own that is not known. Moves in the second half add nothing that five seeds
+# show. To stop after a tenth, with 49 of 368 reallocations done, costs 1.3 ± 0.4. The paper reports
+# the same of large networks: the structure alone falls short, and moving may stop early.
 #
 # ### Does it always come to the same?
 #
-# The same 3,454 weights, at first uniform, by ERK, or reversed; and where DSR has them in the end:
+# The same 3,454 weights, at first uniform, by ERK (small tensors denser), or reversed (large ones);
+# and where DSR has them in the end:
 
 # %%
 structure, _ = compare.read([RESULTS / "cifar10-small" / "structure.tar.xz"])
@@ -192,10 +192,10 @@ for start in ("uniform", "erk", "reversed"):
           f"{mean:+.2f} ± {half:.2f}")
 
 # %% [markdown]
-# All three went the same way, from large tensors to small ones, and came nearer to each other;
-# after 368 reallocations they have not met. DSR ends as high from each start, static does not: what
-# moving is worth depends on where it begins. Positions are another matter: two seeds overlap by
-# 0.04, as if they were drawn anew ([more](../results/structure.md)).
+# All three went the same way, from large tensors to small ones, and came nearer to each other; in
+# the first and the last tensor they have not met. DSR ends as high from each start, as far as five
+# seeds show; static does not. And where the weights are? Two seeds overlap by 0.04, as if drawn
+# anew; but channels have no order ([more](../results/structure.md)).
 #
 # ## Check
 
@@ -220,7 +220,7 @@ for part in (moves.newborns, compare.changed_tensor, Exploration):
 # ## Notice
 #
 # - How many are pruned each time says little of how much changes: most are newborns.
-# - Yet a third of the weights at the end were grown, and came through a pruning.
+# - Yet a third of DSR's weights at the end were grown, and came through a pruning.
 # - An interval with 0 in it does not say that nothing differs: is a structure better with its first
 #   values? Five seeds do not show. And a small network is not a large one.
 #

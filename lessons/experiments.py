@@ -94,12 +94,15 @@ def differences(study, kind):
 
 def table(study):
     """A line for each row, in Markdown."""
-    lines = ["| runs | folders | each | mean ± sd | minus " + study.rows[study.base] + " |",
-             "|---|---|---|---|---|"]
+    base = study.rows[study.base]
+    lines = [f"| runs | folders | each | mean ± sd | minus {base} | R_s | minutes |",
+             "|---|---|---|---|---|---|---|"]
     for kind, words in study.rows.items():
-        each = list(accuracies(study, kind).values())
+        each, found = list(accuracies(study, kind).values()), runs(study)[kind].values()
         lines.append(f"| {words} | `{kind}` | {', '.join(f'{x:.2f}' for x in each)} | "
-                     f"{fmean(each):.2f} ± {stdev(each):.2f} | {_against(study, kind)}|")
+                     f"{fmean(each):.2f} ± {stdev(each):.2f} | {_against(study, kind)}| "
+                     f"{fmean(run.last['explored'] for run in found):.2f} | "
+                     f"{60 * fmean(run.hours for run in found):.1f} |")
     return "\n".join(lines)
 
 
@@ -189,10 +192,8 @@ def _densities(study, kind):
 def hours(study):
     """How many runs, and how long they took."""
     each = [run for by_seed in runs(study).values() for run in by_seed.values()]
-    images = {"cifar10": 50_000, "mnist": 60_000, "synthetic": 5_000}
-    seconds = sum(images[run.config.data] / epoch["images_per_s"] for run in each
-                  for epoch in run.history.epochs)
-    return f"{len(each)} runs, {seconds / 3600:.1f} hours of training on one core each."
+    return (f"{len(each)} runs, {sum(run.hours for run in each):.1f} hours of training on one core "
+            "each.")
 
 
 def _name(study):

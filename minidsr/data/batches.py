@@ -164,12 +164,12 @@ def augment(x, shift, flip):
 
 
 def batches(dataset, batch, rng, *, start=0, augmented):
-    """Yield one epoch's training batches from number `start`: (x float32 normalised, y uint8).
+    """Yield one epoch's training batches from number `start`: (x float32 normalised, y).
 
     rng  numpy.random.Generator, which the caller makes anew for each epoch
 
     Each training image comes once; the last batch is smaller if `batch` does not divide N. Order,
-    shifts and flips are drawn for the whole epoch before the first batch, so a batch is a function
+    shifts, flips and, last, crops are drawn for the whole epoch first, so a batch is a function
     of the arguments alone, with `rng` as it then was: a resumed run needs no saved state, and
     neither `batch` nor `augmented` nor `start` changes a draw.
     """

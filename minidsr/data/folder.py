@@ -46,8 +46,8 @@ def image_folder(data_dir):
 
 
 def imagenet(data_dir):
-    """The Dataset of the images in data_dir/train/CLASS and data_dir/test/CLASS, or val/CLASS, all
-    as RGB of 224 x 224 pixels.
+    """The Dataset of the images in data_dir/train/CLASS and data_dir/val/CLASS, or, where there is
+    no val, test/CLASS: all as RGB of 224 x 224 pixels.
 
     In tests it is the middle of an image whose shorter side has 256. Training augments: it takes a
     random part (8 to 100 % of the area, 3:4 to 4:3; Szegedy et al. 2015), resized, and mirrors. A
@@ -88,6 +88,7 @@ def _cut(path, part):
     from PIL import Image
 
     with _opened(path) as file:
+        _check_mode(path, file)
         try:
             pixels = np.asarray(file.convert("RGB").resize(
                 (CROP, CROP), Image.Resampling.BILINEAR, box=part(*file.size)))
@@ -98,16 +99,16 @@ def _cut(path, part):
 
 def _found(root, name):
     """(classes, paths, labels, how many are for training) of train/CLASS/* and test/CLASS/* in a
-    folder; of ImageNet, val may stand for test."""
+    folder; of ImageNet, val/CLASS/*, as its test images have no labels."""
     try:
         import PIL  # noqa: F401
     except ImportError:
         raise DataError(f"{name}: images need Pillow: pip install pillow") from None
-    val = name == "imagenet" and not (root / "test").is_dir()
+    val = name == "imagenet" and (root / "val").is_dir()
     splits = ("train", "val" if val else "test")
-    classes = _folders(root / "train")
-    if _folders(root / splits[1]) != classes:
-        odd = sorted(set(classes) ^ set(_folders(root / splits[1])))[0]
+    classes, others = (_folders(root / split, name) for split in splits)
+    if others != classes:
+        odd = sorted(set(classes) ^ set(others))[0]
         raise DataError(f"{name}: {' and '.join(splits)} in {root} must have the same classes, and "
                         f"{shown(odd)} is in one of them only")
     paths, labels, count = [], [], []
@@ -120,16 +121,16 @@ def _found(root, name):
     return classes, paths, np.array(labels, np.min_scalar_type(len(classes) - 1)), count[0]
 
 
-def _folders(path):
+def _folders(path, name):
     """The names of the folders in `path`, sorted."""
     try:
         with os.scandir(path) as entries:
             names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
     except OSError as error:
-        raise DataError(f"folder: {path}: {error.strerror}; --data-dir must have train/CLASS/*.png "
+        raise DataError(f"{name}: {path}: {error.strerror}; --data-dir must have train/CLASS/*.png "
                         "or .jpg, and test/CLASS/* with the same classes") from None
     if not names:
-        raise DataError(f"folder: {path} has no folders; it needs one for each class")
+        raise DataError(f"{name}: {path} has no folders; it needs one for each class")
     return tuple(names)
 
 
@@ -149,9 +150,7 @@ def _common(paths):
     modes, size = set(), None
     for path in paths:
         with _opened(path) as file:
-            if file.mode not in GREY + COLOURED:
-                raise DataError(f"{path}: pixels of the kind {file.mode}; convert it to RGB, or to "
-                                "grey of 8 bits")
+            _check_mode(path, file)
             size = size or file.size
             if file.size != size:
                 raise DataError(
@@ -162,6 +161,12 @@ def _common(paths):
     image = (1 if modes <= set(GREY) else 3, *reversed(size))
     check_image(paths[0], image)
     return image
+
+
+def _check_mode(path, file):
+    if file.mode not in GREY + COLOURED:
+        raise DataError(f"{path}: pixels of the kind {file.mode}; convert it to RGB, or to grey of "
+                        "8 bits")
 
 
 def _decoded(path, image):

@@ -58,8 +58,8 @@ def use(model, engine, input_grad=True):
     """Have `model`, a Sequential, compute by `engine`, which choose_engine() returned; returns the
     model. Its layers are then fixed: who replaces one calls use() again.
 
-    input_grad  must backward() return the gradient of the input? Training needs none of the images;
-                a convolution that is the first unit then saves it, and returns None
+    input_grad  must backward() return the gradient of the input? Training needs none of the images:
+                a convolution that is the first unit, and goes by blocks, then returns None
     """
     check_engine(engine)
     if engine == "plain":
@@ -71,7 +71,7 @@ def use(model, engine, input_grad=True):
 
         always = engine == "sparse"
         model.units = units(model, lambda *tensor: always or pays(*tensor), compiled=True)
-    if not input_grad and isinstance(model.units[0], Conv):
+    if not input_grad and model.units and isinstance(model.units[0], Conv):
         model.units[0].input_grad = False
     return model
 

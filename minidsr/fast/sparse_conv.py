@@ -47,7 +47,10 @@ def pays(weight, g):
     one row, are at 0.1 to 0.15 for 784 to 300 numbers and for 1024 to 1024, in batches of 100.
     """
     rows, columns = g.grid
-    bound = 0.1 if rows == 1 else 0.25 if rows * columns <= 64 else 0.4
+    if rows == 1:
+        bound = 0.1 if columns > 64 else 0.05
+    else:
+        bound = 0.25 if rows * columns <= 64 else 0.4
     return weight.value.size < bound * weight.size
 
 

@@ -6,6 +6,7 @@ that it stands for. It chooses anew at each call how to multiply, since densitie
     Conv      a convolution: by blocks (blocked.py), or with the free numbers (sparse_conv.py)
     Linear    the same for a linear layer
     Norm      batch norm by chunks (norm.py), also compiled (norm_loops.py); with the ReLU behind it
+              (a matrix, of a linear layer, is one chunk, and so on one thread)
     NormConv  batch norm, ReLU and a sparse convolution in one
     MaxPool   the largest of each 2 x 2 window, compiled (pool_loops.py)
     ReLU, Sum the rectifier and the addition of a residual block, over threads

@@ -2,8 +2,8 @@
 
 Of wrn-28-2 at sparsity 0.9, batch 100, with the engine auto: a training step; one that moves
 weights; what moving takes of 200 epochs of 500 steps, as often as is the default; and the numbers
-that the training state keeps for each weight of the budget. Prints a Markdown table; the times go
-to cost.json in the folder --out.
+that the training state keeps for each weight, always of wrn-28-2. Prints a Markdown table; the
+times go to cost.json in the folder --out.
 """
 
 import json

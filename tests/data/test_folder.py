@@ -226,6 +226,21 @@ def test_it_trains(any_size):
     assert history.setup["data"]["image"] == [3, 224, 224]
 
 
+def test_test_images_without_labels_are_no_fault(any_size):
+    """As ImageNet has them, beside val."""
+    root, _ = any_size
+    (root / "test").mkdir()
+    Image.new("RGB", (300, 300)).save(root / "test" / "1.png")
+    assert len(data.load("imagenet", root).test_y) == 8
+    (root / "test" / "1.png").unlink()
+    (root / "test").rmdir()
+    (root / "val").rename(root / "test")
+    assert len(data.load("imagenet", root).test_y) == 8
+    Image.new("I;16", (300, 300)).save(root / "test" / "a" / "0.png")
+    with pytest.raises(DataError, match="0.png: pixels of the kind I;16"):
+        np.asarray(data.load("imagenet", root).test_x)
+
+
 def test_what_is_missing_of_imagenet(any_size):
     root, _ = any_size
     cut(root / "val" / "a" / "2.png")
