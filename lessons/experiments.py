@@ -123,18 +123,15 @@ def _interval(values):
 def counts(study):
     """How many weights each tensor has at the start and in the end, and of how many positions; of
     DSR's runs, means over the seeds."""
-    kinds = [kind for kind in study.rows if kind.startswith("dsr")]
+    kinds = _of_dsr(study)
     tensors = next(iter(runs(study)[kinds[0]].values())).history.setup["tensors"]
     lines = ["| runs | " + " | ".join(t["name"] for t in tensors) + " |",
              "|---" * (1 + len(tensors)) + "|",
              "| positions | " + " | ".join(f"{t['size']:,}" for t in tensors) + " |"]
     for kind in kinds:
-        each = list(runs(study)[kind].values())
-        start = [t["active"] for t in each[0].history.setup["tensors"]]
-        end = zip(*(run.last["active"] for run in each), strict=True)
         lines.append(f"| {study.rows[kind]} | " + " | ".join(
-            f"{a:,} → {fmean(b):,.0f} ± {stdev(b):.0f}" for a, b in zip(start, end, strict=True))
-            + " |")
+            f"{start:,} → {fmean(end):,.0f} ± {stdev(end):.0f}"
+            for _, start, end in _weights(study, kind)) + " |")
     return "\n".join(lines)
 
 
@@ -150,7 +147,7 @@ def overlap(study):
             groups.setdefault(key, []).append(values)
     lines = ["| pairs of runs | n | overlap | by chance |", "|---|---|---|---|"]
     for (one, other), pairs in groups.items():
-        if {one, other} - {""} <= {kind for kind in study.rows if kind.startswith("dsr")}:
+        if {one, other} - {""} <= set(_of_dsr(study)):
             words = (f"{study.rows[one]}: two seeds" if not other else
                      f"{study.rows[one]}, and {study.rows[other].partition(', ')[2]}: one seed")
             same, chance = ([pair[i] for pair in pairs] for i in (0, 1))
@@ -169,7 +166,7 @@ def figure(study):
 
 def densities(study):
     """The line that shows the density of each tensor at the start and in the end."""
-    kinds = [kind for kind in study.rows if kind.startswith("dsr")]
+    kinds = _of_dsr(study)
     shown = []
     for kind in kinds:
         changes = (f"{start:.1f} to {fmean(end):.1f} %"
@@ -180,13 +177,23 @@ def densities(study):
             f"(../figures/{_name(study)}_densities.png)")
 
 
-def _densities(study, kind):
-    """In percent: of each tensor at the start, and of each tensor a list over seeds in the end."""
+def _of_dsr(study):
+    return [kind for kind in study.rows if kind.startswith("dsr")]
+
+
+def _weights(study, kind):
+    """(Positions, weights at the start, weights in the end of each seed), for each tensor."""
     each = list(runs(study)[kind].values())
     tensors = each[0].history.setup["tensors"]
     ends = zip(*(run.last["active"] for run in each), strict=True)
-    return ([100 * t["active"] / t["size"] for t in tensors],
-            [[100 * n / t["size"] for n in end] for t, end in zip(tensors, ends, strict=True)])
+    return [(t["size"], t["active"], end) for t, end in zip(tensors, ends, strict=True)]
+
+
+def _densities(study, kind):
+    """In percent: of each tensor at the start, and of each tensor a list over seeds in the end."""
+    weights = _weights(study, kind)
+    return ([100 * start / size for size, start, _ in weights],
+            [[100 * n / size for n in end] for size, _, end in weights])
 
 
 def hours(study):
@@ -223,7 +230,7 @@ def draw(study):
 def draw_densities(study):
     """Where the weights are, of each of DSR's kinds of run."""
     figure, axes = _axes(3.6)
-    kinds = [kind for kind in study.rows if kind.startswith("dsr")]
+    kinds = _of_dsr(study)
     for kind, colour in zip(kinds, (style.BLUE, style.VERMILLION, style.GREEN), strict=False):
         start, end = _densities(study, kind)
         axes.plot(start, color=colour, linestyle=style.DASHED, linewidth=1)

@@ -153,6 +153,8 @@ def test_parts_are_everywhere():
     boxes = np.array([folder.random_part(400, 300, four) for four in draws])
     (left, top), (w, h) = boxes[:, :2].T, (boxes[:, 2:] - boxes[:, :2]).T
     assert left.min() == top.min() == 0
+    free = (boxes[:, 2] - left < 200) & (boxes[:, 3] - top < 150)  # room in both directions
+    assert abs(np.corrcoef(left[free], top[free])[0, 1]) < 0.3  # each by a draw of its own
     assert boxes[:, 2].max() == 400 and boxes[:, 3].max() == 300
     assert 0.08 <= (w * h / 120_000).min() < 0.09 and (w * h / 120_000).max() > 0.9
     assert 0.74 < (w / h).min() < 0.77 and 1.32 < (w / h).max() < 1.45
