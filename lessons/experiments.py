@@ -29,19 +29,37 @@ class Study:
     base     the kind that the others are compared with
     rows     {kind: it in words}, in the order of the table
     bases    {kind: the kind that this one is compared with}, where that is another one
+    papers   {kind: (mean, standard deviation, n)}, test accuracies as published
     """
 
     records: str
     base: str
     rows: dict
     bases: dict = field(default_factory=dict)
+    papers: dict = field(default_factory=dict)
 
     def base_of(self, kind):
         """What this kind is compared with; None for the base."""
         return None if kind == self.base else self.bases.get(kind, self.base)
 
 
+# LeNet-300-100 on MNIST, five runs each, of Mostafa & Wang, as submitted to ICLR 2019: in
+# results/dynamic_sparse/results.zip of github.com/TimDettmers/sparse_learning.
+_LENET = {
+    "dsr": {0.99: (97.75, 0.04), 0.98: (98.14, 0.14), 0.95: (98.32, 0.08), 0.9: (98.44, 0.10)},
+    "static": {0.99: (49.49, 5.89), 0.98: (82.81, 6.52), 0.95: (96.68, 0.03), 0.9: (97.94, 0.09)},
+    "compressed-gradual": {0.99: (97.47, 0.21), 0.98: (98.12, 0.10), 0.95: (98.47, 0.06),
+                           0.9: (98.55, 0.03)}}
+_IN_WORDS = {"dsr": "DSR", "static": "static", "compressed-gradual": "compressed"}
+
 STUDIES = {
+    "mnist": Study("mnist/study.tar.xz", "dense", {"dense": "dense", **{
+        f"{method}-{sparsity}": f"{words}, {sparsity}"
+        for sparsity in _LENET["dsr"] for method, words in _IN_WORDS.items()}},
+        {f"{method}-{sparsity}": f"dsr-{sparsity}"
+         for sparsity in _LENET["dsr"] for method in ("static", "compressed-gradual")},
+        {f"{method}-{sparsity}": (*figures, 5)
+         for method, by_sparsity in _LENET.items() for sparsity, figures in by_sparsity.items()}),
     "why": Study("shapes-why/study.tar.xz", "dsr-0.95", {
         "dsr-0.95": "DSR",
         "static-0.95": "static",
@@ -112,12 +130,38 @@ def _against(study, kind):
     if base is None:
         return ""
     other = f" (minus {study.rows[base]})" if base != study.base else ""
-    return f"{_interval(differences(study, kind))}{other} "
+    return f"{_signed(compare.interval(differences(study, kind)))}{other} "
 
 
-def _interval(values):
-    mean, half = compare.interval(values)
+def _signed(interval):
+    mean, half = interval
     return f"{mean:+.2f} ± {half:.2f}"
+
+
+def published(study):
+    """Beside what the paper reports: a line for each kind of which it does, in Markdown."""
+    lines = ["| runs | here | published | here minus published |", "|---|---|---|---|"]
+    for kind, figures in study.papers.items():
+        here = _summary(study, kind)
+        cells = " | ".join(f"{m:.2f} ± {sd:.2f}, n = {n}" for m, sd, n in (here, figures))
+        lines.append(f"| {study.rows[kind]} | {cells} | "
+                     f"{_signed(compare.interval_apart(here, figures))} |")
+    return "\n".join(lines)
+
+
+def _summary(study, kind):
+    """(mean, standard deviation, n) of test accuracy."""
+    each = list(accuracies(study, kind).values())
+    return fmean(each), stdev(each), len(each)
+
+
+def errors(study):
+    """The line that shows the test errors beside those published."""
+    shown = "; ".join(
+        f"{study.rows[kind]} {100 - _summary(study, kind)[0]:.2f} here, {100 - mean:.2f} published"
+        for kind, (mean, *_) in study.papers.items())
+    return (f"![Test errors in %, on a logarithmic axis, here and as published. {shown}.]"
+            f"(../figures/{_name(study)}_errors.png)")
 
 
 def counts(study):
@@ -207,8 +251,8 @@ def _name(study):
     return next(name for name, one in STUDIES.items() if one is study)
 
 
-BLOCKS = {"table": table, "figure": figure, "counts": counts, "overlap": overlap,
-          "densities": densities, "hours": hours}
+BLOCKS = {"table": table, "figure": figure, "published": published, "errors": errors,
+          "counts": counts, "overlap": overlap, "densities": densities, "hours": hours}
 
 
 def draw(study):
@@ -224,6 +268,34 @@ def draw(study):
     axes.invert_yaxis()
     style.finish(axes, xlabel=f"test accuracy minus {study.rows[study.base]}, points",
                  ylabel="", title="Each seed (dots), mean and 95 % interval")
+    return figure
+
+
+def draw_errors(study):
+    """Test errors of methods against sparsity, each seed, beside the published means."""
+    figure, axes = _axes(4.2)
+    methods = {kind.rpartition("-")[0]: kind for kind in study.papers}
+    sparsities = sorted({float(kind.rpartition("-")[2]) for kind in study.papers})
+    for i, (method, kind) in enumerate(methods.items()):
+        words = study.rows[kind].partition(",")[0]
+        colour, dashes, mark = style.OWN[method.rpartition("-")[2]]
+        found = [[100 - a for a in accuracies(study, f"{method}-{s}").values()] for s in sparsities]
+        axes.plot(range(len(sparsities)), [fmean(each) for each in found], color=colour,
+                  linestyle=dashes, label=f"{words}, here")
+        for x, each in enumerate(found):
+            axes.plot([x] * len(each), each, mark, color=colour, markersize=4)
+        means, sds, _ = zip(*(study.papers[f"{method}-{s}"] for s in sparsities), strict=True)
+        axes.errorbar([x + 0.07 * (i + 1) for x in range(len(sparsities))],
+                      [100 - mean for mean in means], sds, color=colour, marker=mark,
+                      markerfacecolor="white", linestyle="", capsize=3, label=f"{words}, published")
+    axes.set_yscale("log")
+    ticks = [1.5, 2, 3, 5, 10, 20, 50]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    axes.set_yticks([], minor=True)
+    axes.set_xticks(range(len(sparsities)), [str(s) for s in sparsities])
+    style.finish(axes, xlabel="sparsity", ylabel="test error, %",
+                 title="Each seed here, mean and standard deviation as published")
+    axes.legend(frameon=False)
     return figure
 
 
@@ -252,7 +324,8 @@ def _axes(height):
     return figure, figure.subplots()
 
 
-DRAWN = {"figure": (draw, ""), "densities": (draw_densities, "_densities")}
+DRAWN = {"figure": (draw, ""), "errors": (draw_errors, "_errors"),
+         "densities": (draw_densities, "_densities")}
 
 
 def page(text):

@@ -329,6 +329,17 @@ def interval(values):
     return fmean(values), float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * stdev(values) / n ** 0.5
 
 
+def interval_apart(one, other):
+    """As interval(), of the difference of two means that no seed pairs, one minus other, each
+    (mean, standard deviation, n), n at least 2; by Welch."""
+    from scipy.special import stdtrit
+
+    (mean_a, sd_a, n_a), (mean_b, sd_b, n_b) = one, other
+    a, b = sd_a ** 2 / n_a, sd_b ** 2 / n_b
+    freedom = (a + b) ** 2 / (a ** 2 / (n_a - 1) + b ** 2 / (n_b - 1))
+    return mean_a - mean_b, float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * (a + b) ** 0.5
+
+
 def differences(groups, against=None):
     """([Difference], {reason: [(label, label)]}): of each two groups, the later minus the earlier;
     or, where `against` is a label or a method, of each group minus those. Where two cannot be

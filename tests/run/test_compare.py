@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_ind_from_stats
 from studies import COMMIT, made, write
 
 from minidsr.methods import METHODS
@@ -51,6 +52,17 @@ def test_t_is_that_of_the_table(n, t):
 
 def test_one_value_has_no_interval():
     assert compare.interval([7.0]) == (7.0, None)
+
+
+def test_an_interval_of_means_that_no_seed_pairs_is_welchs():
+    """Means that are half an interval apart have a p of 0.05, by SciPy; of equal groups it is
+    Student's, by hand."""
+    mean, half = compare.interval_apart((98.07, 0.05, 3), (98.14, 0.14, 5))
+    assert mean == pytest.approx(-0.07)
+    assert ttest_ind_from_stats(half, 0.05, 3, 0, 0.14, 5, equal_var=False).pvalue == (
+        pytest.approx(0.05))
+    assert compare.interval_apart((5.0, 2.0, 3), (1.0, 2.0, 3)) == (
+        4.0, pytest.approx(2.77645 * 2 * sqrt(2 / 3), rel=1e-5))
 
 
 def test_a_difference_by_hand():
