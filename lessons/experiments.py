@@ -9,12 +9,15 @@ written by hand.
 
 import json
 import re
+import runpy
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
+from unittest.mock import patch
 
 from lessons import RESULTS
+from minidsr.methods import METHODS
 from minidsr.run import compare, style
 
 FIGURES = Path(__file__).parent / "figures"
@@ -30,6 +33,7 @@ class Study:
     rows     {kind: it in words}, in the order of the table
     bases    {kind: the kind that this one is compared with}, where that is another one
     papers   {kind: (mean, standard deviation, n)}, test accuracies as published
+    module   the file in results/ that adds a method of its own, for these records alone
     """
 
     records: str
@@ -37,6 +41,7 @@ class Study:
     rows: dict
     bases: dict = field(default_factory=dict)
     papers: dict = field(default_factory=dict)
+    module: str | None = None
 
     def base_of(self, kind):
         """What this kind is compared with; None for the base."""
@@ -60,6 +65,11 @@ STUDIES = {
          for sparsity in _LENET["dsr"] for method in ("static", "compressed-gradual")},
         {f"{method}-{sparsity}": (*figures, 5)
          for method, by_sparsity in _LENET.items() for sparsity, figures in by_sparsity.items()}),
+    "mnist-compressed": Study("mnist/compressed.tar.xz", "dense", {"dense": "dense", **{
+        f"compressed-{sparsity}": f"compressed, the authors' way, {sparsity}"
+        for sparsity in _LENET["dsr"]}}, module="mnist/compressed.py", papers={
+        f"compressed-{sparsity}": (*figures, 5)
+        for sparsity, figures in _LENET["compressed-gradual"].items()}),
     "why": Study("shapes-why/study.tar.xz", "dsr-0.95", {
         "dsr-0.95": "DSR",
         "static-0.95": "static",
@@ -89,7 +99,10 @@ STUDIES = {
 def runs(study):
     """{kind: {seed: compare.Result}}, the seeds in order. A run of seed 100 + s starts from what
     the run of seed s has found, and is paired with it."""
-    results, left_out = compare.read([RESULTS / study.records])
+    with patch.dict(METHODS):
+        if study.module:
+            runpy.run_path(str(RESULTS / study.module))
+        results, left_out = compare.read([RESULTS / study.records])
     if left_out:
         raise ValueError(f"{study.records}: {left_out[0]}")
     found = {}
@@ -135,7 +148,7 @@ def _against(study, kind):
 
 def _signed(interval):
     mean, half = interval
-    return f"{mean:+.2f} ± {half:.2f}"
+    return f"{round(mean, 2) + 0.0:+.2f} ± {half:.2f}"  # -0.00 becomes +0.00
 
 
 def published(study):

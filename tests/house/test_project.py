@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -16,18 +17,19 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean, stdev
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lessons import experiments
-from minidsr import load
+from minidsr import build, load
 from minidsr.__main__ import main
 from minidsr.methods import METHODS
 from minidsr.proof import invariants
 from minidsr.reparam import reallocate
-from minidsr.run.compare import interval
+from minidsr.run.compare import interval, interval_apart
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
@@ -248,6 +250,25 @@ def test_a_difference_of_an_experiment_is_that_of_equal_seeds():
                        [5.2, -1.1, -8.6, -6.1, -3.4])
     mean, half = interval([5.2, -1.1, -8.6, -6.1, -3.4])
     assert f"| {mean:+.2f} ± {half:.2f} |" in experiments.table(why)
+
+
+def test_a_difference_from_what_is_published_is_that_of_the_records():
+    """By hand, of the runs as they are recorded, and of the published mean, deviation and n."""
+    mnist = experiments.STUDIES["mnist"]
+    each = [98.07, 98.30, 98.09]
+    assert list(experiments.accuracies(mnist, "dsr-0.98").values()) == each
+    mean, half = interval_apart((fmean(each), stdev(each), 3), (98.14, 0.14, 5))
+    assert (f"| 98.15 ± 0.13, n = 3 | 98.14 ± 0.14, n = 5 | {mean:+.2f} ± {half:.2f} |"
+            in experiments.published(mnist))
+
+
+def test_the_authors_compressed_keeps_a_tenth_of_the_last_layer():
+    with patch.dict(METHODS):
+        runpy.run_path(str(experiments.RESULTS / "mnist/compressed.py"))
+        method = METHODS["compressed"](epochs=39, steps_per_epoch=600, sparsity=0.99)
+    rng = np.random.default_rng(0)
+    method.setup(build("lenet-300-100", image=(1, 28, 28), classes=10, rng=rng), rng)
+    assert method.final == [2272, 290, 100]  # 2,662 in all; 2,562 in proportion to 235,200 : 30,000
 
 
 def test_short_runs_are_those_of_the_records():
