@@ -17,9 +17,10 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from lessons import RESULTS, experiments
+from lessons import RESULTS
 from lessons.predict import predict
 from lessons.show import show
+from lessons.studies import STUDIES
 from minidsr import build
 from minidsr.density import DISTRIBUTIONS, free_counts
 from minidsr.methods.gradual import Gradual
@@ -138,8 +139,7 @@ shapes_of = {what: [first_and_last(f"shapes-small-cnn/{run}-0.95-{seed}/metrics.
                     for seed in range(5)]
              for what, run in (("static, uniform", "static"), ("static, erk", "erk-static"),
                                ("DSR", "dsr"))}
-mnist = {method: experiments.runs(experiments.STUDIES["mnist"])[f"{method}-0.98"].values()
-         for method in ("static", "dsr")}
+mnist = {method: STUDIES["mnist"].of(f"{method}-0.98") for method in ("static", "dsr")}
 ends = {"small-cnn": [last["active"] for _, last in shapes_of["DSR"]],
         "LeNet-300-100": [run.last["active"] for run in mnist["dsr"]]}
 for name, found in ends.items():

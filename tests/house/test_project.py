@@ -24,6 +24,7 @@ import pytest
 from PIL import Image
 
 from lessons import experiments
+from lessons.studies import STUDIES
 from minidsr import build, load
 from minidsr.__main__ import main
 from minidsr.methods import METHODS
@@ -237,7 +238,7 @@ def test_table_of_masks_is_that_of_the_records():
 def test_tables_of_experiments_are_those_of_the_records():
     pages = [path.read_text(encoding="utf-8") for path in experiments.RESULTS.glob("*.md")]
     found = [block for text in pages for block in experiments.BLOCK.findall(text)]
-    assert {name for _, what, name, _ in found if what == "table"} == set(experiments.STUDIES)
+    assert {name for _, what, name, _ in found if what == "table"} == set(STUDIES)
     assert all((experiments.FIGURES / f"{name}.png").exists() for _, what, name, _ in found
                if what == "figure")
     assert [experiments.page(text) for text in pages] == pages
@@ -245,8 +246,8 @@ def test_tables_of_experiments_are_those_of_the_records():
 
 def test_a_difference_of_an_experiment_is_that_of_equal_seeds():
     """By hand, of the runs as they are recorded: 82.40 - 77.20, and so on."""
-    why = experiments.STUDIES["why"]
-    assert np.allclose(experiments.differences(why, "fresh-static-0.95"),
+    why = STUDIES["why"]
+    assert np.allclose(why.differences("fresh-static-0.95"),
                        [5.2, -1.1, -8.6, -6.1, -3.4])
     mean, half = interval([5.2, -1.1, -8.6, -6.1, -3.4])
     assert f"| {mean:+.2f} ± {half:.2f} |" in experiments.table(why)
@@ -254,9 +255,9 @@ def test_a_difference_of_an_experiment_is_that_of_equal_seeds():
 
 def test_a_difference_from_what_is_published_is_that_of_the_records():
     """By hand, of the runs as they are recorded, and of the published mean, deviation and n."""
-    mnist = experiments.STUDIES["mnist"]
+    mnist = STUDIES["mnist"]
     each = [98.07, 98.30, 98.09]
-    assert list(experiments.accuracies(mnist, "dsr-0.98").values()) == each
+    assert list(mnist.accuracies("dsr-0.98").values()) == each
     mean, half = interval_apart((fmean(each), stdev(each), 3), (98.14, 0.14, 5))
     assert (f"| 98.15 ± 0.13, n = 3 | 98.14 ± 0.14, n = 5 | {mean:+.2f} ± {half:.2f} |"
             in experiments.published(mnist))
