@@ -18,6 +18,8 @@ the same grid, at its upper left.
 
 Backward, every shift is negated: dx is a convolution of dy with the transposed kernel. Its columns,
 times x shifted by the rows of the kernel, are dw.
+
+A 1x1 kernel without padding shifts nothing: each image is multiplied as it lies.
 """
 
 import math
@@ -65,6 +67,11 @@ class Geometry:
         """The (a, b) that are read."""
         return [(a, b) for a in self.reads for b in self.reads]
 
+    @property
+    def pointwise(self):
+        """Is it a 1x1 kernel without padding?"""
+        return self.reads == {0: {0: 0}}
+
     def taps(self, a):
         """Which rows (columns) of the kernel read phase a: a slice."""
         return slice(min(self.reads[a]), None, self.s)
@@ -78,6 +85,10 @@ def forward(x, w, g):
     """Convolution y of x (N, C, H, W) with w (F, C, k, k), g a Geometry -> (N, F, OH, OW)."""
     xp, (F, C, k, _) = get_xp(x), w.shape
     y = xp.empty((len(x), F, *g.out), x.dtype)
+    if g.pointwise:
+        map_chunks(lambda images: xp.matmul(
+            w[:, :, 0, 0], _pixels(x[images], g.s), out=_pixels(y[images])), len(x), xp)
+        return y
     w = w.transpose(2, 0, 3, 1)                                          # (ky, F, kx, C)
     w = {a: w[g.taps(a)].reshape(-1, k * C) for a in g.reads}
 
@@ -105,6 +116,8 @@ def backward(x, dy, w, g, input_grad=True):
     dx = None
     if input_grad:
         dx = xp.zeros_like(x) if len(g.phases) < g.s ** 2 else xp.empty_like(x)  # s > k skips x
+    if g.pointwise:
+        return dx, _pointwise_backward(x, dy, w, g.s, dx)
     w = w.transpose(2, 1, 3, 0)                                          # (ky, C, kx, F)
     w = {(a, b): w[g.taps(a), :, g.taps(b)].reshape(-1, len(g.reads[b]) * F) for a, b in g.phases}
 
@@ -130,6 +143,26 @@ def backward(x, dy, w, g, input_grad=True):
 
     dw = total(map_chunks(chunk, len(x), xp))
     return dx, xp.ascontiguousarray(dw.transpose(1, 3, 2, 0))            # (F, C, ky, kx)
+
+
+def _pixels(x, s=1):
+    """Every s-th row and column of images (n, C, H, W), as (n, C, pixels)."""
+    x = x[:, :, ::s, ::s]
+    return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+
+
+def _pointwise_backward(x, dy, w, s, dx):
+    """dw, and dx put into place where it is asked for."""
+    xp = get_xp(x)
+
+    def chunk(images):
+        d = _pixels(dy[images])
+        if dx is not None:
+            at = dx[images, :, ::s, ::s]
+            at[...] = xp.matmul(w[:, :, 0, 0].T, d).reshape(at.shape)
+        return xp.matmul(d, _pixels(x[images], s).transpose(0, 2, 1)).sum(0)
+
+    return total(map_chunks(chunk, len(x), xp))[:, :, None, None]
 
 
 class Scratch:

@@ -251,6 +251,7 @@ def _fill(planes, x, norm, layout, phase):
     """Lay out the rows and columns of x (n, C, H, W) that belong to `phase`, normalised."""
     n, C, H, W = x.shape
     (PH, PW), floor, s = layout.pitch, norm.floor, phase[2]
+    columns = len(range(phase[1], W, s))
     for c in range(C):
         m, t = norm.scale[c], norm.shift[c]
         for i in range(n):
@@ -262,9 +263,9 @@ def _fill(planes, x, norm, layout, phase):
                         v = m * image[w] + t
                         row[w] = floor if v < floor else v
                 else:
-                    for w in range(phase[1], W, s):
-                        v = m * image[w] + t
-                        row[w // s] = floor if v < floor else v
+                    for q in range(columns):
+                        v = m * image[phase[1] + q * s] + t
+                        row[q] = floor if v < floor else v
                 at += PW
 
 
@@ -273,6 +274,7 @@ def _copy_out(plane, y, layout, phase):
     """The reverse for one channel y (n, H, W), from a plane without a margin."""
     n, H, W = y.shape
     (PH, PW), s = layout.pitch, phase[2]
+    columns = len(range(phase[1], W, s))
     for i in range(n):
         at = i * PH * PW
         for h in range(phase[0], H, s):
@@ -281,8 +283,8 @@ def _copy_out(plane, y, layout, phase):
                 for w in range(W):
                     image[w] = row[w]
             else:
-                for w in range(phase[1], W, s):
-                    image[w] = row[w // s]
+                for q in range(columns):
+                    image[phase[1] + q * s] = row[q]
             at += PW
 
 
