@@ -35,7 +35,10 @@ def _run(argv):
     if argv == ["--version"]:
         print(f"minidsr {__version__}")
         return 0
-    from .run import command_line  # takes a second, in which Ctrl-C is one line, too
+    from .backend import interrupts_wait
+
+    with interrupts_wait():  # a second, in which Ctrl-C is one line, too
+        from .run import command_line
 
     return command_line.run(argv)
 

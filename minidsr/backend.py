@@ -4,7 +4,9 @@ CuPy is imported here and nowhere else, and only when a GPU is asked for.
 """
 
 import functools
+import signal
 import sys
+import threading
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -159,6 +161,28 @@ def device_bytes(device):
     return _cupy().get_default_memory_pool().total_bytes()  # what is freed stays in the pool
 
 
+@contextmanager
+def interrupts_wait():
+    """In this context Ctrl-C waits for the end; a second one acts at once. Some libraries swallow
+    one while they are imported, and Numba while it compiles: what it was to stop would go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught, handler = [], signal.getsignal(signal.SIGINT)
+
+    def note(*_):
+        caught.append(True)
+        signal.signal(signal.SIGINT, handler)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
+
+
 def _gpu_fault():
     """Why no GPU can be used, or None."""
     if find_spec("cupy") is None:
@@ -180,6 +204,7 @@ def _cuda_version(number):
 
 
 def _cupy():
-    import cupy
-
-    return cupy
+    if sys.modules.get("cupy") is None:
+        with interrupts_wait():
+            import cupy  # noqa: F401 - found below, as where it is imported already
+    return sys.modules["cupy"]

@@ -84,11 +84,12 @@ class Geometry:
 def forward(x, w, g):
     """Convolution y of x (N, C, H, W) with w (F, C, k, k), g a Geometry -> (N, F, OH, OW)."""
     xp, (F, C, k, _) = get_xp(x), w.shape
-    y = xp.empty((len(x), F, *g.out), x.dtype)
     if g.pointwise:
+        y = xp.empty((len(x), F, math.prod(g.out)), x.dtype)
         map_chunks(lambda images: xp.matmul(
-            w[:, :, 0, 0], _pixels(x[images], g.s), out=_pixels(y[images])), len(x), xp)
-        return y
+            w[:, :, 0, 0], _pixels(x[images], g.s), out=y[images]), len(x), xp)
+        return y.reshape(len(x), F, *g.out)
+    y = xp.empty((len(x), F, *g.out), x.dtype)
     w = w.transpose(2, 0, 3, 1)                                          # (ky, F, kx, C)
     w = {a: w[g.taps(a)].reshape(-1, k * C) for a in g.reads}
 

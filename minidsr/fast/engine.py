@@ -5,8 +5,8 @@
     blocked  matrix products over all positions, zeros included, by blocks that stay in the cache,
              over threads: NumPy, or CuPy on a GPU
     sparse   loops over the free numbers that exist, compiled by Numba: on a CPU only. Tensors that
-             are not Sparse, and methods that need the gradient of all of θ, stay with blocks;
-             batch norm and max pooling are compiled, too
+             are not Sparse, and methods that need the gradient of all of θ, stay with blocks, but
+             for dense kernels of few channels; batch norm and max pooling are compiled, too
     auto     sparse for the tensors where it is faster; blocked where there is no Numba, or a GPU
 
 use() is the one mechanism of all: it puts units (units.py) in the place of layers.
@@ -16,6 +16,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from ..backend import interrupts_wait
 from ..checks import check_choice
 from ..nn.base import Sequential
 from ..nn.layers import BatchNorm, Conv2d, MaxPool2d, ReLU
@@ -59,7 +60,7 @@ def use(model, engine, input_grad=True):
     model. Its layers are then fixed: who replaces one calls use() again.
 
     input_grad  must backward() return the gradient of the input? Training needs none of the images:
-                a convolution that is the first unit, and goes by blocks, then returns None
+                a convolution that is the first unit then returns None
     """
     check_engine(engine)
     if engine == "plain":
@@ -70,7 +71,8 @@ def use(model, engine, input_grad=True):
         from .sparse_conv import pays
 
         always = engine == "sparse"
-        model.units = units(model, lambda *tensor: always or pays(*tensor), compiled=True)
+        model.units = units(model, lambda weight, geometry: (
+            always and isinstance(weight, Sparse) or pays(weight, geometry)), compiled=True)
     if not input_grad and model.units and isinstance(model.units[0], Conv):
         model.units[0].input_grad = False
     return model
@@ -81,7 +83,8 @@ def _numba_fault():
     if find_spec("numba") is None:
         return "Numba is not installed (pip install 'minidsr[fast]')"
     try:
-        _compile()
+        with interrupts_wait():
+            _compile()
     except Exception as error:  # a Numba of another time than NumPy, or whatever else it dislikes
         return f"Numba does not load ({' '.join(str(error).split())})"
     return None

@@ -23,7 +23,7 @@ import numpy as np
 from ..backend import get_xp
 from ..nn import layers
 from ..nn.base import Layer, Residual, Sequential
-from ..parameters import Sparse
+from ..parameters import Dense, Sparse
 from . import blocked, norm
 from .parallel import map_chunks, map_to_array, total
 
@@ -77,18 +77,29 @@ class Weighted(Layer):
         self.layer, self.pays, self.sparse = layer, pays, None
 
     def sparse_conv(self, geometry):
-        """The convolution with the free numbers of the weight as it is now, or None where all of θ
-        multiplies: where it, or its gradient, is needed, or zeros are too few to gain."""
+        """The convolution with the free numbers of the weight as it is now, or None where θ
+        multiplies as a matrix: where its gradient is needed, or that is faster."""
         weight = self.layer.weight
-        if not isinstance(weight, Sparse) or weight.keep_dense_grad:
+        if not isinstance(weight, (Sparse, Dense)) or getattr(weight, "keep_dense_grad", False):
             return None
         if not self.pays(weight, geometry):
             return None
-        from .sparse_conv import SparseConv
+        from .sparse_conv import SparseConv, everywhere
 
-        if self.sparse is None or not self.sparse.fits(weight.index, geometry):
-            self.sparse = SparseConv(weight.index, (*weight.shape, 1, 1)[:4], geometry)
+        index = weight.index if isinstance(weight, Sparse) else everywhere(weight.size)
+        if self.sparse is None or not self.sparse.fits(index, geometry):
+            self.sparse = SparseConv(index, (*weight.shape, 1, 1)[:4], geometry)
         return self.sparse
+
+    @property
+    def value(self):
+        """The free numbers of the weight, (m,)."""
+        return self.layer.weight.value.reshape(-1)
+
+    def receive(self, dvalue):
+        """Give the weight the gradient of these."""
+        weight = self.layer.weight
+        weight.grad = dvalue.reshape(weight.value.shape)
 
 
 class Conv(Weighted):
@@ -106,14 +117,15 @@ class Conv(Weighted):
         sparse = self.sparse_conv(geometry)
         self.cache = (x, geometry, sparse) if train else None
         if sparse:
-            return sparse.forward(x, weight.value)                      # (N, F, OH, OW)
+            return sparse.forward(x, self.value)                        # (N, F, OH, OW)
         return blocked.forward(x, weight.theta(), geometry)
 
     def backward(self, dy):
         weight, (x, geometry, sparse), self.cache = self.layer.weight, self.cache, None
         if sparse:
-            dx, weight.grad, *_ = sparse.backward(x, dy, weight.value)
-            return dx
+            dx, dvalue, *_ = sparse.backward(x, dy, self.value, input_grad=self.input_grad)
+            self.receive(dvalue)
+            return dx if self.input_grad else None
         dx, dw = blocked.backward(x, dy, weight.theta(), geometry, self.input_grad)
         weight.pull(dw)
         return dx
@@ -128,17 +140,17 @@ class Linear(Weighted):
             self.cache = None
             return self.layer.forward(x, train)
         self.cache, self.layer.cache = (x, sparse) if train else None, None
-        y = sparse.forward(x.T[None, :, None], self.layer.weight.value)[0, :, 0].T
+        y = sparse.forward(x.T[None, :, None], self.value)[0, :, 0].T
         return y if self.layer.bias is None else y + self.layer.bias.theta()
 
     def backward(self, dy):
         if self.cache is None:
             return self.layer.backward(dy)
-        weight, (x, sparse), self.cache = self.layer.weight, self.cache, None
+        (x, sparse), self.cache = self.cache, None
         if self.layer.bias is not None:
             self.layer.bias.pull(dy.sum(0))
-        dx, weight.grad, *_ = sparse.backward(
-            x.T[None, :, None], dy.T[None, :, None], weight.value)
+        dx, dvalue, *_ = sparse.backward(x.T[None, :, None], dy.T[None, :, None], self.value)
+        self.receive(dvalue)
         return dx[0, :, 0].T
 
 
@@ -209,15 +221,15 @@ class NormConv(Layer):
         scale, shift, mean, rstd = self.norm.affine(x, train)
         self.cache = (sparse, x, scale, shift, mean, rstd) if train else None
         self.norm.cache = self.conv.cache = None
-        return sparse.forward(x, self.conv.layer.weight.value, (scale, shift, self.norm.floor))
+        return sparse.forward(x, self.conv.value, (scale, shift, self.norm.floor))
 
     def backward(self, dy):
         if self.cache is None:
             return self.norm.backward(self.conv.backward(dy))
         (sparse, x, scale, shift, mean, rstd), self.cache = self.cache, None
-        weight = self.conv.layer.weight
-        dz, weight.grad, *sums = sparse.backward(
-            x, dy, weight.value, (scale, shift, self.norm.floor), mean)
+        dz, dvalue, *sums = sparse.backward(
+            x, dy, self.conv.value, (scale, shift, self.norm.floor), mean)
+        self.conv.receive(dvalue)
         no_floor = x.dtype.type(-np.inf)  # dz is 0 already where y is at the floor
         return self.norm.gradient(dz, x, x, mean, rstd, *sums, no_floor)
 

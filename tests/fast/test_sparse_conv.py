@@ -13,7 +13,7 @@ from minidsr.fast.engine import use
 from minidsr.methods.base import make_sparse
 from minidsr.nn.layers import BatchNorm, Conv2d, Flatten, Linear, ReLU, Sequential
 from minidsr.nn.sgd import SGD
-from minidsr.parameters import Sparse
+from minidsr.parameters import Dense, Sparse
 from minidsr.proof.cases import windows
 from minidsr.run.config import Config
 
@@ -140,6 +140,13 @@ def test_auto_takes_what_is_faster(density, fast):
     assert sparse_conv.pays(W, blocked.Geometry.of(1, 10, 1, 1, 0)) == (density < 0.05)
 
 
+@pytest.mark.parametrize(("shape", "fast"), [((16, 3, 3, 3), True), ((16, 8, 3, 3), False),
+                                             ((16, 3, 5, 5), False), ((16, 3), False)])
+def test_auto_takes_the_loops_for_dense_kernels_of_few_channels(shape, fast):
+    geometry = blocked.Geometry.of(16, 16, *((shape[2], 1, 1) if len(shape) == 4 else (1, 1, 0)))
+    assert sparse_conv.pays(Dense(np.ones(shape)), geometry) == fast
+
+
 # In a network
 
 
@@ -166,7 +173,8 @@ def test_a_network_computes_the_same_with_every_engine(engine, rng):
         convs = [getattr(unit, "conv", unit) for unit in model.units]  # of a NormConv
         used = {key for key, layer in model.layers.items() for unit in convs
                 if getattr(unit, "layer", None) is layer and getattr(unit, "sparse", None)}
-        assert used == {"blocked": set(), "auto": {"conv2"}, "sparse": {"conv2", "fc"}}[name]
+        assert used == {"blocked": set(), "auto": {"conv1", "conv2"},
+                        "sparse": {"conv1", "conv2", "fc"}}[name]
     for a, b in zip(results["blocked"], results[engine], strict=True):
         np.testing.assert_allclose(a, b, **CLOSE)
 

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "data": ("checks", "shapes", "reading", "backend"),
     "run": (*CORE, "nn", "proof", "fast", "methods", "data"),
     "face": (*CORE, "nn", "proof", "methods", "data", "run"),  # minidsr/__init__.py
-    "__main__": ("face", "run"),
+    "__main__": ("face", "run", "backend"),
 }
 
 

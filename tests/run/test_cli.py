@@ -1,5 +1,6 @@
 """The command line as a user types it: what is printed, where, and the exit code."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from tiny import write_cifar10
 
 import minidsr
+from minidsr import backend
 from minidsr.__main__ import main
 from minidsr.methods import METHODS
 from minidsr.run import directory
@@ -360,6 +362,23 @@ def test_interrupted_in_the_first_second(seconds, tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode in (130, -signal.SIGINT)  # Python may end itself by the signal
     assert err == "minidsr: interrupted\n"
+
+
+def test_ctrl_c_that_would_be_swallowed_waits_for_the_end():
+    """CuPy's import has an `except:`; a second one, at once, gets through."""
+    handler, done = signal.getsignal(signal.SIGINT), []
+
+    def swallow():
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+            done.append("was not stopped")
+            signal.raise_signal(signal.SIGINT)
+            done.append("never")
+
+    with pytest.raises(KeyboardInterrupt), backend.interrupts_wait():
+        swallow()
+    assert done == ["was not stopped"]
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_what_was_called_otherwise_is_refused_and_told(run, tmp_path, capsys):
