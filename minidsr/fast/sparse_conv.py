@@ -27,6 +27,7 @@ plane, which stays in the cache. Neither columns, nor dense weights, nor their d
 ever there. nn/im2col.py is the specification of this engine.
 """
 
+import threading
 from functools import cache
 from typing import NamedTuple
 
@@ -128,11 +129,10 @@ class SparseConv:
         max(scale * x + shift, floor) for norm = (scale (C,), shift (C,), floor)."""
         x = np.ascontiguousarray(x)
         y = np.empty((len(x), self.shape[0], *self.g.out), x.dtype)
-        norm = self._norm(norm, x.dtype)
+        norm, scratch = self._norm(norm, x.dtype), self._scratch(x.dtype, self.x_planes)
 
         def chunk(images):
-            scratch = self._scratch(x.dtype, self.x_planes)
-            _forward(x[images], norm, value, self.by_y, self.layout, scratch, y[images])
+            _forward(x[images], norm, value, self.by_y, self.layout, scratch(), y[images])
 
         map_chunks(chunk, len(x))
         return y
@@ -150,12 +150,12 @@ class SparseConv:
         dz = new(x if input_grad else x[:0])
         norm, by_x_value = self._norm(norm, x.dtype), value[self.order]
         mean = np.zeros(x.shape[1], x.dtype) if mean is None else mean
+        scratch = self._scratch(x.dtype, self.x_planes, self.shape[0])
 
         def chunk(images):
             dvalue, sums = np.zeros_like(value), np.zeros((2, x.shape[1]))
-            scratch = self._scratch(x.dtype, self.x_planes, self.shape[0])
             _backward(x[images], norm, mean, dy[images], by_x_value, self.by_y, self.by_x,
-                      self.layout, scratch, (dz[images], dvalue, sums))
+                      self.layout, scratch(), (dz[images], dvalue, sums))
             return dvalue, *sums
 
         dvalue, sum_dz, sum_dz_centred = map(total, zip(*map_chunks(chunk, len(x)), strict=True))
@@ -168,9 +168,17 @@ class SparseConv:
         return Affine(scale, shift, dtype.type(floor))
 
     def _scratch(self, dtype, *counts):
-        """A thread's own: so many planes, each time, and the sums of one without its margins."""
-        planes = (np.zeros((count, self.length), dtype) for count in counts)
-        return *planes, np.empty(self.length - 2 * self.layout.margin, dtype)
+        """A function that returns a thread's own: so many planes, each time, and the sums of one
+        without its margins. What images leave in planes, the next ones replace."""
+        own = threading.local()
+
+        def scratch():
+            if not hasattr(own, "arrays"):
+                planes = (np.zeros((count, self.length), dtype) for count in counts)
+                own.arrays = *planes, np.empty(self.length - 2 * self.layout.margin, dtype)
+            return own.arrays
+
+        return scratch
 
 
 def _taps(plane, count, start):

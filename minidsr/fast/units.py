@@ -285,10 +285,18 @@ class Sum(Residual):
         if block.shortcut is not None:
             shortcut = Sequential(shortcut=block.shortcut)
             shortcut.units = units(shortcut, pays, compiled)
-        return cls(before=before, body=body, shortcut=shortcut)
+        made = cls(before=before, body=body, shortcut=shortcut)
+        ends = [*body.units[:1], *body.units[-1:]]
+        made.in_place = bool(ends) and all(isinstance(unit, (Conv, NormConv)) for unit in ends)
+        return made
 
     def add(self, x, y):
-        return map_to_array(lambda x, y, out: get_xp(x).add(x, y, out=out), x, y)
+        """The sum in place of x, where nobody else holds what the body has returned."""
+        if not self.in_place:
+            return map_to_array(lambda x, y, out: get_xp(x).add(x, y, out=out), x, y)
+        map_chunks(lambda images: get_xp(x).add(x[images], y[images], out=x[images]), len(x),
+                   get_xp(x))
+        return x
 
 
 def _rows(x):

@@ -135,6 +135,27 @@ def test_a_batch_of_rows_is_as_an_image(threads, rows, seed):
             np.testing.assert_allclose(other, plain, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.parametrize("last", [True, False], ids=["relu-last", "relu-first"])
+@pytest.mark.parametrize("engine", ["blocked", "sparse"])
+def test_a_sum_spares_what_a_unit_keeps(engine, last):
+    """A ReLU keeps its output for backward: the residual must not be added into it."""
+    found = []
+    for name in ("plain", engine):
+        rng = np.random.default_rng(2)
+        conv = Conv2d(3, 3, 3, pad=1, rng=rng, dtype=np.float64)
+        body = {"conv": conv, "relu": ReLU()} if last else {"relu": ReLU(), "conv": conv}
+        model = use(Sequential(block=Residual(before=Sequential(), body=Sequential(**body))), name)
+        x = rng.standard_normal((30, 3, 6, 6))
+        kept = x.copy()
+        y = model.forward(x, train=True)
+        dy = np.cos(y)
+        found.append([y, model.backward(dy), conv.weight.grad])
+        np.testing.assert_array_equal(x, kept)
+        np.testing.assert_array_equal(dy, np.cos(y))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["wide resnet", "small cnn"])
 def test_gradients(name):
