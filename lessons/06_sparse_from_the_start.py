@@ -227,8 +227,7 @@ for part in (free_counts, Static, Gradual.setup, Gradual.targets, Gradual.reallo
 # - Uniform starves small tensors: 2 % of 1,000 positions are 20 weights for 110 units.
 # - DSR was told nothing of units, and went towards Erdős–Rényi in every tensor, with every seed.
 # - A good distribution is not all: in lesson 7 weights move within a tensor as well.
-# - 14 points between means of three runs, where static's own differ by 10: are they something? By
-#   its pairs the interval is 0.6 to 27.6. Lesson 10 asks.
+# - Static's own runs lie 10 points apart: what is a difference of 14 worth? Lesson 10 asks.
 #
 # ## Exercises
 #
