@@ -48,6 +48,17 @@ def _signed(interval):
     return f"{round(mean, 2) + 0.0:+.2f} ± {half:.2f}"  # -0.00 becomes +0.00
 
 
+def left(study):
+    """How many weights are left in the end, where the method decides: a line for each kind."""
+    lines = ["| runs | weights left, % | test accuracy |", "|---|---|---|"]
+    for kind, words in study.rows.items():
+        percent = study.left(kind)
+        mean, sd, _ = study.summary(kind)
+        lines.append(f"| {words} | {fmean(percent):.1f} ± {stdev(percent):.1f} | "
+                     f"{mean:.2f} ± {sd:.2f} |")
+    return "\n".join(lines)
+
+
 def published(study):
     """Beside what the paper reports: a line for each kind of which it does, in Markdown."""
     lines = ["| runs | here | published | here minus published |", "|---|---|---|---|"]
@@ -135,8 +146,8 @@ def _densities(study, kind):
 def hours(study):
     """How many runs, and how long they took."""
     each = [run for kind in study.runs for run in study.of(kind)]
-    return (f"{len(each)} runs, {sum(run.hours for run in each):.1f} hours of training on one core "
-            "each.")
+    return (f"{len(each)} runs, each on one core: {sum(run.hours for run in each):.1f} hours of "
+            "training in all.")
 
 
 def _name(study):
@@ -144,7 +155,8 @@ def _name(study):
 
 
 BLOCKS = {"table": table, "figure": figure, "published": published, "errors": errors,
-          "counts": counts, "overlap": overlap, "densities": densities, "hours": hours}
+          "left": left, "counts": counts, "overlap": overlap, "densities": densities,
+          "hours": hours}
 
 
 def draw(study):

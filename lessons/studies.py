@@ -2,7 +2,7 @@
 
 import runpy
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 from statistics import fmean, stdev
 from unittest.mock import patch
 
@@ -30,21 +30,11 @@ class Study:
     papers: dict = field(default_factory=dict)
     module: str | None = None
 
-    @cached_property
+    @property
     def runs(self):
         """{kind: {seed: compare.Result}}, the seeds in order. A run of seed 100 + s starts from
         what the run of seed s has found, and is paired with it."""
-        with patch.dict(METHODS):
-            if self.module:
-                runpy.run_path(str(RESULTS / self.module))
-            results, left_out = compare.read([RESULTS / self.records])
-        if left_out:
-            raise ValueError(f"{self.records}: {left_out[0]}")
-        found = {}
-        for result in results:
-            kind, _, seed = result.path.name.rpartition("-")
-            found.setdefault(kind, {})[int(seed) % 100] = result
-        return {kind: dict(sorted(by_seed.items())) for kind, by_seed in found.items()}
+        return _read(self.records, self.module)
 
     def of(self, kind):
         """The runs of a kind, in the order of their seeds."""
@@ -58,6 +48,11 @@ class Study:
         """(mean, standard deviation, n) of these."""
         each = list(self.accuracies(kind).values())
         return fmean(each), stdev(each), len(each)
+
+    def left(self, kind):
+        """Of each seed, the share of the positions that have a weight in the end, in %."""
+        positions = sum(size for size, *_ in self.weights(kind))
+        return [100 * sum(run.last["active"]) / positions for run in self.of(kind)]
 
     def base_of(self, kind):
         """What this kind is compared with; None for the base."""
@@ -77,6 +72,22 @@ class Study:
         tensors = self.of(kind)[0].history.setup["tensors"]
         ends = zip(*(run.last["active"] for run in self.of(kind)), strict=True)
         return [(t["size"], t["active"], end) for t, end in zip(tensors, ends, strict=True)]
+
+
+@cache
+def _read(records, module):
+    """As Study.runs."""
+    with patch.dict(METHODS):
+        if module:
+            runpy.run_path(str(RESULTS / module))
+        results, left_out = compare.read([RESULTS / records])
+    if left_out:
+        raise ValueError(f"{records}: {left_out[0]}")
+    found = {}
+    for result in results:
+        kind, _, seed = result.path.name.rpartition("-")
+        found.setdefault(kind, {})[int(seed) % 100] = result
+    return {kind: dict(sorted(by_seed.items())) for kind, by_seed in found.items()}
 
 
 # LeNet-300-100 on MNIST, five runs each, of Mostafa & Wang, as submitted to ICLR 2019: in
@@ -131,6 +142,20 @@ def _structure():
         {f"static-0.95-{start}": f"dsr-0.95-{start}" for start in ("erk", "reversed")})
 
 
+def _small(sparsity):
+    return Study("cifar10-small/study.tar.xz", f"dsr-{sparsity}", {
+        "dense" if method == "dense" else f"{method}-{sparsity}": words
+        for method, words in _WORDS.items()})
+
+
+_MASKS = Study("cifar10-small/study.tar.xz", "dense", {
+    "dense": "dense", **{f"dst-alpha_{alpha}": f"DST, α = {alpha}"
+                         for alpha in ("0.0003", "0.001", "0.003")}})
+_SCALE = Study("cifar10-small/study.tar.xz", "dsr-0.95", {
+    "dsr-0.95": "DSR", "static-0.95": "static",
+    "scale-dsr-0.95": "DSR, PyTorch's scale", "scale-static-0.95": "static, PyTorch's scale"},
+    {"scale-static-0.95": "static-0.95"})
+
 STUDIES = {
     "mnist": _mnist(),
     "mnist-compressed": _mnist_compressed(),
@@ -140,4 +165,7 @@ STUDIES = {
         "start-dsr-0.95-reversed": "DSR, from reversed",
         "start-static-0.95-reversed": "static, from reversed"}),
     "origin": _origin("cifar10-small/origin.tar.xz", (1, 2, 5, 8), {}),
-    "structure": _structure()}
+    "structure": _structure(),
+    "small-95": _small(0.95),
+    "small-masks": _MASKS,
+    "small-scale": _SCALE}

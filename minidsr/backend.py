@@ -7,7 +7,7 @@ import functools
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 
 import numpy as np
@@ -165,10 +165,10 @@ def device_bytes(device):
 def interrupts_wait():
     """In this context Ctrl-C waits for the end; a second one acts at once. Some libraries swallow
     one while they are imported, and Numba while it compiles: what it was to stop would go on."""
-    if threading.current_thread() is not threading.main_thread():
+    caught, handler = [], signal.getsignal(signal.SIGINT)
+    if handler is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    caught, handler = [], signal.getsignal(signal.SIGINT)
 
     def note(*_):
         caught.append(True)
@@ -204,7 +204,7 @@ def _cuda_version(number):
 
 
 def _cupy():
-    if sys.modules.get("cupy") is None:
-        with interrupts_wait():
-            import cupy  # noqa: F401 - found below, as where it is imported already
-    return sys.modules["cupy"]
+    with nullcontext() if "cupy" in sys.modules else interrupts_wait():
+        import cupy
+
+    return cupy

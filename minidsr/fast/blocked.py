@@ -161,7 +161,13 @@ def _pointwise_backward(x, dy, w, s, dx):
         if dx is not None:
             at = dx[images, :, ::s, ::s]
             at[...] = xp.matmul(w[:, :, 0, 0].T, d).reshape(at.shape)
-        return xp.matmul(d, _pixels(x[images], s).transpose(0, 2, 1)).sum(0)
+        pixels = _pixels(x[images], s)
+        if xp is not np:
+            return xp.tensordot(d, pixels, axes=((0, 2), (0, 2)))
+        dw = xp.zeros(w.shape[:2], x.dtype)
+        for one, other in zip(d, pixels, strict=True):
+            dw += one @ other.T
+        return dw
 
     return total(map_chunks(chunk, len(x), xp))[:, :, None, None]
 

@@ -45,17 +45,20 @@ def pays(weight, g):
     """Is this engine faster than blocked for `weight`, Sparse or Dense, on images of Geometry g?
 
     Measured by tests/benchmarks/speed.py on two cores with AVX2: blocked is as fast at densities of
-    0.39 to 0.87 for images of 16x16 and larger, kernels of 1x1 and 3x3, strides 1 and 2, and at
-    0.27 to 0.52 for smaller ones, whose planes are short. Linear layers, whose batch is an image of
-    one row, are at 0.1 to 0.15 for 784 to 300 numbers and for 1024 to 1024, in batches of 100.
-    A dense 3x3 kernel of up to 4 channels, as for images, takes 0.5 to 0.9 of the time of blocked;
-    one of 8 as long, and so does 5x5.
+    0.39 to 0.87 for images of 16x16 and larger, kernels of 3x3, strides 1 and 2, and at 0.27 to
+    0.52 for smaller ones, whose planes are short; with 1x1 kernels, on two cores with AVX-512, at
+    0.2 to 0.23. Linear layers, whose batch is an image of one row, are at 0.1 to 0.15 for 784 to
+    300 numbers and for 1024 to 1024, in batches of 100.
+    A dense 3x3 kernel of up to 4 channels, as for images, takes 0.4 to 0.6 of the time of blocked
+    where no gradient of the images is asked for, else up to 0.9; one of 8 as long, and so does 5x5.
     """
     if not isinstance(weight, Sparse):
         return len(weight.shape) == 4 and weight.shape[1] <= 4 and weight.shape[2] == 3
     rows, columns = g.grid
     if rows == 1:
         bound = 0.1 if columns > 64 else 0.05
+    elif g.pointwise:
+        bound = 0.2
     else:
         bound = 0.25 if rows * columns <= 64 else 0.4
     return weight.value.size < bound * weight.size
@@ -223,7 +226,7 @@ def _backward(x, norm, mean, dy, value, by_y, by_x, layout, scratch, gradients):
                 j, end = by_x.first[p * C + c], by_x.first[p * C + c + 1]
                 _add_up(sums[:L], dy_planes.reshape(-1), by_x.start[j:end], value[j:end])
                 _copy_out(sums, dz[i:i + images, c], layout, phase)
-        if norm.floor > -np.inf:
+        if len(dz) and norm.floor > -np.inf:
             _keep_above(dz[i:i + images], block, norm, mean, dz_sums)
 
 

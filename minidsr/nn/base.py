@@ -159,5 +159,5 @@ class Residual(Layer):
         yield name, y + x
 
     def add(self, x, y):
-        """x + y, where x is what the body has returned."""
+        """x + y; x, which the body has returned, may be written over."""
         return x + y

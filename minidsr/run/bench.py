@@ -27,17 +27,17 @@ def measure(config, steps, parts=False):
     """
     device, rng = choose_device(config.device), np.random.default_rng(config.seed)
     use_tf32(config.tf32, device)
-    image = (1, 28, 28) if config.model.startswith("lenet") else (3, 32, 32)
+    image, classes = _made_for(config.model)
     method = config.build_method(steps_per_epoch=500)
-    network = method.model_name(config.model, image, 10)
+    network = method.model_name(config.model, image, classes)
     engine = choose_engine(config.engine, device)
-    model = use(models.build(network, image=image, classes=10, rng=rng).to(device), engine,
+    model = use(models.build(network, image=image, classes=classes, rng=rng).to(device), engine,
                 input_grad=False)
     method.setup(model, rng)
     sgd = SGD(model.params(), weight_decay=config.weight_decay)
     sgd.lr = 1e-3
     x = to_device(rng.normal(size=(config.batch, *image)).astype(np.float32), device)
-    y = to_device(rng.integers(0, 10, config.batch), device)
+    y = to_device(rng.integers(0, classes, config.batch), device)
 
     def train_step(loss_of=softmax_cross_entropy):
         loss, dlogits = loss_of(model.forward(x, train=True), y)
@@ -62,6 +62,14 @@ def measure(config, steps, parts=False):
                 train_step, softmax_cross_entropy, model=model, method=method, sgd=sgd,
                 steps=steps, wait=partial(wait_for, device))
         return result
+
+
+def _made_for(model):
+    """(shape, number of classes) of the images that the network is made for: MNIST's, ImageNet's,
+    else CIFAR-10's."""
+    if model.startswith("lenet"):
+        return (1, 28, 28), 10
+    return ((3, 224, 224), 1000) if model.startswith("resnet50") else ((3, 32, 32), 10)
 
 
 def peak_rss_bytes():

@@ -80,10 +80,11 @@ class Trained:
 
 
 def measure(options):
-    """{method: {"step": [seconds], "moving": [seconds], "moves": how many in training}}"""
+    """{method: {"step": [seconds], "moving": [seconds], "moves": how many in training, "numbers":
+    for a weight at the end, and at most}}"""
     networks = {name: Trained(name, options) for name in METHODS}
-    found = {name: {"step": [], "moving": [], "moves": len(net.due)}
-             for name, net in networks.items()}
+    found = {name: {"step": [], "moving": [], "moves": len(net.due),
+                    "numbers": state_memory.measure(name)} for name, net in networks.items()}
     names = list(networks)
     for r in tqdm(range(-1, options.rounds), "methods", leave=False):
         names.append(names.pop(0))
@@ -105,7 +106,13 @@ def rows(found):
             extra = (statistics.median(times["moving"]) - step) * moves
             cells[3:] = [f"{moves:,}", milliseconds(times["moving"]),
                          f"{100 * extra / (EPOCHS * STEPS * step + extra):.2f} %"]
-        yield [*cells, f"{state_memory.measure(name)[0]:.1f}"]
+        yield [*cells, *(f"{numbers:.1f}" for numbers in times["numbers"])]
+
+
+def costs(found):
+    """The table, in Markdown."""
+    return table(["method", "step, ms", "× static", "moves", "step that moves, ms",
+                  "of training", "numbers for a weight", "at most"], rows(found))
 
 
 def main(options: Options):
@@ -115,8 +122,7 @@ def main(options: Options):
         facts = environment("cpu")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "cost.json").write_text(json.dumps({"facts": facts, "methods": found}, indent=1))
-    print(table(["method", "step, ms", "× static", "moves", "step that moves, ms",
-                 "of training", "numbers for a weight"], rows(found)))
+    print(costs(found))
 
 
 if __name__ == "__main__":

@@ -136,6 +136,7 @@ def test_auto_takes_what_is_faster(density, fast):
     W = Sparse.random(np.ones((8, 8, 3, 3)), round(density * 576), np.random.default_rng(0))
     assert sparse_conv.pays(W, blocked.Geometry.of(16, 16, 3, 1, 1)) == fast
     assert sparse_conv.pays(W, blocked.Geometry.of(8, 8, 3, 1, 1)) == (density < 0.25)
+    assert sparse_conv.pays(W, blocked.Geometry.of(16, 16, 1, 2, 0)) == (density < 0.2)
     assert sparse_conv.pays(W, blocked.Geometry.of(1, 100, 1, 1, 0)) == (density < 0.1)
     assert sparse_conv.pays(W, blocked.Geometry.of(1, 10, 1, 1, 0)) == (density < 0.05)
 

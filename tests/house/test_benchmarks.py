@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 SPEED = Path(__file__).parents[1] / "benchmarks" / "speed.py"
+sys.path.insert(0, str(SPEED.parent))
+import cost  # noqa: E402
 
 
 def run(*words):
@@ -75,3 +77,9 @@ def test_what_methods_cost(tmp_path):
     assert all(f"| `{name}` |" in done.stdout for name in methods) and "dsr" in methods
     for times in methods.values():
         assert len(times["step"]) == 2 and len(times["moving"]) == 2 * (times["moves"] > 0)
+
+
+def test_the_page_of_costs_has_the_table_of_its_record():
+    results = SPEED.parents[2] / "lessons" / "results"
+    found = json.loads((results / "cost" / "cost.json").read_text(encoding="utf-8"))["methods"]
+    assert f"\n{cost.costs(found)}\n" in (results / "cost.md").read_text(encoding="utf-8")

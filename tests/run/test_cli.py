@@ -14,7 +14,7 @@ import pytest
 from tiny import write_cifar10
 
 import minidsr
-from minidsr import backend
+from minidsr import backend, build
 from minidsr.__main__ import main
 from minidsr.methods import METHODS
 from minidsr.run import directory
@@ -194,6 +194,16 @@ def test_bench_json(capsys):
 def test_bench_for_people(capsys):
     assert main(["bench", "--model", "lenet-300-100", "--batch", "4", "--steps", "1"]) == 0
     assert "train_images_per_s" in capsys.readouterr().out
+
+
+def test_bench_takes_the_images_that_a_network_is_made_for(capsys):
+    """Of resnet50 those of ImageNet, with 1000 classes for 2048 channels, here a sixteenth."""
+    assert main(["bench", "--model", "resnet50-0.0625", "--method", "dense", "--batch", "1",
+                 "--steps", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["free_parameters"]
+    network = build("resnet50-0.0625", image=(3, 224, 224), classes=1000,
+                    rng=np.random.default_rng(0))
+    assert found == network.free_parameters() > 128 * 1000
 
 
 def test_info(data_dir, capsys):
