@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..parameters import Sparse
+from ..parameters import Dense, Sparse
 from .compiled import jit
 from .parallel import map_chunks, total
 
@@ -42,7 +42,8 @@ BLOCK_IMAGES = 16  # at most: what a plane holds is reserved, and small images c
 
 
 def pays(weight, g):
-    """Is this engine faster than blocked for `weight`, Sparse or Dense, on images of Geometry g?
+    """Is this engine faster than blocked for `weight` on images of Geometry g? It can compute with
+    what is Sparse or Dense; what has a θ of another kind does not pay.
 
     Measured by tests/benchmarks/speed.py on two cores with AVX2: blocked is as fast at densities of
     0.39 to 0.87 for images of 16x16 and larger, kernels of 3x3, strides 1 and 2, and at 0.27 to
@@ -52,8 +53,10 @@ def pays(weight, g):
     A dense 3x3 kernel of up to 4 channels, as for images, takes 0.4 to 0.6 of the time of blocked
     where no gradient of the images is asked for, else up to 0.9; one of 8 as long, and so does 5x5.
     """
-    if not isinstance(weight, Sparse):
+    if type(weight) is Dense:
         return len(weight.shape) == 4 and weight.shape[1] <= 4 and weight.shape[2] == 3
+    if not isinstance(weight, Sparse):
+        return False
     rows, columns = g.grid
     if rows == 1:
         bound = 0.1 if columns > 64 else 0.05

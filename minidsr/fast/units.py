@@ -23,7 +23,7 @@ import numpy as np
 from ..backend import get_xp
 from ..nn import layers
 from ..nn.base import Layer, Residual, Sequential
-from ..parameters import Dense, Sparse
+from ..parameters import Sparse
 from . import blocked, norm
 from .parallel import map_chunks, map_to_array, total
 
@@ -80,9 +80,7 @@ class Weighted(Layer):
         """The convolution with the free numbers of the weight as it is now, or None where θ
         multiplies as a matrix: where its gradient is needed, or that is faster."""
         weight = self.layer.weight
-        if not isinstance(weight, (Sparse, Dense)) or getattr(weight, "keep_dense_grad", False):
-            return None
-        if not self.pays(weight, geometry):
+        if getattr(weight, "keep_dense_grad", False) or not self.pays(weight, geometry):
             return None
         from .sparse_conv import SparseConv, everywhere
 

@@ -147,6 +147,11 @@ def test_auto_takes_the_loops_for_dense_kernels_of_few_channels(shape, fast):
     geometry = blocked.Geometry.of(16, 16, *((shape[2], 1, 1) if len(shape) == 4 else (1, 1, 0)))
     assert sparse_conv.pays(Dense(np.ones(shape)), geometry) == fast
 
+    class Doubled(Dense):
+        """Its θ is not what is stored."""
+
+    assert not sparse_conv.pays(Doubled(np.ones(shape)), geometry)
+
 
 # In a network
 
