@@ -110,8 +110,9 @@ def _stream(url, path, _):
     from urllib3.exceptions import HTTPError
 
     os.unlink(path)  # pooch made it for the user alone; a new file obeys the umask
-    with requests.get(url, stream=True, timeout=PATIENCE,
-                      headers={"Accept-Encoding": "identity"}) as answer, open(path, "wb") as file:
+    with open(path, "wb") as file, requests.get(
+            url, stream=True, timeout=PATIENCE,
+            headers={"Accept-Encoding": "identity"}) as answer:
         answer.raise_for_status()
         total = int(answer.headers.get("Content-Length", 0)) or None
         start, since = time.monotonic(), 0

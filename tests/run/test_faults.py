@@ -237,6 +237,7 @@ def test_an_interrupt_while_fetching(tmp_path, capsys):
             self.send_header("Content-Length", "1000000")
             self.end_headers()
             self.wfile.write(bytes(1000))
+            done.wait(0.5)  # till the client reads
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             done.wait(60)
 
