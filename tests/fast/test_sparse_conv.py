@@ -122,6 +122,24 @@ def test_what_went_wrong_stays_visible(q, bad):
     assert not np.isfinite(by_sparse_conv(x, dy, W, g)[0][seen]).any()
 
 
+@pytest.mark.parametrize("size", [1, 5, 9, 33])
+@pytest.mark.parametrize(("k", "s", "p"), [(3, 1, 1), (3, 2, 1), (1, 2, 0), (2, 3, 1)])
+def test_bad_images_do_not_leak_into_the_next_chunks(size, k, s, p, rng):
+    """Whose planes lie in the same memory, on one thread."""
+    g, W = blocked.Geometry.of(size, size, k, s, p), Sparse.random(
+        rng.standard_normal((4, 3, k, k)), 6 * k * k, rng)
+    conv, x = sparse_conv.SparseConv(W.index, W.shape, g), rng.standard_normal((37, 3, size, size))
+    y = conv.forward(x, W.value)
+    dy = rng.standard_normal(y.shape)
+    dx = conv.backward(x, dy, W.value)[0]
+    assert np.isfinite(y).all() and np.isfinite(dx).all()
+    bad, good = [0, 5, 11], np.delete(np.arange(37), [0, 5, 11])
+    x[bad], dy[bad] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(conv.forward(x, W.value)[good], y[good])
+        np.testing.assert_array_equal(conv.backward(x, dy, W.value)[0][good], dx[good])
+
+
 @given(windows(), densities)
 def test_memory_order_does_not_matter(q, density):
     x, dy, W, g = draw_arrays(q, density)
