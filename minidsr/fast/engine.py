@@ -18,7 +18,7 @@ import numpy as np
 
 from ..backend import interrupts_wait
 from ..checks import check_choice
-from ..nn.base import Sequential
+from ..nn.base import Residual, Sequential
 from ..nn.layers import BatchNorm, Conv2d, MaxPool2d, ReLU
 from ..parameters import Sparse
 from .units import Conv, units
@@ -96,9 +96,13 @@ def _compile():
 
     with announced():
         rng = np.random.default_rng(0)
-        conv1, conv2 = (Conv2d(2, 2, 3, pad=1, rng=rng) for _ in range(2))
-        conv1.weight, conv2.weight = (Sparse.random(conv.weight.value, 20, rng)
-                                      for conv in (conv1, conv2))
-        model = use(Sequential(conv1=conv1, norm1=BatchNorm(2), relu1=ReLU(), conv2=conv2,
-                               pool=MaxPool2d(2), norm2=BatchNorm(2), relu2=ReLU()), "sparse")
+        convs = [Conv2d(2, 2, 3, pad=1, rng=rng) for _ in range(4)]
+        for conv in convs:
+            conv.weight = Sparse.random(conv.weight.value, 20, rng)
+        block = Residual(before=Sequential(norm1=BatchNorm(2), relu1=ReLU()),
+                         body=Sequential(conv1=convs[1], norm2=BatchNorm(2), relu2=ReLU(),
+                                         conv2=convs[2]))
+        model = use(Sequential(conv=convs[0], block=block, norm3=BatchNorm(2), relu3=ReLU(),
+                               pool=MaxPool2d(2), norm4=BatchNorm(2), relu4=ReLU(),
+                               conv3=convs[3], norm5=BatchNorm(2)), "sparse")
         model.backward(model.forward(np.ones((2, 2, 4, 4), np.float32), train=True))

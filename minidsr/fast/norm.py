@@ -7,9 +7,38 @@ moments, normalise, gradient_sums and gradient pass over the images of a chunk; 
 these four compiled. joined, followed, affine and gradient_factors compute with arrays (C,).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..backend import fuse, get_xp
+
+
+class Late(NamedTuple):
+    """A gradient that is computed where it is read: scale * dz + slope * x + shift, as by
+    gradient(). Who reads it may write over dz."""
+
+    dz: np.ndarray  # (N, C, H, W), as x
+    x: np.ndarray
+    scale: np.ndarray  # (C,), as slope and shift
+    slope: np.ndarray
+    shift: np.ndarray
+
+
+class Known:
+    """The moments() of all chunks of the array that was written last, for who reads it next."""
+
+    array = chunks = None
+
+    def keep(self, array, chunks):
+        """Those of `array`, of each chunk."""
+        self.array, self.chunks = array, chunks
+
+    def take(self, array):
+        """Those of `array`, once, or None: they are not known."""
+        chunks = self.chunks if array is self.array else None
+        self.array = self.chunks = None
+        return chunks
 
 
 def moments(x):

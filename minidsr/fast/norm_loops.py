@@ -1,4 +1,5 @@
-"""Batch normalisation of one chunk of a batch, compiled: the four functions of norm.py on chunks.
+"""Batch normalisation of one chunk of a batch, compiled: the four functions of norm.py on chunks,
+what becomes of a norm.Late, and a sum that takes its moments.
 
 Each reads its arrays once, where NumPy makes a pass for every operation.
 """
@@ -15,17 +16,36 @@ def moments(x):
     mean, squares = np.zeros(C), np.zeros(C)
     for i in range(n):
         for c in range(C):
-            row = x[i, c]
-            total = 0.0
+            join(x[i, c], i, c, mean, squares)
+    return n * S, mean, squares
+
+
+@jit
+def join(row, i, c, mean, squares):
+    """Have a row join i others of channel c, as in norm.joined()."""
+    S, total = len(row), 0.0
+    for s in range(S):
+        total += row[s]
+    row_mean = total / S
+    total = 0.0
+    for s in range(S):
+        total += (row[s] - row_mean) * (row[s] - row_mean)
+    step = row_mean - mean[c]
+    mean[c] += step / (i + 1)
+    squares[c] += total + step * step * S * i / (i + 1)
+
+
+@jit
+def add(x, y):
+    """x += y, both (n, C, S); returns the moments of x."""
+    n, C, S = x.shape
+    mean, squares = np.zeros(C), np.zeros(C)
+    for i in range(n):
+        for c in range(C):
+            row, other = x[i, c], y[i, c]
             for s in range(S):
-                total += row[s]
-            row_mean = total / S
-            total = 0.0
-            for s in range(S):
-                total += (row[s] - row_mean) * (row[s] - row_mean)
-            step = row_mean - mean[c]  # as in joined(): a row joins i others
-            mean[c] += step / (i + 1)
-            squares[c] += total + step * step * S * i / (i + 1)
+                row[s] += other[s]
+            join(row, i, c, mean, squares)
     return n * S, mean, squares
 
 
@@ -70,3 +90,28 @@ def gradient(dy, x, y, scale, slope, shift, floor, dx):
             for s in range(S):
                 dz = d[s] if out[s] > floor else d.dtype.type(0)
                 result[s] = a * dz + b * row[s] + e
+
+
+@jit
+def write(late):
+    """Compute a norm.Late in place of its dz."""
+    n, C = late.dz.shape[:2]
+    for i in range(n):
+        for c in range(C):
+            d, row = late.dz[i, c].reshape(-1), late.x[i, c].reshape(-1)
+            a, b, e = late.scale[c], late.slope[c], late.shift[c]
+            for s in range(len(d)):
+                d[s] = a * d[s] + b * row[s] + e
+
+
+@jit
+def write_sum(late, more):
+    """The same, plus `more`, an array like dz."""
+    n, C = late.dz.shape[:2]
+    for i in range(n):
+        for c in range(C):
+            d, row = late.dz[i, c].reshape(-1), late.x[i, c].reshape(-1)
+            other = more[i, c].reshape(-1)
+            a, b, e = late.scale[c], late.slope[c], late.shift[c]
+            for s in range(len(d)):
+                d[s] = a * d[s] + b * row[s] + e + other[s]

@@ -35,6 +35,8 @@ import numpy as np
 
 from ..parameters import Dense, Sparse
 from .compiled import jit
+from .norm import Late
+from .norm_loops import join
 from .parallel import map_chunks, total
 
 BLOCK_LENGTH = 1024  # pixels: a block's plane is read from the first cache, all from the second
@@ -130,28 +132,36 @@ class SparseConv:
         """Is this the convolution for that structure and geometry? `index` is not copied."""
         return self.index is index and self.g == g
 
-    def forward(self, x, value, norm=None):
+    def forward(self, x, value, norm=None, moments=False):
         """Convolution y (N, F, OH, OW) with the free numbers value (m,): of x (N, C, H, W), or of
-        max(scale * x + shift, floor) for norm = (scale (C,), shift (C,), floor)."""
+        max(scale * x + shift, floor) for norm = (scale (C,), shift (C,), floor).
+
+        Returns y, and if asked for the norm.moments() of each chunk of it, else None.
+        """
         x = np.ascontiguousarray(x)
         y = np.empty((len(x), self.shape[0], *self.g.out), x.dtype)
         norm, scratch = self._norm(norm, x.dtype), self._scratch(x.dtype, self.x_planes)
 
         def chunk(images):
-            _forward(x[images], norm, value, self.by_y, self.layout, scratch(), y[images])
+            found = np.zeros((2, self.shape[0] if moments else 0))  # means, squared differences
+            _forward(x[images], norm, value, self.by_y, self.layout, scratch(), y[images], found)
+            return y[images].size // max(1, self.shape[0]), *found
 
-        map_chunks(chunk, len(x))
-        return y
+        chunks = map_chunks(chunk, len(x))
+        return y, chunks if moments else None
 
     def backward(self, x, dy, value, norm=None, mean=None, input_grad=True):
-        """Gradients of forward(x, value, norm), given the gradient dy of its output.
+        """Gradients of forward(x, value, norm), given the gradient dy of its output, an array or Late.
 
         Returns dz (like x), the gradient of scale * x + shift, which is 0 where that is not above
         the floor; the gradient of value; and for each channel, float64, the sums of dz and of
         dz * (x - mean). Without norm, dz is the gradient of x, and these sums are 0. Without
         input_grad dz has no images.
         """
-        x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+        x = np.ascontiguousarray(x)
+        if not isinstance(dy, Late):
+            dy, none = np.ascontiguousarray(dy), np.zeros(self.shape[0], x.dtype)
+            dy = Late(dy, dy[:0], none, none, none)
         new = np.empty_like if len(self.g.phases) == self.g.s ** 2 else np.zeros_like
         dz = new(x if input_grad else x[:0])
         norm, by_x_value = self._norm(norm, x.dtype), value[self.order]
@@ -160,8 +170,9 @@ class SparseConv:
 
         def chunk(images):
             dvalue, sums = np.zeros_like(value), np.zeros((2, x.shape[1]))
-            _backward(x[images], norm, mean, dy[images], by_x_value, self.by_y, self.by_x,
-                      self.layout, scratch(), (dz[images], dvalue, sums))
+            part = Late(dy.dz[images], dy.x[images], *dy[2:])
+            _backward(x[images], norm, mean, part, by_x_value, self.by_y, self.by_x, self.layout,
+                      scratch(), (dz[images], dvalue, sums))
             return dvalue, *sums
 
         dvalue, sum_dz, sum_dz_centred = map(total, zip(*map_chunks(chunk, len(x)), strict=True))
@@ -193,7 +204,9 @@ def _taps(plane, count, start):
 
 
 @jit
-def _forward(x, norm, value, by_y, layout, scratch, y):
+def _forward(x, norm, value, by_y, layout, scratch, y, moments):
+    """y, and in `moments` (2, F) the mean of each channel and the squared differences from it; in
+    (2, 0) nothing."""
     N, C = x.shape[:2]
     x_planes, sums = scratch
     for i in range(0, N, layout.images):
@@ -205,19 +218,22 @@ def _forward(x, norm, value, by_y, layout, scratch, y):
             j, end = by_y.first[f], by_y.first[f + 1]
             _add_up(sums[:L], x_planes.reshape(-1), by_y.start[j:end], value[j:end])
             _copy_out(sums, y[i:i + layout.images, f], layout, (0, 0, 1))
+            for image in range(i, i + len(block) if moments.size else i):
+                join(y[image, f].reshape(-1), image, f, moments[0], moments[1])
 
 
 @jit
 def _backward(x, norm, mean, dy, value, by_y, by_x, layout, scratch, gradients):
-    """`value` in the order of by_x, the gradient of it in that of by_y."""
+    """`value` in the order of by_x, the gradient of it in that of by_y. dy is Late, or, where its x
+    has no images, an array, its dz."""
     N, C = x.shape[:2]
-    F, images, margin = dy.shape[1], layout.images, layout.margin
+    F, images, margin = dy.dz.shape[1], layout.images, layout.margin
     (x_planes, dy_planes, sums), (dz, dvalue, dz_sums) = scratch, gradients
-    plain = Affine(np.ones(F, x.dtype), np.zeros(F, x.dtype), x.dtype.type(-np.inf))
     for i in range(0, N, images):
         block = x[i:i + images]
         L = len(block) * layout.pitch[0] * layout.pitch[1]
-        _fill(dy_planes, dy[i:i + images], plain, layout, (0, 0, 1))
+        _fill_gradient(dy_planes, Late(dy.dz[i:i + images], dy.x[i:i + images], dy.scale, dy.slope,
+                                       dy.shift), layout)
         for p, phase in enumerate(layout.phases):
             _fill(x_planes[p * C:(p + 1) * C], block, norm, layout, phase)
         for f in range(F):
@@ -294,6 +310,27 @@ def _fill(planes, x, norm, layout, phase):
                     for q in range(columns):
                         v = m * image[phase[1] + q * s] + t
                         row[q] = floor if v < floor else v
+                at += PW
+
+
+@jit
+def _fill_gradient(planes, dy, layout):
+    """Lay out the gradient dy of images (n, F, H, W), as in _backward()."""
+    n, F, H, W = dy.dz.shape
+    PH, PW = layout.pitch
+    for f in range(F):
+        a, b, e = dy.scale[f], dy.slope[f], dy.shift[f]
+        for i in range(n):
+            at = layout.margin + i * PH * PW
+            for h in range(H):
+                row, d = planes[f, at:at + PW], dy.dz[i, f, h]
+                if len(dy.x):
+                    x = dy.x[i, f, h]
+                    for w in range(W):
+                        row[w] = a * d[w] + b * x[w] + e
+                else:
+                    for w in range(W):
+                        row[w] = d[w]
                 at += PW
 
 

@@ -13,7 +13,9 @@ that it stands for. It chooses anew at each call how to multiply, since densitie
 
 Normalised images need not be written to memory and read again: the convolution of a NormConv
 normalises them on the way into its planes, and the sums that the gradient of batch norm needs are
-taken where it puts the gradient down. The same numbers, to rounding, as one layer after the other.
+taken where it puts the gradient down. What batch norm makes of that gradient is not written down
+either (norm.Late): the convolution before it computes it on the way into its planes, a sum where it
+adds. The same numbers, to rounding, as one layer after the other.
 """
 
 import math
@@ -28,37 +30,41 @@ from . import blocked, norm
 from .parallel import map_chunks, map_to_array, total
 
 
-def units(layer, pays, compiled=False):
+def units(layer, pays, compiled=False, known=None):
     """What computes in place of `layer`: a list of units, in order.
 
     pays      function (weight, Geometry) -> is it to be multiplied with its free numbers only?
-    compiled  do batch norm and max pooling pass over chunks in compiled loops?
+    compiled  do batch norm, sums and max pooling pass over chunks in compiled loops?
+    known     the norm.Known of the network, of which `layer` is a part
 
     Batch norm takes in the ReLU behind it, and a convolution both. Layers for which there is no
     unit compute for themselves.
     """
-    made = []
+    made, known = [], known or norm.Known()
     for part in _in_order(layer):
         last = made[-1] if made else None
         if type(part) is layers.Conv2d:
-            unit = Conv(part, pays)
+            unit = Conv(part, pays, known)
             if isinstance(last, Norm) and last.floor == 0:
                 unit = NormConv(made.pop(), unit)
+                unit.late = bool(made) and isinstance(made[-1], (Conv, NormConv))
         elif type(part) is layers.Linear:
             unit = Linear(part, pays)
         elif type(part) is layers.BatchNorm:
-            unit = Norm(part, compiled)
+            unit = Norm(part, compiled, known)
         elif type(part) is layers.ReLU and isinstance(last, Norm) and last.floor != 0:
-            unit = Norm(made.pop().layer, compiled, floor=0)
+            unit = Norm(made.pop().layer, compiled, known, floor=0)
         elif type(part) is layers.ReLU:
             unit = ReLU(part)
         elif compiled and type(part) is layers.MaxPool2d and (
                 part.kernel, part.stride, part.pad) == (2, 2, 0):
             unit = MaxPool(part)
         elif type(part) is Residual:
-            unit = Sum.of(part, pays, compiled)
+            unit = Sum.of(part, pays, compiled, known)
         else:
             unit = part
+        if compiled and made and isinstance(made[-1], (Conv, NormConv, Sum)):
+            made[-1].counts = isinstance(_first(unit), (Norm, NormConv))
         made.append(unit)
     return made
 
@@ -68,6 +74,12 @@ def _in_order(layer):
     if type(layer) is not Sequential:
         return [layer]
     return [inner for child in layer.layers.values() for inner in _in_order(child)]
+
+
+def _first(unit):
+    """What reads the input of `unit` first: itself, or what is inside of a Sum."""
+    inner = [*unit.before.units, *unit.body.units] if isinstance(unit, Sum) else []
+    return inner[0] if inner else unit
 
 
 class Weighted(Layer):
@@ -104,6 +116,11 @@ class Conv(Weighted):
     """Stands for a Conv2d."""
 
     input_grad = True  # is the gradient of its input asked for?
+    counts = False  # does batch norm follow, for which moments are taken in training?
+
+    def __init__(self, layer, pays, known):
+        super().__init__(layer, pays)
+        self.known = known
 
     def geometry(self, x):
         """How the taps lie in images like x."""
@@ -115,11 +132,19 @@ class Conv(Weighted):
         sparse = self.sparse_conv(geometry)
         self.cache = (x, geometry, sparse) if train else None
         if sparse:
-            return sparse.forward(x, self.value)                        # (N, F, OH, OW)
+            return self.by_free_numbers(sparse, x, None, train)
         return blocked.forward(x, weight.theta(), geometry)
+
+    def by_free_numbers(self, sparse, x, affine, train):
+        """sparse.forward(x, ..., affine), (N, F, OH, OW); the moments of it become known."""
+        y, chunks = sparse.forward(x, self.value, affine, moments=train and self.counts)
+        self.known.keep(y, chunks)
+        return y
 
     def backward(self, dy):
         weight, (x, geometry, sparse), self.cache = self.layer.weight, self.cache, None
+        if not sparse:
+            dy = written(dy)
         if sparse:
             dx, dvalue, *_ = sparse.backward(x, dy, self.value, input_grad=self.input_grad)
             self.receive(dvalue)
@@ -138,7 +163,8 @@ class Linear(Weighted):
             self.cache = None
             return self.layer.forward(x, train)
         self.cache, self.layer.cache = (x, sparse) if train else None, None
-        y = sparse.forward(x.T[None, :, None], self.value)[0, :, 0].T
+        y, _ = sparse.forward(x.T[None, :, None], self.value)
+        y = y[0, :, 0].T
         return y if self.layer.bias is None else y + self.layer.bias.theta()
 
     def backward(self, dy):
@@ -155,8 +181,8 @@ class Linear(Weighted):
 class Norm(Layer):
     """Stands for a BatchNorm: y = max(scale * x + shift, floor). With floor 0, for a ReLU too."""
 
-    def __init__(self, layer, compiled, floor=-np.inf):
-        self.layer, self.compiled, self.floor = layer, compiled, floor
+    def __init__(self, layer, compiled, known, floor=-np.inf):
+        self.layer, self.compiled, self.known, self.floor = layer, compiled, known, floor
 
     @property
     def passes(self):
@@ -181,7 +207,7 @@ class Norm(Layer):
         mean, var = layer.running_mean, layer.running_var
         if train:
             rows, count = _rows(x), x.size // x.shape[1]
-            mean, var = norm.joined(map_chunks(
+            mean, var = norm.joined(self.known.take(x) or map_chunks(
                 lambda chunk: self.passes.moments(rows[chunk]), len(rows), get_xp(x)))
             layer.running_mean, layer.running_var = norm.followed(
                 layer.running_mean, layer.running_var, mean, var, count / max(count - 1, 1),
@@ -193,23 +219,39 @@ class Norm(Layer):
         arrays, floor = (_rows(dy), _rows(x), _rows(y)), x.dtype.type(self.floor)
         sums = map_chunks(lambda chunk: self.passes.gradient_sums(
             *(a[chunk] for a in arrays), mean, floor), len(arrays[0]), get_xp(x))
-        return self.gradient(dy, x, y, mean, rstd, *map(total, zip(*sums, strict=True)), floor)
+        factors = self.factors(x, mean, rstd, *map(total, zip(*sums, strict=True)))
+        return _like(x, map_to_array(lambda dy, x, y, out: self.passes.gradient(
+            dy, x, y, *factors, floor, out), *arrays))
 
-    def gradient(self, dy, x, y, mean, rstd, sum_dz, sum_dz_centred, floor):
-        """dx, and the gradients of weight and bias, given the sums of norm.gradient_sums()."""
-        dweight, dbias, scale, slope, shift = norm.gradient_factors(
+    def factors(self, x, mean, rstd, sum_dz, sum_dz_centred):
+        """scale, slope and shift of norm.gradient(), given the sums of norm.gradient_sums(). Weight
+        and bias get their gradients."""
+        dweight, dbias, *factors = norm.gradient_factors(
             self.layer.weight.theta(), mean, rstd, sum_dz, sum_dz_centred, x.size // x.shape[1])
         self.layer.weight.pull(dweight)
         self.layer.bias.pull(dbias)
-        return _like(x, map_to_array(lambda dy, x, y, out: self.passes.gradient(
-            dy, x, y, scale, slope, shift, floor, out), _rows(dy), _rows(x), _rows(y)))
+        return factors
 
 
 class NormConv(Layer):
-    """The units `norm`, with floor 0, and `conv` as one; apart where all of θ multiplies."""
+    """The units `norm`, with floor 0, and `conv` as one; apart where all of θ multiplies.
+
+    late  may backward() return a norm.Late? Where a Conv, a NormConv or a Sum gets it
+    """
+
+    late = False
 
     def __init__(self, norm, conv):
         self.norm, self.conv = norm, conv
+
+    @property
+    def counts(self):
+        """As of the convolution."""
+        return self.conv.counts
+
+    @counts.setter
+    def counts(self, counts):
+        self.conv.counts = counts
 
     def forward(self, x, train=False):
         sparse = self.conv.sparse_conv(self.conv.geometry(x))
@@ -219,7 +261,7 @@ class NormConv(Layer):
         scale, shift, mean, rstd = self.norm.affine(x, train)
         self.cache = (sparse, x, scale, shift, mean, rstd) if train else None
         self.norm.cache = self.conv.cache = None
-        return sparse.forward(x, self.conv.value, (scale, shift, self.norm.floor))
+        return self.conv.by_free_numbers(sparse, x, (scale, shift, self.norm.floor), train)
 
     def backward(self, dy):
         if self.cache is None:
@@ -228,8 +270,8 @@ class NormConv(Layer):
         dz, dvalue, *sums = sparse.backward(
             x, dy, self.conv.value, (scale, shift, self.norm.floor), mean)
         self.conv.receive(dvalue)
-        no_floor = x.dtype.type(-np.inf)  # dz is 0 already where y is at the floor
-        return self.norm.gradient(dz, x, x, mean, rstd, *sums, no_floor)
+        dx = norm.Late(dz, np.ascontiguousarray(x), *self.norm.factors(x, mean, rstd, *sums))
+        return dx if self.late else written(dx)
 
 
 class MaxPool(Layer):
@@ -271,30 +313,66 @@ class ReLU(layers.ReLU):
 class Sum(Residual):
     """A Residual of units, added up over threads."""
 
+    counts = False  # as of Conv
+
     @classmethod
-    def of(cls, block, pays, compiled):
+    def of(cls, block, pays, compiled, known):
         """What computes in place of the Residual `block`."""
         before, body = Sequential(**block.before.layers), Sequential(**block.body.layers)
         if block.shortcut is None:  # then only the body reads what batch norm returns
             before, body = Sequential(), Sequential(**block.before.layers, **block.body.layers)
         for part in (before, body):
-            part.units = units(part, pays, compiled)
+            part.units = units(part, pays, compiled, known)
         shortcut = None
         if block.shortcut is not None:
             shortcut = Sequential(shortcut=block.shortcut)
-            shortcut.units = units(shortcut, pays, compiled)
+            shortcut.units = units(shortcut, pays, compiled, known)
         made = cls(before=before, body=body, shortcut=shortcut)
+        made.known = known
+        if shortcut is None and body.units and isinstance(body.units[0], NormConv):
+            body.units[0].late = True
         ends = [*body.units[:1], *body.units[-1:]]
         made.in_place = bool(ends) and all(isinstance(unit, (Conv, NormConv)) for unit in ends)
         return made
 
+    def forward(self, x, train=False):
+        if not (train and self.counts and self.in_place):
+            return super().forward(x, train)
+        h = self.before.forward(x, train)
+        y = self.body.forward(h, train)
+        rows = _rows(y), _rows(x if self.shortcut is None else self.shortcut.forward(h, train))
+        from . import norm_loops
+
+        self.known.keep(y, map_chunks(
+            lambda images: norm_loops.add(*(a[images] for a in rows)), len(y)))
+        return y
+
     def add(self, x, y):
         """The sum in place of x, where nobody else holds what the body has returned."""
+        if isinstance(x, norm.Late):
+            return written(x, y)
         if not self.in_place:
             return map_to_array(lambda x, y, out: get_xp(x).add(x, y, out=out), x, y)
         map_chunks(lambda images: get_xp(x).add(x[images], y[images], out=x[images]), len(x),
                    get_xp(x))
         return x
+
+
+def written(gradient, more=None):
+    """This array, or what a norm.Late is, plus `more` if there is."""
+    if not isinstance(gradient, norm.Late):
+        return gradient
+    from . import norm_loops
+
+    def chunk(images):
+        part = norm.Late(gradient.dz[images], gradient.x[images], *gradient[2:])
+        if more is None:
+            norm_loops.write(part)
+        else:
+            norm_loops.write_sum(part, more[images])
+
+    map_chunks(chunk, len(gradient.dz))
+    return gradient.dz
 
 
 def _rows(x):

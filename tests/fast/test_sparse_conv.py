@@ -47,7 +47,7 @@ def draw_arrays(q, density, dtype=np.float64):
 
 def by_sparse_conv(x, dy, W, g):
     conv = sparse_conv.SparseConv(W.index, W.shape, g)
-    return [conv.forward(x, W.value), *conv.backward(x, dy, W.value)[:2]]
+    return [conv.forward(x, W.value)[0], *conv.backward(x, dy, W.value)[:2]]
 
 
 def by_blocked(x, dy, W, g):
@@ -129,14 +129,14 @@ def test_bad_images_do_not_leak_into_the_next_chunks(size, k, s, p, rng):
     g, W = blocked.Geometry.of(size, size, k, s, p), Sparse.random(
         rng.standard_normal((4, 3, k, k)), 6 * k * k, rng)
     conv, x = sparse_conv.SparseConv(W.index, W.shape, g), rng.standard_normal((37, 3, size, size))
-    y = conv.forward(x, W.value)
+    y, _ = conv.forward(x, W.value)
     dy = rng.standard_normal(y.shape)
     dx = conv.backward(x, dy, W.value)[0]
     assert np.isfinite(y).all() and np.isfinite(dx).all()
     bad, good = [0, 5, 11], np.delete(np.arange(37), [0, 5, 11])
     x[bad], dy[bad] = np.nan, np.inf
     with np.errstate(invalid="ignore"):
-        np.testing.assert_array_equal(conv.forward(x, W.value)[good], y[good])
+        np.testing.assert_array_equal(conv.forward(x, W.value)[0][good], y[good])
         np.testing.assert_array_equal(conv.backward(x, dy, W.value)[0][good], dx[good])
 
 

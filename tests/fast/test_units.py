@@ -185,6 +185,59 @@ def test_what_is_joined():
     assert len(pairs(model)) == 12 - 3
 
 
+def test_moments_are_taken_where_numbers_are_written():
+    """In a wide residual network by all convolutions and sums with a batch norm behind them, but
+    where one multiplies by all of θ: there batch norm reads what was written."""
+    model, rng = make("wide resnet", "sparse")
+    norms = [*within(model, units.Norm), *(pair.norm for pair in pairs(model))]
+    known, taken = norms[0].known, []
+    assert all(norm.known is known for norm in norms)
+    known.take = lambda x, take=known.take: (taken.append(take(x)), taken[-1])[1]
+    x = rng.standard_normal((2, 3, 8, 8))
+    pairs(model)[1].conv.layer.weight.keep_dense_grad = True
+    model.forward(x, train=True)
+    assert len(taken) == len(norms) == 13
+    assert sum(moments is None for moments in taken) == 1
+    for _, mean, squares in (chunks[0] for chunks in taken if chunks):
+        assert np.isfinite(mean).all() and (squares >= 0).all()
+    known.keep(x := np.zeros(3), [])
+    assert known.take(np.zeros(3)) is None and known.take(x) is None
+
+
+def test_what_batch_norm_gives_back_unwritten():
+    """In a wide residual network, by all pairs: each is behind a convolution or begins a sum."""
+    model, _ = make("wide resnet", "auto")
+    assert all(pair.late for pair in pairs(model))
+    unit = use(Sequential(pool=MaxPool2d(2), norm=BatchNorm(2), relu=ReLU(),
+                          conv=Conv2d(2, 2, 3, rng=np.random.default_rng(0))), "sparse").units[-1]
+    assert isinstance(unit, units.NormConv) and not unit.late
+
+
+@given(windows(images=(1, 20)), st.sampled_from(["sparse", "blocked"]), st.booleans())
+def test_a_gradient_that_is_not_written_down(q, first, summed):
+    """Through two convolutions with batch norm between, of which the first may multiply by all of
+    θ; or in a sum, all with batch norm before."""
+    x, C, found = q.rng().standard_normal(q.x_shape), (q.C, q.C if summed else q.F), []
+    for engine in ("plain", "sparse"):
+        rng = np.random.default_rng(q.seed)
+        convs = [Conv2d(C[i], C[1], 3, pad=1, rng=rng, dtype=np.float64) for i in range(2)]
+        norms = [BatchNorm(C[i], dtype=np.float64) for i in range(2)]
+        for p in (*(part.weight for part in (*convs, *norms)), *(norm.bias for norm in norms)):
+            p.value += rng.standard_normal(p.value.shape)
+        inner = Sequential(conv1=convs[0], norm2=norms[1], relu2=ReLU(), conv2=convs[1])
+        if summed:
+            inner = Sequential(block=Residual(before=Sequential(norm1=norms[0], relu1=ReLU()),
+                                              body=inner))
+        model = use(inner, engine)
+        make_sparse(model, 0.3, "uniform", np.random.default_rng(q.seed))
+        if first == "blocked":
+            convs[0].weight.keep_dense_grad = True
+        y = model.forward(x, train=True)
+        found.append([y, model.backward(np.cos(y)), *(p.grad for p in model.params())])
+    for plain, other in zip(*found, strict=True):
+        np.testing.assert_allclose(other, plain, rtol=1e-7, atol=1e-7)
+
+
 def test_layer_by_layer_after_all():
     """With the engine plain the layers themselves compute, whatever computed before."""
     (plain, rng), (joined, _) = make("wide resnet", "plain"), make("wide resnet", "sparse")
