@@ -15,7 +15,21 @@ Normalised images need not be written to memory and read again: the convolution 
 normalises them on the way into its planes, and the sums that the gradient of batch norm needs are
 taken where it puts the gradient down. What batch norm makes of that gradient is not written down
 either (norm.Late): the convolution before it computes it on the way into its planes, a sum where it
-adds. The same numbers, to rounding, as one layer after the other.
+adds. Moments of what a batch norm will read are taken where it is written (norm.Known). The same
+numbers, to rounding, as one layer after the other.
+
+How often a residual block of two such pairs reads or writes an array of images as large as its
+input, beside what stays in the cache; tests/benchmarks/speed.py measures how near that comes to the
+speed of memory:
+
+                     forward                    backward
+    second NormConv  2: x, y                    3: dy, x, dz
+    first NormConv   2: x, y                    4: dz and x, of which it makes dy; x, dz
+    Sum              3: x, body, sum in place   4: dz and x, of which it makes dx; dy, sum in place
+    together         7                          11
+
+Apart it would be 9 and 15: moments read what has been written, batch norm reads dz and x and writes
+dx.
 """
 
 import math

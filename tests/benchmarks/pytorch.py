@@ -1,4 +1,4 @@
-"""The same networks and convolutions in PyTorch, eager, for comparison."""
+"""The same networks and convolutions in PyTorch, for comparison."""
 
 import torch
 import torch.nn.functional as F
@@ -35,32 +35,60 @@ def wide_resnet(depth, width):
                          nn.Flatten(), nn.Linear(widths[-1], 10))
 
 
-class Network:
-    """A wide residual network in training: step() and forward(). With masks of some `density` on
-    dense tensors, or None."""
+def small_cnn():
+    """As minidsr.nn.models.small_cnn."""
+    def conv(c_in, c_out, stride=1):
+        return [nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()]
 
-    def __init__(self, depth, width, batch, layout, device="cpu", density=0.1):
+    return nn.Sequential(*conv(3, 16, 2), *conv(16, 32), nn.MaxPool2d(2), *conv(32, 32),
+                         *conv(32, 64), nn.MaxPool2d(2), *conv(64, 64), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(64, 10))
+
+
+def lenet():
+    """As minidsr.nn.models.lenet_300_100."""
+    widths = (784, 300, 100, 10)
+    layers = [part for c_in, c_out in zip(widths, widths[1:], strict=False)
+              for part in (nn.Linear(c_in, c_out, bias=False), nn.BatchNorm1d(c_out), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *layers[:-1])
+
+
+def build(name):
+    """The network of this name."""
+    if name.startswith("wrn"):
+        _, depth, width = name.split("-")
+        return wide_resnet(int(depth), float(width))
+    return {"small-cnn": small_cnn, "lenet-300-100": lenet}[name]()
+
+
+class Network:
+    """A network in training: step() and forward(). With masks of some `density` on dense tensors,
+    or None; compiled by torch.compile, or eager."""
+
+    def __init__(self, name, image, batch, layout, device="cpu", density=0.1, compiled=False):
         torch.manual_seed(0)
         device = {"cpu": "cpu", "gpu": "cuda"}[device]
-        self.model = wide_resnet(depth, width).to(device, memory_format=FORMATS[layout])
-        self.x = torch.randn(batch, 3, 32, 32).to(device, memory_format=FORMATS[layout])
+        self.model = build(name).to(device, memory_format=FORMATS[layout])
+        self.run = torch.compile(self.model) if compiled else self.model
+        self.x = torch.randn(batch, *image).to(device, memory_format=FORMATS[layout])
         self.y = torch.randint(0, 10, (batch,), device=device)
         self.sgd = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9, nesterov=True,
                                    weight_decay=5e-4)
+        most = max(p.ndim for p in self.model.parameters())  # of convolutions, if there is one
         self.masks = [] if density is None else [
             (p, (torch.rand_like(p) < density).float())
             for name, p in self.model.named_parameters()
-            if name.endswith(("conv1.weight", "conv2.weight"))]
+            if p.ndim == most and p.shape[1] != 3 and not name.endswith("shortcut.weight")]
 
     def forward(self):
         self.model.eval()
         with torch.no_grad():
-            self.model(self.x)
+            self.run(self.x)
         self.model.train()
 
     def step(self):
         self.sgd.zero_grad()
-        F.cross_entropy(self.model(self.x), self.y).backward()
+        F.cross_entropy(self.run(self.x), self.y).backward()
         for p, mask in self.masks:
             p.grad.mul_(mask)
         self.sgd.step()

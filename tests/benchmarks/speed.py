@@ -1,8 +1,9 @@
 """How fast, against what: python tests/benchmarks/speed.py
 
-Contenders take turns, round after round, so that all meet the same weather on the machine; a turn
-is two calls, of which the second counts. A table gives the median and, in brackets, the least and
-the most. A ratio is the median over the rounds of PyTorch's time, of its better layout in that
+Contenders take turns, round after round, so that all meet the same weather on the machine. Of whole
+networks each has a process of its own, anew in each round, and its time is the median of half a
+second of calls or more; elsewhere a turn is two calls, of which the second counts. A table gives the median and, in brackets, the least and
+the most. A ratio is the median over the rounds of PyTorch's time, of its fastest form in that
 round, by the contender's; where a table has medians only, it is their ratio. Without PyTorch, ours
 run alone. A training step is forward, loss, backward and update; `loading` measures the data beside
 it.
@@ -19,23 +20,33 @@ import json
 import statistics
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tyro
-from contenders import Ours, pytorch, torch_networks
+from contenders import OURS, THEIRS, Ours, contender, pytorch, torch_networks
 from memory import child_memory, child_state, memory, state
 from reallocation import reallocation
-from timing import crossover, in_a_process_of_its_own, milliseconds, ratio, table, take_turns
+from timing import (
+    crossover,
+    in_a_process_of_its_own,
+    milliseconds,
+    processes_take_turns,
+    ratio,
+    seconds_of,
+    table,
+    take_turns,
+)
 
 from minidsr.data.batches import Dataset, batches
 from minidsr.fast.engine import use
 from minidsr.fast.parallel import map_chunks, threads
 from minidsr.methods.base import make_sparse
-from minidsr.nn.base import Sequential
-from minidsr.nn.layers import Conv2d
+from minidsr.nn.base import Residual, Sequential
+from minidsr.nn.layers import BatchNorm, Conv2d, ReLU
 from minidsr.run.environment import environment
 
 
@@ -44,8 +55,8 @@ class Options:
     """What is measured, and how often."""
 
     sections: tuple[str, ...] = ()
-    """Some of: machine, networks, sparsity, layers, scaling, memory, state, reallocation, loading
-    (all)."""
+    """Some of: machine, networks, blocks, sparsity, layers, scaling, memory, state, reallocation,
+    loading (all)."""
     rounds: int = 7
     """Rounds that count, after one that does not."""
     threads: int | None = None
@@ -60,21 +71,17 @@ class Options:
 
 def machine(options, results):
     """The machine: what its cores multiply and move."""
-    n, size = (256, 1 << 18) if options.small else (1024, 1 << 24)
+    n = 256 if options.small else 1024
     a, b = np.random.default_rng(0).random((2, 8, n, n), np.float32)
-    x, y = np.ones((2, 96, size // 96), np.float32)
 
     def multiply(images):
         for i in range(images.start, images.stop, 12):  # of 96
             np.matmul(a[i // 12], b[i // 12])
 
-    def copy(images):
-        np.copyto(x[images], y[images])
-
-    seconds = take_turns({"multiply": lambda: map_chunks(multiply, 96),
-                          "copy": lambda: map_chunks(copy, 96)}, 3 * options.rounds, "machine")
+    seconds = take_turns({"multiply": lambda: map_chunks(multiply, 96), "copy": _copy(_BIG)},
+                         3 * options.rounds, "machine")
     results["machine"] = seconds
-    work = {"multiply": 8 * 2 * n ** 3, "copy": x.nbytes + y.nbytes}
+    work = {"multiply": 8 * 2 * n ** 3, "copy": 2 * _BIG}
     rates = [[f"{work[name] / t / 1e9:.0f}" for t in (statistics.median(seconds[name]),
               max(seconds[name]), min(seconds[name]))] for name in work]
     return table(["", "median", "least", "most"], [
@@ -82,25 +89,33 @@ def machine(options, results):
 
 
 def networks(options, results):
-    """Whole networks, forward, and then training step."""
+    """Whole networks, training step and forward, each contender in a process of its own."""
     text, batch = [], 4 if options.small else 100
-    for model in ("wrn-10-1",) if options.small else ("wrn-28-2", "wrn-16-1"):
-        nets = torch_networks(model, batch)
-        nets["plain, dense"] = Ours(model, batch, engine="plain")
-        nets["blocked, dense"] = Ours(model, batch)
-        nets["blocked, masks on dense, 0.9"] = Ours(model, batch, masked=True)
-        nets["blocked, DSR 0.9"] = Ours(model, batch, "dsr")
-        for s in (0.9,) if options.small else (0.8, 0.9, 0.95, 0.99):
-            nets[f"sparse, DSR {s}"] = Ours(model, batch, "dsr", s, "sparse")
-        forward = take_turns({n: net.forward for n, net in nets.items()}, options.rounds,
-                             f"{model} forward")  # first: steps leave the memory in pieces
-        step = take_turns({n: net.step for n, net in nets.items()}, options.rounds, f"{model} step")
+    few = ("PyTorch, NCHW", "blocked, dense", "sparse, DSR 0.9")
+    for model in ("wrn-10-1",) if options.small else (
+            "wrn-28-2", "wrn-16-1", "small-cnn", "lenet-300-100"):
+        names = [name for name in (*THEIRS, *OURS) if (not options.small or name in few)
+                 and (pytorch() or name in OURS)]
+        found = processes_take_turns(__file__, "network", names, options.rounds, model, model,
+                                     batch, threads=options.threads)
+        step, forward = ({name: [one[what] for one in rounds] for name, rounds in found.items()}
+                         for what in ("step", "forward"))
         results[f"networks/{model}"] = {"step": step, "forward": forward}
         text.append(f"`{model}`, batch {batch}, ms:\n\n" + table(
             ["contender", "training step", "× PyTorch", "forward", "× PyTorch", "images/s, step"],
             [[n, milliseconds(step[n]), ratio(step, n), milliseconds(forward[n]),
-              ratio(forward, n), f"{batch / statistics.median(step[n]):.0f}"] for n in nets]))
+              ratio(forward, n), f"{batch / statistics.median(step[n]):.0f}"] for n in names]))
     return "\n\n".join(text)
+
+
+def child_network(options, model, batch, name):
+    """Seconds of a step and of a forward of this contender."""
+    if name in THEIRS:
+        pytorch().torch.set_num_threads(options.threads)
+    # PyTorch as it comes: threads() tunes the allocator
+    with nullcontext() if name in THEIRS else threads(options.threads):
+        net = contender(name, model, batch)
+        return {"step": seconds_of(net.step), "forward": seconds_of(net.forward)}
 
 
 SHAPES = {"16, 32×32": (16, 16, 32, 3, 1), "32, 32×32": (32, 32, 32, 3, 1),
@@ -151,6 +166,52 @@ def layers(options, results):
     return f"Batch {batch}, forward and backward, medians in ms; sparse engine by density:\n\n" + \
         table(["channels, images", "PyTorch", "blocked", *map(str, densities), "equals blocked at",
                "equals PyTorch at"], rows)
+
+
+PASSES = {"forward": 7, "backward": 11}  # of a residual block, as fast/units.py counts them
+
+
+def blocks(options, results):
+    """Residual blocks that are 99 % sparse: how near to the speed of memory."""
+    batch, rows = 4 if options.small else 100, []
+    rate = 2 * _BIG / statistics.median(take_turns(
+        {"copy": _copy(_BIG)}, 3 * options.rounds, "memory")["copy"])
+    for channels, size in ((8, 8),) if options.small else ((32, 32), (64, 16), (128, 8)):
+        rng = np.random.default_rng(0)
+        conv = partial(Conv2d, channels, channels, 3, pad=1, rng=rng)
+        block = Residual(
+            before=Sequential(norm1=BatchNorm(channels), relu1=ReLU()),
+            body=Sequential(conv1=conv(), norm2=BatchNorm(channels), relu2=ReLU(), conv2=conv()))
+        chain = Sequential(block=block, norm=BatchNorm(channels))  # so that moments are asked for
+        model = use(chain, "sparse")
+        make_sparse(model, 0.99, "uniform", rng)
+        x = rng.normal(size=(batch, channels, size, size)).astype(np.float32)
+        block, times = model.units[0], {what: [] for what in PASSES}
+        for r in range(-2, 3 * options.rounds):
+            start = time.perf_counter()
+            y = block.forward(x, train=True)
+            middle = time.perf_counter()
+            block.backward(y)
+            if r >= 0:
+                times["forward"].append(middle - start)
+                times["backward"].append(time.perf_counter() - middle)
+        results[f"blocks/{channels}"] = times
+        for what, passes in PASSES.items():
+            least, took = passes * x.nbytes / rate, statistics.median(times[what])
+            rows.append([f"{channels}, {size}×{size}", what, passes, f"{1e3 * least:.1f}",
+                         milliseconds(times[what]), f"{least / took:.0%}"])
+    return (f"Batch {batch}, an array of {_BIG >> 20} MiB copied at {rate / 1e9:.0f} GB/s, read and "
+            "written:\n\n" + table(["channels, images", "", "passes", "at that speed, ms",
+                                     "measured, ms", "share"], rows))
+
+
+_BIG = 1 << 26  # bytes, more than caches hold
+
+
+def _copy(size):
+    """A function that copies so many bytes, over the threads."""
+    x, y = np.ones((2, 96, size // 96 // 4), np.float32)
+    return lambda: map_chunks(lambda images: np.copyto(x[images], y[images]), 96)
 
 
 def sparsity(options, results):
@@ -278,8 +339,8 @@ def child_threads(options, model, batch):
 
 
 SECTIONS = {section.__name__: section for section in (
-    machine, networks, sparsity, layers, scaling, memory, state, reallocation, loading)}
-CHILDREN = {"threads": child_threads, "memory": child_memory, "state": child_state}
+    machine, networks, blocks, sparsity, layers, scaling, memory, state, reallocation, loading)}
+CHILDREN = {"network": child_network, "threads": child_threads, "memory": child_memory, "state": child_state}
 
 
 @contextmanager

@@ -29,6 +29,29 @@ def take_turns(contenders, rounds, title, warmup=1):
     return seconds
 
 
+def processes_take_turns(script, kind, names, rounds, title, *words, **flags):
+    """{name: [what a process of its own found in each round]}: `script --child` of this kind, with
+    the words and a name."""
+    found, names = {name: [] for name in names}, list(names)
+    for _ in tqdm(range(rounds), title, leave=False):
+        names.append(names.pop(0))
+        for name in names:
+            found[name].append(in_a_process_of_its_own(script, kind, *words, name, **flags))
+    return found
+
+
+def seconds_of(work, least=0.5):
+    """The median of several calls, as many as take `least` seconds, one or more, after three."""
+    for _ in range(3):
+        work()
+    times = []
+    while not times or sum(times) < least:
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
 def milliseconds(seconds):
     low, middle, high = (1e3 * f(seconds) for f in (min, statistics.median, max))
     digits = 1 if middle < 100 else 0
