@@ -4,10 +4,12 @@ What is compiled stays on disk, so only the first run on a machine waits for it.
 release the GIL: map_chunks() runs them side by side.
 """
 
+import functools
 import hashlib
 import pickle
 import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numba
 from numba.core import event
@@ -22,8 +24,6 @@ except ImportError:  # a Numba with other parts inside: nothing is kept
 # vector instructions. Not-a-number and infinity keep their meaning. A function goes into its
 # callers whole: else a caller has a second copy of it, optimised once more, which sums in another
 # order, and a process that compiles takes one, a process that loads what it left the other.
-# (Whoever changes these options deletes __pycache__: Numba looks at the file of a function only to
-# know whether it has changed.)
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"},
            "forceinline": True}
 
@@ -43,7 +43,13 @@ def jit(function):
 
 
 class _Checked(CompileResultCacheImpl):
-    """What Numba keeps of a function, with a checksum: damaged code would end the process."""
+    """What Numba keeps of a function, with a checksum: damaged code would end the process. It is of
+    this time as long as no file of this folder has changed: functions go into others whole."""
+
+    def __init__(self, function):
+        super().__init__(function)
+        own = self._locator.get_source_stamp
+        self._locator.get_source_stamp = lambda: (own(), _folder_stamp())
 
     def reduce(self, result):
         data = dumps(super().reduce(result))
@@ -54,6 +60,13 @@ class _Checked(CompileResultCacheImpl):
         if hashlib.sha256(data).digest() != checksum:
             raise ValueError("the checksum differs")
         return super().rebuild(context, pickle.loads(data))
+
+
+@functools.cache
+def _folder_stamp():
+    return tuple((path.name, status.st_mtime, status.st_size)
+                 for path in sorted(Path(__file__).parent.glob("*.py"))
+                 for status in [path.stat()])
 
 
 class _Cache(FunctionCache):

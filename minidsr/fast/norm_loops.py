@@ -93,25 +93,17 @@ def gradient(dy, x, y, scale, slope, shift, floor, dx):
 
 
 @jit
-def write(late):
-    """Compute a norm.Late in place of its dz."""
+def write(late, more):
+    """Compute a norm.Late in place of its dz; plus `more`, an array like dz, if that has images."""
     n, C = late.dz.shape[:2]
     for i in range(n):
         for c in range(C):
             d, row = late.dz[i, c].reshape(-1), late.x[i, c].reshape(-1)
             a, b, e = late.scale[c], late.slope[c], late.shift[c]
-            for s in range(len(d)):
-                d[s] = a * d[s] + b * row[s] + e
-
-
-@jit
-def write_sum(late, more):
-    """The same, plus `more`, an array like dz."""
-    n, C = late.dz.shape[:2]
-    for i in range(n):
-        for c in range(C):
-            d, row = late.dz[i, c].reshape(-1), late.x[i, c].reshape(-1)
-            other = more[i, c].reshape(-1)
-            a, b, e = late.scale[c], late.slope[c], late.shift[c]
-            for s in range(len(d)):
-                d[s] = a * d[s] + b * row[s] + e + other[s]
+            if len(more):
+                other = more[i, c].reshape(-1)
+                for s in range(len(d)):
+                    d[s] = a * d[s] + b * row[s] + e + other[s]
+            else:
+                for s in range(len(d)):
+                    d[s] = a * d[s] + b * row[s] + e

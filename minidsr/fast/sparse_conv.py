@@ -27,6 +27,7 @@ plane, which stays in the cache. Neither columns, nor dense weights, nor their d
 ever there. nn/im2col.py is the specification of this engine.
 """
 
+import math
 import threading
 from functools import cache
 from typing import NamedTuple
@@ -145,13 +146,14 @@ class SparseConv:
         def chunk(images):
             found = np.zeros((2, self.shape[0] if moments else 0))  # means, squared differences
             _forward(x[images], norm, value, self.by_y, self.layout, scratch(), y[images], found)
-            return y[images].size // max(1, self.shape[0]), *found
+            return (images.stop - images.start) * math.prod(self.g.out), *found
 
         chunks = map_chunks(chunk, len(x))
         return y, chunks if moments else None
 
     def backward(self, x, dy, value, norm=None, mean=None, input_grad=True):
-        """Gradients of forward(x, value, norm), given the gradient dy of its output, an array or Late.
+        """Gradients of forward(x, value, norm), given the gradient dy of its output: an array, or
+        Late.
 
         Returns dz (like x), the gradient of scale * x + shift, which is 0 where that is not above
         the floor; the gradient of value; and for each channel, float64, the sums of dz and of

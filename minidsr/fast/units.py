@@ -77,8 +77,10 @@ def units(layer, pays, compiled=False, known=None):
             unit = Sum.of(part, pays, compiled, known)
         else:
             unit = part
-        if compiled and made and isinstance(made[-1], (Conv, NormConv, Sum)):
-            made[-1].counts = isinstance(_first(unit), (Norm, NormConv))
+        if compiled and made and isinstance(_first(unit), (Norm, NormConv)):
+            writes = getattr(made[-1], "conv", made[-1])
+            if isinstance(writes, (Conv, Sum)):
+                writes.moments_wanted = True
         made.append(unit)
     return made
 
@@ -130,7 +132,7 @@ class Conv(Weighted):
     """Stands for a Conv2d."""
 
     input_grad = True  # is the gradient of its input asked for?
-    counts = False  # does batch norm follow, for which moments are taken in training?
+    moments_wanted = False  # does batch norm follow, which needs them in training?
 
     def __init__(self, layer, pays, known):
         super().__init__(layer, pays)
@@ -151,18 +153,18 @@ class Conv(Weighted):
 
     def by_free_numbers(self, sparse, x, affine, train):
         """sparse.forward(x, ..., affine), (N, F, OH, OW); the moments of it become known."""
-        y, chunks = sparse.forward(x, self.value, affine, moments=train and self.counts)
-        self.known.keep(y, chunks)
+        y, chunks = sparse.forward(x, self.value, affine, moments=train and self.moments_wanted)
+        if chunks:
+            self.known.keep(y, chunks)
         return y
 
     def backward(self, dy):
         weight, (x, geometry, sparse), self.cache = self.layer.weight, self.cache, None
-        if not sparse:
-            dy = written(dy)
         if sparse:
             dx, dvalue, *_ = sparse.backward(x, dy, self.value, input_grad=self.input_grad)
             self.receive(dvalue)
             return dx if self.input_grad else None
+        dy = written(dy) if isinstance(dy, norm.Late) else dy
         dx, dw = blocked.backward(x, dy, weight.theta(), geometry, self.input_grad)
         weight.pull(dw)
         return dx
@@ -258,15 +260,6 @@ class NormConv(Layer):
     def __init__(self, norm, conv):
         self.norm, self.conv = norm, conv
 
-    @property
-    def counts(self):
-        """As of the convolution."""
-        return self.conv.counts
-
-    @counts.setter
-    def counts(self, counts):
-        self.conv.counts = counts
-
     def forward(self, x, train=False):
         sparse = self.conv.sparse_conv(self.conv.geometry(x))
         if sparse is None:
@@ -327,7 +320,7 @@ class ReLU(layers.ReLU):
 class Sum(Residual):
     """A Residual of units, added up over threads."""
 
-    counts = False  # as of Conv
+    moments_wanted = False  # as of Conv
 
     @classmethod
     def of(cls, block, pays, compiled, known):
@@ -350,7 +343,7 @@ class Sum(Residual):
         return made
 
     def forward(self, x, train=False):
-        if not (train and self.counts and self.in_place):
+        if not (train and self.moments_wanted and self.in_place):
             return super().forward(x, train)
         h = self.before.forward(x, train)
         y = self.body.forward(h, train)
@@ -372,21 +365,14 @@ class Sum(Residual):
         return x
 
 
-def written(gradient, more=None):
-    """This array, or what a norm.Late is, plus `more` if there is."""
-    if not isinstance(gradient, norm.Late):
-        return gradient
+def written(late, more=None):
+    """What a norm.Late is, written over its dz; plus `more`, an array like it."""
     from . import norm_loops
 
-    def chunk(images):
-        part = norm.Late(gradient.dz[images], gradient.x[images], *gradient[2:])
-        if more is None:
-            norm_loops.write(part)
-        else:
-            norm_loops.write_sum(part, more[images])
-
-    map_chunks(chunk, len(gradient.dz))
-    return gradient.dz
+    more = late.dz[:0] if more is None else np.ascontiguousarray(more)
+    map_chunks(lambda images: norm_loops.write(
+        norm.Late(late.dz[images], late.x[images], *late[2:]), more[images]), len(late.dz))
+    return late.dz
 
 
 def _rows(x):

@@ -71,7 +71,7 @@ OURS = {"plain, dense": {"engine": "plain"}, "blocked, dense": {},
         **{f"sparse, DSR {s}": {"method": "dsr", "sparsity": s, "engine": "sparse"}
            for s in (0.8, 0.9, 0.95, 0.99)}}
 THEIRS = {"PyTorch, NCHW": ("NCHW", False), "PyTorch, channels-last": ("channels-last", False),
-          "PyTorch, channels-last, torch.compile": ("channels-last", True)}
+          "PyTorch, torch.compile": ("channels-last", True)}
 
 
 def contender(name, model, batch):

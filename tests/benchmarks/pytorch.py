@@ -61,6 +61,14 @@ def build(name):
     return {"small-cnn": small_cnn, "lenet-300-100": lenet}[name]()
 
 
+def sparsifiable(model):
+    """The weights that minidsr may make sparse: of 3x3 convolutions but the first; or, of a network
+    without one, of linear layers."""
+    convs = [m.weight for m in model.modules()
+             if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+    return convs[1:] or [m.weight for m in model.modules() if isinstance(m, nn.Linear)]
+
+
 class Network:
     """A network in training: step() and forward(). With masks of some `density` on dense tensors,
     or None; compiled by torch.compile, or eager."""
@@ -74,11 +82,9 @@ class Network:
         self.y = torch.randint(0, 10, (batch,), device=device)
         self.sgd = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9, nesterov=True,
                                    weight_decay=5e-4)
-        most = max(p.ndim for p in self.model.parameters())  # of convolutions, if there is one
         self.masks = [] if density is None else [
             (p, (torch.rand_like(p) < density).float())
-            for name, p in self.model.named_parameters()
-            if p.ndim == most and p.shape[1] != 3 and not name.endswith("shortcut.weight")]
+            for p in sparsifiable(self.model)]
 
     def forward(self):
         self.model.eval()

@@ -1,12 +1,12 @@
 """How fast, against what: python tests/benchmarks/speed.py
 
-Contenders take turns, round after round, so that all meet the same weather on the machine. Of whole
-networks each has a process of its own, anew in each round, and its time is the median of half a
-second of calls or more; elsewhere a turn is two calls, of which the second counts. A table gives the median and, in brackets, the least and
-the most. A ratio is the median over the rounds of PyTorch's time, of its fastest form in that
-round, by the contender's; where a table has medians only, it is their ratio. Without PyTorch, ours
-run alone. A training step is forward, loss, backward and update; `loading` measures the data beside
-it.
+Contenders take turns, round after round, so that all meet the same weather on the machine. Of
+whole networks each has a process of its own, anew in each round, and its time is the median of half
+a second of calls or more; elsewhere a turn is two calls, of which the second counts. A table gives
+the median and, in brackets, the least and the most. A ratio is the median over the rounds of
+PyTorch's time, of its fastest form in that round, by the contender's; where a table has medians
+only, it is their ratio. Without PyTorch, ours run alone. A training step is forward, loss, backward
+and update; `loading` measures the data beside it.
 
 Writes speed.md, speed.json and speed.png to --out.
 """
@@ -42,6 +42,7 @@ from timing import (
 )
 
 from minidsr.data.batches import Dataset, batches
+from minidsr.fast import norm_loops
 from minidsr.fast.engine import use
 from minidsr.fast.parallel import map_chunks, threads
 from minidsr.methods.base import make_sparse
@@ -58,7 +59,7 @@ class Options:
     """Some of: machine, networks, blocks, sparsity, layers, scaling, memory, state, reallocation,
     loading (all)."""
     rounds: int = 7
-    """Rounds that count, after one that does not."""
+    """Rounds that count; but for whole networks, after one that does not."""
     threads: int | None = None
     """Threads of every contender (default: all cores)."""
     out: Path = Path("runs/speed")
@@ -92,10 +93,10 @@ def networks(options, results):
     """Whole networks, training step and forward, each contender in a process of its own."""
     text, batch = [], 4 if options.small else 100
     few = ("PyTorch, NCHW", "blocked, dense", "sparse, DSR 0.9")
+    theirs = _theirs(options)
     for model in ("wrn-10-1",) if options.small else (
             "wrn-28-2", "wrn-16-1", "small-cnn", "lenet-300-100"):
-        names = [name for name in (*THEIRS, *OURS) if (not options.small or name in few)
-                 and (pytorch() or name in OURS)]
+        names = [name for name in (*theirs, *OURS) if not options.small or name in few]
         found = processes_take_turns(__file__, "network", names, options.rounds, model, model,
                                      batch, threads=options.threads)
         step, forward = ({name: [one[what] for one in rounds] for name, rounds in found.items()}
@@ -106,6 +107,17 @@ def networks(options, results):
             [[n, milliseconds(step[n]), ratio(step, n), milliseconds(forward[n]),
               ratio(forward, n), f"{batch / statistics.median(step[n]):.0f}"] for n in names]))
     return "\n\n".join(text)
+
+
+def _theirs(options):
+    """The contenders of PyTorch, if it is there; without torch.compile, where that does not work."""
+    names = list(THEIRS) if pytorch() else []
+    if names and not options.small:
+        try:
+            in_a_process_of_its_own(__file__, "network", "wrn-10-1", 2, names[-1], threads=1)
+        except RuntimeError as error:
+            print(f"without {names.pop()}: {error}", file=sys.stderr)
+    return names
 
 
 def child_network(options, model, batch, name):
@@ -173,21 +185,24 @@ PASSES = {"forward": 7, "backward": 11}  # of a residual block, as fast/units.py
 
 def blocks(options, results):
     """Residual blocks that are 99 % sparse: how near to the speed of memory."""
-    batch, rows = 4 if options.small else 100, []
+    rows = []
     rate = 2 * _BIG / statistics.median(take_turns(
         {"copy": _copy(_BIG)}, 3 * options.rounds, "memory")["copy"])
-    for channels, size in ((8, 8),) if options.small else ((32, 32), (64, 16), (128, 8)):
+    for batch, channels, size in ((4, 8, 8),) if options.small else (
+            (100, 32, 32), (200, 64, 16), (400, 128, 8)):  # as much memory each
         rng = np.random.default_rng(0)
         conv = partial(Conv2d, channels, channels, 3, pad=1, rng=rng)
         block = Residual(
             before=Sequential(norm1=BatchNorm(channels), relu1=ReLU()),
             body=Sequential(conv1=conv(), norm2=BatchNorm(channels), relu2=ReLU(), conv2=conv()))
-        chain = Sequential(block=block, norm=BatchNorm(channels))  # so that moments are asked for
-        model = use(chain, "sparse")
+        model = use(Sequential(block=block, norm=BatchNorm(channels)), "sparse")
         make_sparse(model, 0.99, "uniform", rng)
         x = rng.normal(size=(batch, channels, size, size)).astype(np.float32)
         block, times = model.units[0], {what: [] for what in PASSES}
+        moments = map_chunks(lambda images, x=x: norm_loops.moments(
+            x[images].reshape(*x[images].shape[:2], -1)), batch)
         for r in range(-2, 3 * options.rounds):
+            block.known.keep(x, moments)  # as of what is before it in a network
             start = time.perf_counter()
             y = block.forward(x, train=True)
             middle = time.perf_counter()
@@ -198,11 +213,11 @@ def blocks(options, results):
         results[f"blocks/{channels}"] = times
         for what, passes in PASSES.items():
             least, took = passes * x.nbytes / rate, statistics.median(times[what])
-            rows.append([f"{channels}, {size}×{size}", what, passes, f"{1e3 * least:.1f}",
-                         milliseconds(times[what]), f"{least / took:.0%}"])
-    return (f"Batch {batch}, an array of {_BIG >> 20} MiB copied at {rate / 1e9:.0f} GB/s, read and "
-            "written:\n\n" + table(["channels, images", "", "passes", "at that speed, ms",
-                                     "measured, ms", "share"], rows))
+            rows.append([f"{batch} × {channels}, {size}×{size}", what, passes,
+                         f"{1e3 * least:.1f}", milliseconds(times[what]), f"{least / took:.0%}"])
+    return (f"{_BIG >> 20} MiB are copied at {rate / 1e9:.0f} GB/s, read and written:\n\n" + table(
+        ["batch × channels, images", "", "passes", "at that speed, ms", "measured, ms", "share"],
+        rows))
 
 
 _BIG = 1 << 26  # bytes, more than caches hold
@@ -340,7 +355,8 @@ def child_threads(options, model, batch):
 
 SECTIONS = {section.__name__: section for section in (
     machine, networks, blocks, sparsity, layers, scaling, memory, state, reallocation, loading)}
-CHILDREN = {"network": child_network, "threads": child_threads, "memory": child_memory, "state": child_state}
+CHILDREN = {"network": child_network, "threads": child_threads, "memory": child_memory,
+            "state": child_state}
 
 
 @contextmanager

@@ -44,8 +44,8 @@ def seconds_of(work, least=0.5):
     """The median of several calls, as many as take `least` seconds, one or more, after three."""
     for _ in range(3):
         work()
-    times = []
-    while not times or sum(times) < least:
+    times, begun = [], time.perf_counter()
+    while not times or time.perf_counter() - begun < least:
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
@@ -59,7 +59,7 @@ def milliseconds(seconds):
 
 
 def ratio(seconds, name):
-    """How often contender `name` is as fast as PyTorch's better layout: median of the rounds."""
+    """How often contender `name` is as fast as PyTorch's fastest form: median of the rounds."""
     torch = [seconds[key] for key in seconds if key.startswith("PyTorch")]
     if not torch:
         return "–"

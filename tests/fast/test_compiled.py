@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -62,6 +63,16 @@ def lines(capsys):
 
 
 def test_what_was_compiled_is_loaded(anew, capsys):
+    assert not loaded(anew())
+    assert loaded(anew())
+    assert not lines(capsys)
+
+
+def test_a_change_of_another_file_compiles_anew(anew, capsys, monkeypatch):
+    """Whose function may be part of this one."""
+    assert len(compiled._folder_stamp()) == len(list(Path(compiled.__file__).parent.glob("*.py")))
+    loaded(anew())
+    monkeypatch.setattr(compiled, "_folder_stamp", lambda: "changed")
     assert not loaded(anew())
     assert loaded(anew())
     assert not lines(capsys)

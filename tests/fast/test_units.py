@@ -7,10 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidsr.fast import parallel, units
+from minidsr.fast import norm, parallel, units
 from minidsr.fast.engine import use
 from minidsr.methods.base import make_sparse
-from minidsr.nn.layers import BatchNorm, Conv2d, Linear, MaxPool2d, ReLU, Residual, Sequential
+from minidsr.nn.layers import (
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Residual,
+    Sequential,
+)
 from minidsr.nn.models import resnet50, small_cnn, wide_resnet
 from minidsr.proof.cases import seeds, windows
 from minidsr.proof.gradcheck import check_model
@@ -192,31 +201,43 @@ def test_moments_are_taken_where_numbers_are_written():
     norms = [*within(model, units.Norm), *(pair.norm for pair in pairs(model))]
     known, taken = norms[0].known, []
     assert all(norm.known is known for norm in norms)
-    known.take = lambda x, take=known.take: (taken.append(take(x)), taken[-1])[1]
+    def take(x, take=known.take):
+        taken.append(take(x))
+        for found, at in zip(taken[-1] or (), parallel.chunks(len(x)), strict=False):
+            rows = x[at].reshape(*x[at].shape[:2], -1)
+            for one, other in zip(found, norm.moments(rows), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-9)
+        return taken[-1]
+
+    known.take = take
     x = rng.standard_normal((2, 3, 8, 8))
     pairs(model)[1].conv.layer.weight.keep_dense_grad = True
     model.forward(x, train=True)
     assert len(taken) == len(norms) == 13
     assert sum(moments is None for moments in taken) == 1
-    for _, mean, squares in (chunks[0] for chunks in taken if chunks):
-        assert np.isfinite(mean).all() and (squares >= 0).all()
     known.keep(x := np.zeros(3), [])
     assert known.take(np.zeros(3)) is None and known.take(x) is None
 
 
 def test_what_batch_norm_gives_back_unwritten():
     """In a wide residual network, by all pairs: each is behind a convolution or begins a sum."""
-    model, _ = make("wide resnet", "auto")
-    assert all(pair.late for pair in pairs(model))
+    model, rng = make("wide resnet", "sparse")
+    y = model.forward(rng.standard_normal((2, 3, 8, 8)), train=True)
+    returned = []
+    for pair in pairs(model):
+        pair.backward = lambda dy, pair=pair: returned.append(
+            type(pair).backward(pair, dy)) or returned[-1]
+    model.backward(y)
+    assert len(returned) == 9 and all(isinstance(dx, norm.Late) for dx in returned)
     unit = use(Sequential(pool=MaxPool2d(2), norm=BatchNorm(2), relu=ReLU(),
                           conv=Conv2d(2, 2, 3, rng=np.random.default_rng(0))), "sparse").units[-1]
     assert isinstance(unit, units.NormConv) and not unit.late
 
 
-@given(windows(images=(1, 20)), st.sampled_from(["sparse", "blocked"]), st.booleans())
+@given(windows(images=(1, 30)), st.sampled_from(["sparse", "blocked"]), st.booleans())
 def test_a_gradient_that_is_not_written_down(q, first, summed):
     """Through two convolutions with batch norm between, of which the first may multiply by all of
-    θ; or in a sum, all with batch norm before."""
+    θ; or in a sum, all with batch norm before, and one behind it. In one chunk, and in two."""
     x, C, found = q.rng().standard_normal(q.x_shape), (q.C, q.C if summed else q.F), []
     for engine in ("plain", "sparse"):
         rng = np.random.default_rng(q.seed)
@@ -227,7 +248,8 @@ def test_a_gradient_that_is_not_written_down(q, first, summed):
         inner = Sequential(conv1=convs[0], norm2=norms[1], relu2=ReLU(), conv2=convs[1])
         if summed:
             inner = Sequential(block=Residual(before=Sequential(norm1=norms[0], relu1=ReLU()),
-                                              body=inner))
+                                              body=inner),
+                               norm3=BatchNorm(C[1], dtype=np.float64))
         model = use(inner, engine)
         make_sparse(model, 0.3, "uniform", np.random.default_rng(q.seed))
         if first == "blocked":
@@ -236,6 +258,27 @@ def test_a_gradient_that_is_not_written_down(q, first, summed):
         found.append([y, model.backward(np.cos(y)), *(p.grad for p in model.params())])
     for plain, other in zip(*found, strict=True):
         np.testing.assert_allclose(other, plain, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("behind", [
+    {"pool": MaxPool2d(3, stride=2, pad=1)},
+    {"flatten": Flatten(), "fc": Linear(128, 3, rng=np.random.default_rng(1), dtype=np.float64)}])
+def test_a_gradient_with_gaps_in_memory_reaches_a_sum(behind):
+    """As max pooling returns it, and a sparse linear layer."""
+    found = []
+    for engine in ("plain", "sparse"):
+        rng = np.random.default_rng(0)
+        convs = [Conv2d(2, 2, 3, pad=1, rng=rng, dtype=np.float64) for _ in range(2)]
+        norms = [BatchNorm(2, dtype=np.float64) for _ in range(2)]
+        model = use(Sequential(block=Residual(
+            before=Sequential(norm1=norms[0], relu1=ReLU()),
+            body=Sequential(conv1=convs[0], norm2=norms[1], relu2=ReLU(), conv2=convs[1])),
+            **copy.deepcopy(behind)), engine)
+        make_sparse(model, 0.5, "uniform", rng)
+        y = model.forward(np.random.default_rng(2).standard_normal((30, 2, 8, 8)), train=True)
+        found.append([y, model.backward(np.cos(y)), *(p.grad for p in model.params())])
+    for plain, other in zip(*found, strict=True):
+        np.testing.assert_allclose(other, plain, rtol=1e-8, atol=1e-9)
 
 
 def test_layer_by_layer_after_all():

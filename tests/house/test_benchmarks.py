@@ -25,7 +25,7 @@ def test_the_speed_benchmark_writes_its_tables(tmp_path):
     assert done.returncode == 0, done.stderr
     text, numbers = (tmp_path / "speed.md").read_text(), json.loads(
         (tmp_path / "speed.json").read_text())
-    for heading in ("Whole networks", "against sparsity", "Single convolutions", "With threads",
+    for heading in ("Whole networks", "Residual blocks", "against sparsity", "Single convolutions", "With threads",
                     "most memory", "training state", "reallocate", "Data loading"):
         assert heading in text
     assert (tmp_path / "speed.png").stat().st_size > 10_000
