@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from lessons import RESULTS
 from lessons.predict import predict
 from lessons.show import show
-from lessons.studies import STUDIES
+from lessons.experiments.studies import STUDIES
 from minidsr import build
 from minidsr.density import DISTRIBUTIONS, free_counts
 from minidsr.methods.gradual import Gradual

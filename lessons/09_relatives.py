@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from lessons import RESULTS
+from lessons.experiments.studies import STUDIES
 from lessons.predict import predict
 from lessons.show import show
 from minidsr.methods import DSR, DST, SET, SNFS, RigL
@@ -131,12 +132,11 @@ show(figure, "09_four_methods", alt=f"""Three tensors of twelve positions with 5
 # %% [markdown]
 # ### The same in a training
 #
-# `lessons/results/cifar10-wrn-10-1-methods` has a run of each: four epochs of CIFAR-10, six sparse
-# convolutions, all 10 % dense at first. One run does not say who is better, but where weights go.
+# [Every method at one budget](../results/small.md) says who is better, by five runs of each: ten
+# epochs of CIFAR-10, four sparse convolutions, all 5 % dense at first. Of one each, where weights go:
 
 # %%
-RUNS = {name: History.load(RESULTS / f"cifar10-wrn-10-1-methods/{name.lower()}.jsonl")
-        for name in METHODS}
+RUNS = {name: STUDIES["small-95"].of(f"{name.lower()}-0.95")[0].history for name in METHODS}
 words, density = [], {}
 with style.own_style():
     figure = Figure(figsize=(9, 5), layout="constrained", dpi=100)
@@ -146,15 +146,15 @@ with style.own_style():
         steps = [r["step"] for r in run.reallocations]
         density[name] = 100 * np.array([r["active"] for r in run.reallocations]) / sizes
         ends = []
-        for i, (line, colour) in enumerate(zip(density[name].T, style.shades(6), strict=True)):
+        for i, (line, colour) in enumerate(zip(density[name].T, style.shades(4), strict=True)):
             axes.plot(steps, line, color=colour)
-            ends.append((f"conv {i + 1}", steps[-1], line[-1], colour))
-        style.finish(axes, title=name, xlabel="training step", ylabel="density, %", ylim=(0, 85))
+            ends.append((f"conv {i + 2}", steps[-1], line[-1], colour))
+        style.finish(axes, title=name, xlabel="training step", ylabel="density, %", ylim=(0, 25))
         axes.label_outer()
         style.label_ends(axes, ends, size=7)
         words.append(f"{name}: {', '.join(f'{y:.1f}' for y in density[name][-1])}.")
-show(figure, "09_densities", alt=f"""Density in percent of six convolutions against training step,
-    for four methods. All begin at 10. SET and RigL stay there. DSR and SNFS move weights from the
+show(figure, "09_densities", alt=f"""Density in percent of four convolutions against training step,
+    for four methods. All begin at 5. SET and RigL stay there. DSR and SNFS move weights from the
     large last convolutions to the small first ones, SNFS at once and further. In the end, first to
     last: {' '.join(words)}""")
 
@@ -201,7 +201,7 @@ predict("5 4 4 weights, after DSR, SNFS, SET and RigL")
 assert [r.active for r in reports.values()] == [[7, 4, 2], [3, 4, 6], [5, 4, 4], [5, 4, 4]]
 assert all(sum(r.pruned) == sum(r.grown) for r in reports.values())  # the budget is conserved
 assert all((density[name] == density[name][0]).all() for name in ("SET", "RigL"))
-assert all((density[name][-1][:4] > 10).all() and (density[name][-1][4:] < 10).all()
+assert all((density[name][-1][:2] > 8).all() and (density[name][-1][2:] < 5).all()
            for name in ("DSR", "SNFS"))
 W = Thresholded(np.array([[-0.75]]))
 W.value[1] = 0.5

@@ -277,7 +277,8 @@ class NormConv(Layer):
         dz, dvalue, *sums = sparse.backward(
             x, dy, self.conv.value, (scale, shift, self.norm.floor), mean)
         self.conv.receive(dvalue)
-        dx = norm.Late(dz, np.ascontiguousarray(x), *self.norm.factors(x, mean, rstd, *sums))
+        x = get_xp(x).ascontiguousarray(x)
+        dx = norm.Late(dz, x, *self.norm.factors(x, mean, rstd, *sums))
         return dx if self.late else written(dx)
 
 
@@ -369,7 +370,7 @@ def written(late, more=None):
     """What a norm.Late is, written over its dz; plus `more`, an array like it."""
     from . import norm_loops
 
-    more = late.dz[:0] if more is None else np.ascontiguousarray(more)
+    more = late.dz[:0] if more is None else get_xp(more).ascontiguousarray(more)
     map_chunks(lambda images: norm_loops.write(
         norm.Late(late.dz[images], late.x[images], *late[2:]), more[images]), len(late.dz))
     return late.dz

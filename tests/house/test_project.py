@@ -21,10 +21,14 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from lessons import experiments
-from lessons.studies import STUDIES
+from lessons import RESULTS
+from lessons.experiments import findings, pages, tables
+from lessons.experiments.figures import DRAWN
+from lessons.experiments.studies import STUDIES
 from minidsr import build, load
 from minidsr.__main__ import main
 from minidsr.methods import METHODS
@@ -200,13 +204,6 @@ def last_epoch(record):
     return [entry for entry in map(json.loads, lines) if entry["kind"] == "epoch"][-1]
 
 
-def test_accuracies_are_those_of_the_records():
-    for row in section(read("lessons/results/README.md"), "The records").splitlines():
-        records = re.findall(r"\]\(([\w/-]+\.jsonl)\)", row)
-        said = re.findall(r"\d\d\.\d\d", row.split("|")[-2]) if records else []
-        assert said == [f"{last_epoch(record)['test_accuracy']:.2f}" for record in records]
-
-
 def test_table_of_shapes_is_that_of_the_records():
     rows = re.findall(r"^\| (.*) \| ([\d., ]+) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) \|$",
                       section(read("lessons/results/README.md"), "Drawn shapes, five seeds each"),
@@ -236,12 +233,12 @@ def test_table_of_masks_is_that_of_the_records():
 
 
 def test_tables_of_experiments_are_those_of_the_records():
-    pages = [path.read_text(encoding="utf-8") for path in experiments.RESULTS.glob("*.md")]
-    found = [block for text in pages for block in experiments.BLOCK.findall(text)]
+    texts = [path.read_text(encoding="utf-8") for path in pages.PAGES]
+    found = [block for text in texts for block in pages.BLOCK.findall(text)]
     assert {name for _, what, name, _ in found if what == "table"} == set(STUDIES)
-    assert all((experiments.FIGURES / f"{name}.png").exists() for _, what, name, _ in found
-               if what == "figure")
-    assert [experiments.page(text) for text in pages] == pages
+    assert all((pages.FIGURES / f"{name}_{what}.png").exists() for _, what, name, _ in found
+               if what in DRAWN)
+    assert [pages.page(text) for text in texts] == texts
 
 
 def test_a_difference_of_an_experiment_is_that_of_equal_seeds():
@@ -250,7 +247,7 @@ def test_a_difference_of_an_experiment_is_that_of_equal_seeds():
     assert np.allclose(why.differences("fresh-static-0.95"),
                        [5.2, -1.1, -8.6, -6.1, -3.4])
     mean, half = interval([5.2, -1.1, -8.6, -6.1, -3.4])
-    assert f"| {mean:+.2f} ± {half:.2f} |" in experiments.table(why)
+    assert f"| {mean:+.2f} ± {half:.2f} |" in tables.table(why)
 
 
 def test_a_difference_from_what_is_published_is_that_of_the_records():
@@ -260,28 +257,28 @@ def test_a_difference_from_what_is_published_is_that_of_the_records():
     assert list(mnist.accuracies("dsr-0.98").values()) == each
     mean, half = interval_apart((fmean(each), stdev(each), 3), (98.14, 0.14, 5))
     assert (f"| 98.15 ± 0.13, n = 3 | 98.14 ± 0.14, n = 5 | {mean:+.2f} ± {half:.2f} |"
-            in experiments.published(mnist))
+            in tables.published(mnist))
+
+
+@given(st.floats(-3, 3), st.floats(0.01, 3), st.sampled_from([None, 0.5, 1]))
+def test_a_finding_is_judged_by_its_whole_interval(mean, half, margin):
+    """Against a hundred points of the interval: all as expected, none, or some."""
+    finding = findings.Finding("", "", margin, ())
+    points = np.linspace(mean - half, mean + half, 101)
+    expected = points > 0 if margin is None else np.abs(points) < margin
+    verdict = finding.verdict(findings.Measured("", (mean, half), 3))
+    assert verdict != findings.AGREES or expected.all()
+    assert verdict != findings.DOES_NOT or not expected.any()
+    assert verdict != findings.CANNOT_TELL or not expected.all()
 
 
 def test_the_authors_compressed_keeps_a_tenth_of_the_last_layer():
     with patch.dict(METHODS):
-        runpy.run_path(str(experiments.RESULTS / "mnist/compressed.py"))
+        runpy.run_path(str(RESULTS / "mnist/compressed.py"))
         method = METHODS["compressed"](epochs=39, steps_per_epoch=600, sparsity=0.99)
     rng = np.random.default_rng(0)
     method.setup(build("lenet-300-100", image=(1, 28, 28), classes=10, rng=rng), rng)
     assert method.final == [2272, 290, 100]  # 2,662 in all; 2,562 in proportion to 235,200 : 30,000
-
-
-def test_short_runs_are_those_of_the_records():
-    text = section(read("lessons/notes/methods.md"), "One short run of each")
-    rows = re.findall(r"^\| `([\w-]+)`(?:, α = ([\de-]+))? \| ([\d,]+) \|.*?\| ([\d.]+) % \| "
-                      r"([\d.]+) \| \d+ ms \|$", text, re.MULTILINE)
-    assert len({row[0] for row in rows}) >= 12 and {row[0] for row in rows} <= set(METHODS)
-    for method, alpha, *said in rows:
-        name = f"{method}-alpha-{alpha}" if alpha == "1e-3" else method
-        last = last_epoch(f"cifar10-wrn-10-1-methods/{name}.jsonl")
-        assert said == [f"{last['free_parameters']:,}", f"{last['test_accuracy']:.2f}",
-                        f"{last['explored']:.2f}"], name
 
 
 def test_every_invariant_has_its_row():

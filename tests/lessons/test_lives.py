@@ -1,4 +1,4 @@
-"""lessons.lives: what becomes of weights, against a replay that follows each."""
+"""lessons.experiments.lives: what becomes of weights, against a replay that follows each."""
 
 import json
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lessons import lives
+from lessons.experiments import lives
 from minidsr.__main__ import main
 from minidsr.proof.cases import seeds
 from minidsr.run import compare, moves
@@ -45,9 +45,10 @@ def test_ages_are_a_replays(drawn):
     assert all(n == died.count(age) for age, n in found["died"].items())
     assert found["alive"] == sum(death is None for _, death in weights)
     assert found["kept"] == sum(birth == 0 and death is None for birth, death in weights)
-    tested = [(birth, death) for birth, death in weights if 0 < birth < last]
-    assert found["grown"] == len(tested)
-    assert found["survived"] == sum(death is None or death - birth > 1 for birth, death in tested)
+    assert found["grown"] == sum(birth > 0 for birth, _ in weights)
+    faced = [(birth, death) for birth, death in weights if 0 < birth < last]
+    assert found["faced"] == len(faced)
+    assert found["survived"] == sum(death is None or death - birth > 1 for birth, death in faced)
 
 
 @given(st.lists(st.tuples(st.sets(st.integers(0, 19)), st.sets(st.integers(0, 19))), min_size=1,
@@ -77,16 +78,22 @@ def test_commands(tmp_path, capsys):
     flags = ["--epochs", "1", "--train-images", "200", "--batch", "10", "--periods", "2",
              "--period-milestones", "--model", "small-cnn-0.25", "--record"]
     for method in ("dsr", "set"):
-        assert main(["train", "--method", method, *flags, "--out", str(tmp_path / method)]) in (
+        assert main(["train", "--method", method, *flags, "--out", str(tmp_path / "study" / method)]) in (
             0, None)
     capsys.readouterr()
-    lives.main(["ages", str(tmp_path)])
+    lives.main(["ages", str(tmp_path / "study")])
     found = json.loads(capsys.readouterr().out)
-    results, _ = compare.read([tmp_path])
+    results, _ = compare.read([tmp_path / "study"])
     assert {run: lines["alive"] for run, lines in found.items()} == {
         r.path.name: sum(r.last["active"]) for r in results}
-    assert all(lines["grown"] > lines["survived"] > 0 for lines in found.values())
-    lives.main(["overlap", str(tmp_path)])
+    assert all(lines["faced"] > lines["survived"] > 0 for lines in found.values())
+    lives.main(["overlap", str(tmp_path / "study")])
     (names, (share, by_chance)), = json.loads(capsys.readouterr().out).items()
     assert names == "dsr set"
     assert 1 > share > by_chance > 0
+    lives.main(["brief", str(tmp_path / "study")])
+    whole, short = (compare.read([tmp_path / name])[0] for name in ("study", "study-brief"))
+    assert [(r.path.name, r.config, r.last) for r in whole] == [
+        (r.path.name, r.config, r.last) for r in short]
+    assert all(r.history.recorded for r in whole) and not any(r.history.recorded for r in short)
+    assert [len(r.history.records) for r in whole] == [len(r.history.records) for r in short]

@@ -1,42 +1,49 @@
 """What becomes of weights: sums over runs whose own records and checkpoints are too large to keep.
 
-    python -m lessons.lives ages RUNS      how old weights become, of runs with --record
-    python -m lessons.lives overlap RUNS   how alike two runs' final structures are
+    python -m lessons.experiments.lives ages RUNS      how old weights become, of runs with --record
+    python -m lessons.experiments.lives overlap RUNS   how alike two runs' final structures are
+    python -m lessons.experiments.lives filters RUNS   filters without a weight, and the largest weights
+    python -m lessons.experiments.lives brief RUNS     records without births and deaths, RUNS-brief
 
 RUNS is the folder of a study; JSON goes to stdout, and from there into results/.
 """
 
 import argparse
 import json
+import shutil
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from minidsr.run import compare, moves
+from minidsr.run import compare, directory, modules, moves
+from minidsr.run.history import History
 from minidsr.run.load import load
 
 
 def ages(history):
     """The lives of the weights of one run, counted in reallocations.
 
-    grown     how many were grown before the last reallocation: each faces at least one pruning
-    survived  how many of these came through the first
+    grown     how many were grown
+    faced     how many of these faced a pruning: all but those of the last reallocation
+    survived  how many of these came through their first
     died      {age: how many were pruned so old}; a newborn is 1 old; one of the start counts from 0
     alive     how many there are at the end
     kept      how many of these were there at the start, all the time
     """
     births = [dict.fromkeys(start.tolist(), 0) for start in moves.at_start(history.setup)]
-    died, grown = Counter(), 0
+    died, grown, faced = Counter(), 0, 0
     for now, tensors in enumerate(history.moves, 1):
         for alive, (dead, born) in zip(births, tensors, strict=True):
             died.update(now - alive.pop(position) for position in dead.tolist())
             alive.update(dict.fromkeys(born.tolist(), now))
-            grown += len(born) if now < len(history.moves) else 0
+            grown += len(born)
+            faced += len(born) if now < len(history.moves) else 0
     alive = [birth for tensor in births for birth in tensor.values()]
     young = sum(moves.newborns(history.moves))
-    return {"grown": grown, "survived": grown - young, "died": dict(sorted(died.items())),
+    return {"grown": grown, "faced": faced, "survived": faced - young,
+            "died": dict(sorted(died.items())),
             "alive": len(alive), "kept": alive.count(0)}
 
 
@@ -54,26 +61,54 @@ def overlap(one, other):
     return both / (total - both), by_chance / (total - by_chance)
 
 
-def _structure(run):
-    """{tensor: (index, size)} at the end of the run in this folder."""
+def brief(results, out):
+    """Write the run directories of these results in the folder `out`: settings, and records without
+    births and deaths."""
+    for result in results:
+        run = out / result.path.name
+        run.mkdir(parents=True)
+        for name in (directory.CONFIG, directory.ENVIRONMENT):
+            shutil.copy(result.path / name, run)
+        history = History(run / directory.METRICS)
+        history.records = [{key: value for key, value in record.items()
+                            if key not in ("start", "died", "born")}
+                           for record in result.history.records]
+        history.rewrite()
+
+
+def filters(weights):
+    """[(filters without a weight, filters, the largest |w|)] of Sparse weights (F, ...)."""
+    return [(W.shape[0] - len(np.unique(W.index // (W.size // W.shape[0]))), W.shape[0],
+             round(float(abs(W.value).max(initial=0)), 2)) for W in weights]
+
+
+def _weights(run):
+    """{tensor: its weight} at the end of the run in this folder."""
     layers = load(run, engine="plain").model.sparsifiable_layers()
-    return {name: (layer.weight.index, layer.weight.size) for name, layer in layers.items()}
+    return {name: layer.weight for name, layer in layers.items()}
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=["ages", "overlap"])
+    parser.add_argument("what", choices=["ages", "overlap", "filters", "brief"])
     parser.add_argument("runs", type=Path)
+    parser.add_argument("--import", dest="module", help="a module that adds methods")
     asked = parser.parse_args(arguments)
+    if asked.module:
+        modules.load(asked.module)
     results, left_out = compare.read([asked.runs])
     if left_out:
         parser.error(left_out[0])
+    if asked.what == "brief":
+        return brief(results, asked.runs.with_name(f"{asked.runs.name}-brief"))
     if asked.what == "ages":
         lines = {r.path.name: {**ages(r.history), "explored": round(r.last["explored"], 4),
                                "test_accuracy": r.last["test_accuracy"]} for r in results}
+    elif asked.what == "filters":
+        lines = {r.path.name: filters(_weights(r.path).values()) for r in results}
     else:
-        structures = {r.path.name: _structure(r.path) for r in results
-                      if r.config.method != "dense"}
+        structures = {r.path.name: {name: (W.index, W.size) for name, W in _weights(r.path).items()}
+                      for r in results if r.config.method != "dense"}
         lines = {f"{one} {other}": [round(x, 4) for x in overlap(
             structures[one], structures[other])] for one, other in combinations(structures, 2)}
     rows = (f" {json.dumps(key)}: {json.dumps(line)}" for key, line in lines.items())

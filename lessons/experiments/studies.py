@@ -1,5 +1,6 @@
 """The studies whose records are in results/, and what is read from them."""
 
+import json
 import runpy
 from dataclasses import dataclass, field
 from functools import cache
@@ -48,6 +49,15 @@ class Study:
         """(mean, standard deviation, n) of these."""
         each = list(self.accuracies(kind).values())
         return fmean(each), stdev(each), len(each)
+
+    def explored(self, kind):
+        """R_s, the share of positions that have ever held a weight: the mean over the seeds."""
+        return fmean(run.last["explored"] for run in self.of(kind))
+
+    def lives(self, kind):
+        """{seed: what lessons.experiments.lives counted in it}, from ages.json."""
+        found = json.loads((RESULTS / self.records).with_name("ages.json").read_text("utf-8"))
+        return {seed: found[run.path.name] for seed, run in self.runs[kind].items()}
 
     def left(self, kind):
         """Of each seed, the share of the positions that have a weight in the end, in %."""
@@ -156,6 +166,8 @@ _SCALE = Study("cifar10-small/study.tar.xz", "dsr-0.95", {
     "scale-dsr-0.95": "DSR, PyTorch's scale", "scale-static-0.95": "static, PyTorch's scale"},
     {"scale-static-0.95": "static-0.95"})
 
+
+
 STUDIES = {
     "mnist": _mnist(),
     "mnist-compressed": _mnist_compressed(),
@@ -166,6 +178,12 @@ STUDIES = {
         "start-static-0.95-reversed": "static, from reversed"}),
     "origin": _origin("cifar10-small/origin.tar.xz", (1, 2, 5, 8), {}),
     "structure": _structure(),
+    "small-90": _small(0.9),
     "small-95": _small(0.95),
+    "small-98": _small(0.98),
     "small-masks": _MASKS,
-    "small-scale": _SCALE}
+    "small-scale": _SCALE,
+    "collapse": Study("cifar10-small/collapse.tar.xz", "rigl-0.98", {
+        "rigl-0.98": "RigL",
+        "rigl-filters-0.98": "RigL that grows nothing in filters without a weight",
+        "rigl-epsilon-0.98": "RigL, ε 0.1 in batch norm"}, module="cifar10-small/collapse.py")}
