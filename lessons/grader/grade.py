@@ -28,7 +28,7 @@ from .exam import find as dealt
 from .judge import diagnose, first_failure
 from .words import MARKS, code, say
 
-COLUMNS = ("student", "exercise", "right", "fault", "case", "answer", "mistake", "seconds", "seed")
+COLUMNS = ("student", "exercise", "right", "fault", "case", "answer", "mistake", "seed")
 UNDIAGNOSED = ("stub", "missing", "hangs", "dies", "garbled")
 PATIENCE = 5  # times the time that a learner's call may take: thirty are graded on a busy machine
 LONGER = 20  # times as long as ours an exercise may take in all, and a minute at least
@@ -76,7 +76,7 @@ def grade(folder: Positional[Path], only: Positional[str] = "", *, out: Path, sa
         seen = {(row["student"], row["exercise"]) for row in done}
         work = [(s, e) for s in students for e in exercises if (s.name, e.address) not in seen]
         with _begun(out, done) as file:
-            table = csv.DictWriter(file, COLUMNS)
+            table = csv.DictWriter(file, COLUMNS, extrasaction="ignore")  # seconds are but said
             for i, (student, exercise) in enumerate(work, 1):
                 row = judged(exercise, student, Path(boxes).resolve() / exercise.number, start,
                              seed, limits[exercise])

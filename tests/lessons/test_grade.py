@@ -121,10 +121,6 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def but_for_seconds(table):
-    return [{name: x for name, x in row.items() if name != "seconds"} for row in table]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [SANDBOX, pytest.param(["--trusted"], id="trusted")])
 def test_each_is_judged_as_it_deserves_and_the_same_again(school, few, words):
@@ -140,9 +136,10 @@ def test_each_is_judged_as_it_deserves_and_the_same_again(school, few, words):
     assert "apportion is yours to write" in by_name["importing"]["answer"]
     assert "7 of 7" in said and all(row["seed"] == "7" for row in first)
     if not words or not sandboxed():  # once is enough
+        table = school.out.read_bytes()
         school.out.unlink()
-        _, again, _ = school({}, "--seed", "7", *words)
-        assert but_for_seconds(again) == but_for_seconds(first)
+        school({}, "--seed", "7", *words)
+        assert school.out.read_bytes() == table
 
 
 SPY = """
