@@ -108,13 +108,14 @@ def describe_explored(study):
     """In words: accuracy against the share of positions explored."""
     shown = "; ".join(f"{words}: R_s {study.explored(kind):.2f}, {study.summary(kind)[0]:.2f} %"
                       for kind, words in study.rows.items())
-    return ("Test accuracy against R_s, the share of positions that have ever held a weight; dots "
-            f"are seeds, lines join means of one method. {shown}.")
+    return ("Test accuracy against R_s, the share of positions that have ever held a weight; small "
+            f"marks are seeds, lines join means of one method. {shown}.")
 
 
 def draw_explored(study):
     """Accuracy against R_s: methods at several periods as lines, others as points."""
     figure, axes = _axes(5)
+    sides = {"fewer": ((-7, 1), "right"), "protected": ((6, -11), "left")}  # else labels collide
     groups = {}
     for kind in study.rows:
         name, _, varied = kind.partition("-periods")
@@ -131,11 +132,15 @@ def draw_explored(study):
             axes.plot(*at, mark, color=colour, markersize=7)
             axes.plot([run.last["explored"] for run in study.of(kind)],
                       study.accuracies(kind).values(), mark, color=colour, markersize=3, alpha=0.5)
-            axes.annotate(study.rows[kind], at, (7, 5), textcoords="offset points", color=colour,
-                          fontsize=8)
-    axes.set_xlim(0, 1.15)
+            text = study.rows[kind].rpartition("every ")[2]
+            offset, side = sides.get(kind.partition("-")[0],
+                                     ((6, 4), "left") if "periods" in kind else ((0, 9), "center"))
+            axes.annotate(text, at, offset, textcoords="offset points", color=colour, fontsize=8,
+                          horizontalalignment=side)
+    axes.set_xlim(0, 1.1)
     style.finish(axes, xlabel="R_s, share of positions that have ever held a weight",
-                 ylabel="test accuracy, %", title="Each seed (small), and means (large)")
+                 ylabel="test accuracy, %",
+                 title="Each seed (small), means (large); numbers are steps between reallocations")
     return figure
 
 

@@ -33,15 +33,16 @@ def ages(history):
     kept      how many of these were there at the start, all the time
     """
     births = [dict.fromkeys(start.tolist(), 0) for start in moves.at_start(history.setup)]
+    moved = history.moves  # read once
     died, grown, faced = Counter(), 0, 0
-    for now, tensors in enumerate(history.moves, 1):
+    for now, tensors in enumerate(moved, 1):
         for alive, (dead, born) in zip(births, tensors, strict=True):
             died.update(now - alive.pop(position) for position in dead.tolist())
             alive.update(dict.fromkeys(born.tolist(), now))
             grown += len(born)
-            faced += len(born) if now < len(history.moves) else 0
+            faced += len(born) if now < len(moved) else 0
     alive = [birth for tensor in births for birth in tensor.values()]
-    young = sum(moves.newborns(history.moves))
+    young = sum(moves.newborns(moved))
     return {"grown": grown, "faced": faced, "survived": faced - young,
             "died": dict(sorted(died.items())),
             "alive": len(alive), "kept": alive.count(0)}

@@ -168,6 +168,20 @@ _SCALE = Study("cifar10-small/study.tar.xz", "dsr-0.95", {
 
 
 
+def _exploration():
+    periods = (10, 30, 100, 300, 1000)
+    return Study("cifar10-small/exploration.tar.xz", "dsr-0.95", {
+        **{f"{method}-0.95": f"{_WORDS[method]}" for method in
+           ("dsr", "set", "rigl", "snfs", "itop", "deepr")},
+        **{f"{method}-0.95-periods_{steps}": f"{_WORDS[method]}, every {steps}"
+           for method in ("dsr", "set") for steps in periods},
+        **{f"{name}-dsr-0.95-periods_{steps}": f"DSR, every {steps}, {words}"
+           for name, words in (("fewer", "N_p / 4"), ("protected", "newborns spared"))
+           for steps in (30, 300)}},
+        {f"{name}-dsr-0.95-periods_{steps}": f"dsr-0.95-periods_{steps}"
+         for name in ("fewer", "protected") for steps in (30, 300)})
+
+
 STUDIES = {
     "mnist": _mnist(),
     "mnist-compressed": _mnist_compressed(),
@@ -183,6 +197,7 @@ STUDIES = {
     "small-98": _small(0.98),
     "small-masks": _MASKS,
     "small-scale": _SCALE,
+    "exploration": _exploration(),
     "collapse": Study("cifar10-small/collapse.tar.xz", "rigl-0.98", {
         "rigl-0.98": "RigL",
         "rigl-filters-0.98": "RigL that grows nothing in filters without a weight",

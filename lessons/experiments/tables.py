@@ -100,13 +100,15 @@ def overlap(study):
 def ages(study):
     """What becomes of the weights that are grown, from ages.json: a line for each kind of run."""
     lines = ["| runs | each time | grown, in all | came through the first pruning, % | "
-             "newborns of those pruned, % | of those grown, left in the end, % | R_s | "
-             "test accuracy |", "|---|---|---|---|---|---|---|---|"]
+             "newborns of those pruned, % | older than five, % | of those grown, left in the end, % "
+             "| R_s | test accuracy |", "|---" * 9 + "|"]
     for kind, words in study.rows.items():
         runs = list(study.lives(kind).values())
         pruned = [sum(run["died"].values()) for run in runs]
         shares = ([run["survived"] / run["faced"] for run in runs],
                   [run["died"].get("1", 0) / n for run, n in zip(runs, pruned, strict=True)],
+                  [sum(count for age, count in run["died"].items() if int(age) > 5) / n
+                   for run, n in zip(runs, pruned, strict=True)],
                   [(run["alive"] - run["kept"]) / run["grown"] for run in runs])
         each = fmean(n / len(result.history.reallocations)
                      for n, result in zip(pruned, study.of(kind), strict=True))
