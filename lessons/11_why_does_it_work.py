@@ -243,7 +243,7 @@ for part in (moves.newborns, compare.changed_tensor, Exploration):
 #
 # Are newborns only re-dealt, or do they explore? Longer periods, a period's protection for newborns
 # (`--protect-newborns`), fewer at a time (`--target-pruned`): what raises the share that survives,
-# and does accuracy follow?
+# and does accuracy follow? [A first look](../results/exploration.md), by three seeds.
 #
 # ## Next
 #

@@ -2,6 +2,8 @@
 
 from statistics import fmean
 
+import numpy as np
+
 from minidsr.run import compare, style
 
 from .tables import against
@@ -24,6 +26,10 @@ def draw_differences(study):
         mean, half = compare.interval(values := study.differences(kind))
         axes.errorbar(mean, y, xerr=half, color=style.VERMILLION, marker="D", capsize=4)
         axes.plot(values, [y + 0.25] * len(values), "o", color=style.BLUE, markersize=3, alpha=0.7)
+    if np.ptp(axes.get_xlim()) > 50:  # some collapse: the others are near 0
+        axes.set_xscale("symlog", linthresh=5, linscale=2)
+        ticks = [-50, -20, -5, -2, 0, 2, 5, 20]
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_yticks(range(len(kinds)), [study.rows[kind] for kind in kinds])
     axes.invert_yaxis()
     style.finish(axes, xlabel=f"test accuracy minus {study.rows[study.base]}, points",
@@ -83,7 +89,8 @@ def draw_densities(study):
     """Where the weights are, of each of DSR's kinds of run."""
     figure, axes = _axes(3.6)
     kinds = study.of_dsr()
-    for kind, colour in zip(kinds, (style.BLUE, style.VERMILLION, style.GREEN), strict=False):
+    colours = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE)
+    for kind, colour in zip(kinds, colours[:len(kinds)], strict=True):
         start, end = _densities(study, kind)
         axes.plot(start, color=colour, linestyle=style.DASHED, linewidth=1)
         axes.plot([fmean(values) for values in end], color=colour, label=study.rows[kind])
@@ -115,7 +122,7 @@ def describe_explored(study):
 def draw_explored(study):
     """Accuracy against R_s: methods at several periods as lines, others as points."""
     figure, axes = _axes(5)
-    sides = {"fewer": ((-7, 1), "right"), "protected": ((6, -11), "left")}  # else labels collide
+    sides = {"fewer": ((0, 9), "center"), "protected": ((6, -11), "left")}  # else labels collide
     groups = {}
     for kind in study.rows:
         name, _, varied = kind.partition("-periods")
@@ -137,7 +144,7 @@ def draw_explored(study):
                                      ((6, 4), "left") if "periods" in kind else ((0, 9), "center"))
             axes.annotate(text, at, offset, textcoords="offset points", color=colour, fontsize=8,
                           horizontalalignment=side)
-    axes.set_xlim(0, 1.1)
+    axes.set_xlim(-0.02, 1.1)
     style.finish(axes, xlabel="R_s, share of positions that have ever held a weight",
                  ylabel="test accuracy, %",
                  title="Each seed (small), means (large); numbers are steps between reallocations")

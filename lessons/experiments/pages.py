@@ -19,8 +19,7 @@ FIGURES = RESULTS.parent / "figures"
 BLOCK = re.compile(r"(<!-- (\w+): ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 BLOCKS = {"table": tables.table, "published": tables.published, "left": tables.left,
           "counts": tables.counts, "overlap": tables.overlap, "ages": tables.ages,
-          "filters": tables.filters,
-          "hours": tables.hours, "summary": tables.summary}
+          "filters": tables.filters, "hours": tables.hours, "summary": tables.summary}
 WHOLE = {"findings": findings.table, "total": tables.total}
 
 

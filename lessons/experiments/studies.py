@@ -4,6 +4,7 @@ import json
 import runpy
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from statistics import fmean, stdev
 from unittest.mock import patch
 
@@ -56,8 +57,12 @@ class Study:
 
     def lives(self, kind):
         """{seed: what lessons.experiments.lives counted in it}, from ages.json."""
-        found = json.loads((RESULTS / self.records).with_name("ages.json").read_text("utf-8"))
+        found = self.beside("ages.json")
         return {seed: found[run.path.name] for seed, run in self.runs[kind].items()}
+
+    def beside(self, name):
+        """What the JSON file of this name says, in the folder of the records."""
+        return json.loads((RESULTS / self.records).with_name(name).read_text("utf-8"))
 
     def left(self, kind):
         """Of each seed, the share of the positions that have a weight in the end, in %."""
@@ -167,11 +172,22 @@ _SCALE = Study("cifar10-small/study.tar.xz", "dsr-0.95", {
     {"scale-static-0.95": "static-0.95"})
 
 
+def _sensitivity():
+    changed = {"threshold": ("H at the start {}", ("1e-05", "0.0001", "0.01", "0.1")),
+               "target_pruned": ("N_p {}", (15, 48, 151, 1505)),
+               "tolerance": ("δ {}", (0.01, 0.3, 0.9))}
+    return Study("cifar10-small/sensitivity.tar.xz", "dsr-0.95", {
+        "dsr-0.95": "DSR: H 0.001, N_p 476, δ 0.1",
+        **{f"dsr-0.95-{option}_{value}": words.format(value)
+           for option, (words, values) in changed.items() for value in values},
+        "dsr-0.95-pruned": "growth as a tensor lost",
+        "dsr-0.95-room": "growth by empty positions"})
+
 
 def _exploration():
     periods = (10, 30, 100, 300, 1000)
     return Study("cifar10-small/exploration.tar.xz", "dsr-0.95", {
-        **{f"{method}-0.95": f"{_WORDS[method]}" for method in
+        **{f"{method}-0.95": _WORDS[method] for method in
            ("dsr", "set", "rigl", "snfs", "itop", "deepr")},
         **{f"{method}-0.95-periods_{steps}": f"{_WORDS[method]}, every {steps}"
            for method in ("dsr", "set") for steps in periods},
@@ -179,7 +195,10 @@ def _exploration():
            for name, words in (("fewer", "N_p / 4"), ("protected", "newborns spared"))
            for steps in (30, 300)}},
         {f"{name}-dsr-0.95-periods_{steps}": f"dsr-0.95-periods_{steps}"
-         for name in ("fewer", "protected") for steps in (30, 300)})
+         for name in ("fewer", "protected") for steps in (30, 300)}
+        | {f"{method}-0.95-periods_{more}": f"{method}-0.95-periods_{fewer}"
+           for method in ("dsr", "set") for fewer, more in pairwise(periods)}
+        | {"set-0.95-periods_10": "set-0.95"})
 
 
 STUDIES = {
@@ -197,6 +216,7 @@ STUDIES = {
     "small-98": _small(0.98),
     "small-masks": _MASKS,
     "small-scale": _SCALE,
+    "sensitivity": _sensitivity(),
     "exploration": _exploration(),
     "collapse": Study("cifar10-small/collapse.tar.xz", "rigl-0.98", {
         "rigl-0.98": "RigL",

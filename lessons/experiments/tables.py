@@ -1,9 +1,7 @@
 """Tables of the experiments, in Markdown: each takes a Study."""
 
-import json
 from statistics import fmean, stdev
 
-from lessons import RESULTS
 from minidsr.run import compare
 
 from .studies import STUDIES
@@ -79,7 +77,7 @@ def counts(study):
 def overlap(study):
     """How alike the final structures of DSR's runs are, from overlap.json: between seeds, and
     between starts of one seed."""
-    found = json.loads((RESULTS / study.records).with_name("overlap.json").read_text("utf-8"))
+    found = study.beside("overlap.json")
     groups = {}
     for pair, values in found.items():
         (one, a), (other, b) = (name.rsplit("-", 1) for name in pair.split())
@@ -106,7 +104,8 @@ def ages(study):
         runs = list(study.lives(kind).values())
         pruned = [sum(run["died"].values()) for run in runs]
         shares = ([run["survived"] / run["faced"] for run in runs],
-                  [run["died"].get("1", 0) / n for run, n in zip(runs, pruned, strict=True)],
+                  [(run["faced"] - run["survived"]) / n
+                   for run, n in zip(runs, pruned, strict=True)],
                   [sum(count for age, count in run["died"].items() if int(age) > 5) / n
                    for run, n in zip(runs, pruned, strict=True)],
                   [(run["alive"] - run["kept"]) / run["grown"] for run in runs])
@@ -121,7 +120,7 @@ def ages(study):
 
 def filters(study):
     """Filters without a weight in the end, from filters.json: a line for each run."""
-    found = json.loads((RESULTS / study.records).with_name("filters.json").read_text("utf-8"))
+    found = study.beside("filters.json")
     names = [t["name"] for t in study.of(study.base)[0].history.setup["tensors"]]
     lines = ["| runs | seed | test accuracy | " + " | ".join(names) + " | largest weight |",
              "|---" * (4 + len(names)) + "|"]

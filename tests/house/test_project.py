@@ -262,14 +262,19 @@ def test_a_difference_from_what_is_published_is_that_of_the_records():
 
 @given(st.floats(-3, 3), st.floats(0.01, 3), st.sampled_from([None, 0.5, 1]))
 def test_a_finding_is_judged_by_its_whole_interval(mean, half, margin):
-    """Against a hundred points of the interval: all as expected, none, or some."""
+    """Against points of the interval: all as expected, none, or some; is 0 one of them?"""
     finding = findings.Finding("", "", margin, ())
-    points = np.linspace(mean - half, mean + half, 101)
+    points = np.append(np.linspace(mean - half, mean + half, 101), 0.0)
+    points = points[np.abs(points - mean) <= half]
     expected = points > 0 if margin is None else np.abs(points) < margin
     verdict = finding.verdict(findings.Measured("", (mean, half), 3))
-    assert verdict != findings.AGREES or expected.all()
-    assert verdict != findings.DOES_NOT or not expected.any()
-    assert verdict != findings.CANNOT_TELL or not expected.all()
+    assert (verdict == findings.DOES_NOT) == (not expected.any())
+    if margin is None:
+        assert (verdict == findings.AGREES) == expected.all()
+    else:
+        assert (verdict == findings.AGREES) == (expected.all() and 0 in points)
+        assert verdict != findings.DIFFERS or expected.any() and 0 not in points
+        assert verdict != findings.CANNOT_TELL or not expected.all() and 0 in points
 
 
 def test_the_authors_compressed_keeps_a_tenth_of_the_last_layer():
