@@ -18,9 +18,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lessons import RESULTS
+from lessons.experiments.studies import STUDIES
 from lessons.predict import predict
 from lessons.show import show
-from lessons.experiments.studies import STUDIES
 from minidsr import build
 from minidsr.density import DISTRIBUTIONS, free_counts
 from minidsr.methods.gradual import Gradual

@@ -133,7 +133,7 @@ show(figure, "09_four_methods", alt=f"""Three tensors of twelve positions with 5
 # ### The same in a training
 #
 # [Every method at one budget](../results/small.md) says who is better, by five runs of each: ten
-# epochs of CIFAR-10, four sparse convolutions, all 5 % dense at first. Of one each, where weights go:
+# epochs of CIFAR-10, four sparse convolutions, 5 % dense at first. Of one each, where weights go:
 
 # %%
 RUNS = {name: STUDIES["small-95"].of(f"{name.lower()}-0.95")[0].history for name in METHODS}

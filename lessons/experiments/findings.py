@@ -3,8 +3,8 @@
 A measurement is DSR minus something else, an interval; or, of MNIST, here minus published. Where it
 should be above 0, it agrees if all of the interval is, and does not if none of it is. Where no
 difference is expected, and one within a margin does not matter, it agrees if all of the interval is
-within the margin and has 0 in it, and does not if none of it is within; between these a difference is
-shown that may be small, or the runs cannot tell.
+within the margin and has 0 in it, and does not if none of it is within; between these a difference
+is shown that may be small, or the runs cannot tell.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
     python -m lessons.experiments.lives ages RUNS      how old weights become, of runs with --record
     python -m lessons.experiments.lives overlap RUNS   how alike two runs' final structures are
-    python -m lessons.experiments.lives filters RUNS   filters without a weight, and the largest weights
+    python -m lessons.experiments.lives filters RUNS   filters without a weight, the largest weights
     python -m lessons.experiments.lives brief RUNS     records without births and deaths, RUNS-brief
 
 RUNS is the folder of a study; JSON goes to stdout, and from there into results/.

@@ -98,8 +98,8 @@ def overlap(study):
 def ages(study):
     """What becomes of the weights that are grown, from ages.json: a line for each kind of run."""
     lines = ["| runs | each time | grown, in all | came through the first pruning, % | "
-             "newborns of those pruned, % | older than five, % | of those grown, left in the end, % "
-             "| R_s | test accuracy |", "|---" * 9 + "|"]
+             "newborns of those pruned, % | older than five, % | of those grown, left in the end, "
+             "% | R_s | test accuracy |", "|---" * 9 + "|"]
     for kind, words in study.rows.items():
         runs = list(study.lives(kind).values())
         pruned = [sum(run["died"].values()) for run in runs]

@@ -110,7 +110,7 @@ def networks(options, results):
 
 
 def _theirs(options):
-    """The contenders of PyTorch, if it is there; without torch.compile, where that does not work."""
+    """The contenders of PyTorch, if it is there; without torch.compile, where that fails."""
     names = list(THEIRS) if pytorch() else []
     if names and not options.small:
         try:

@@ -243,7 +243,7 @@ def test_a_gradient_that_is_not_written_down(q, first, summed):
         rng = np.random.default_rng(q.seed)
         convs = [Conv2d(C[i], C[1], 3, pad=1, rng=rng, dtype=np.float64) for i in range(2)]
         norms = [BatchNorm(C[i], dtype=np.float64) for i in range(2)]
-        for p in (*(part.weight for part in (*convs, *norms)), *(norm.bias for norm in norms)):
+        for p in (*(part.weight for part in (*convs, *norms)), *(part.bias for part in norms)):
             p.value += rng.standard_normal(p.value.shape)
         inner = Sequential(conv1=convs[0], norm2=norms[1], relu2=ReLU(), conv2=convs[1])
         if summed:

@@ -25,8 +25,8 @@ def test_the_speed_benchmark_writes_its_tables(tmp_path):
     assert done.returncode == 0, done.stderr
     text, numbers = (tmp_path / "speed.md").read_text(), json.loads(
         (tmp_path / "speed.json").read_text())
-    for heading in ("Whole networks", "Residual blocks", "against sparsity", "Single convolutions", "With threads",
-                    "most memory", "training state", "reallocate", "Data loading"):
+    for heading in ("Whole networks", "Residual blocks", "against sparsity", "Single convolutions",
+                    "With threads", "most memory", "training state", "reallocate", "Data loading"):
         assert heading in text
     assert (tmp_path / "speed.png").stat().st_size > 10_000
     assert all(seconds > 0 for times in numbers["networks/wrn-10-1"]["step"].values()

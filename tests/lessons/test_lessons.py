@@ -94,8 +94,8 @@ def test_imports(lesson):
     _, imports = code_of(lesson)
     assert {name for name in imports if name.startswith("lessons")} <= {
         "lessons.MINE", "lessons.RESULTS", "lessons.predict.predict", "lessons.show.show",
-        "lessons.experiments.studies.STUDIES", "lessons.gallery", "lessons.grader.strict_cupy.counted",
-        "lessons.grader.strict_cupy.in_the_place_of_cupy"}
+        "lessons.experiments.studies.STUDIES", "lessons.gallery",
+        "lessons.grader.strict_cupy.counted", "lessons.grader.strict_cupy.in_the_place_of_cupy"}
     assert {name.partition(".")[0] for name in imports} <= {
         "minidsr", "lessons", "numpy", "matplotlib", "scipy", "hypothesis",
         *sys.stdlib_module_names}

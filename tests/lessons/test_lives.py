@@ -78,8 +78,8 @@ def test_commands(tmp_path, capsys):
     flags = ["--epochs", "1", "--train-images", "200", "--batch", "10", "--periods", "2",
              "--period-milestones", "--model", "small-cnn-0.25", "--record"]
     for method in ("dsr", "set"):
-        assert main(["train", "--method", method, *flags, "--out", str(tmp_path / "study" / method)]) in (
-            0, None)
+        out = str(tmp_path / "study" / method)
+        assert main(["train", "--method", method, *flags, "--out", out]) in (0, None)
     capsys.readouterr()
     lives.main(["ages", str(tmp_path / "study")])
     found = json.loads(capsys.readouterr().out)
