@@ -103,8 +103,7 @@ def main(arguments=None):
     if asked.what == "brief":
         return brief(results, asked.runs.with_name(f"{asked.runs.name}-brief"))
     if asked.what == "ages":
-        lines = {r.path.name: {**ages(r.history), "explored": round(r.last["explored"], 4),
-                               "test_accuracy": r.last["test_accuracy"]} for r in results}
+        lines = {r.path.name: ages(r.history) for r in results}
     elif asked.what == "filters":
         lines = {r.path.name: filters(_weights(r.path).values()) for r in results}
     else:

@@ -277,6 +277,16 @@ def test_a_finding_is_judged_by_its_whole_interval(mean, half, margin):
         assert verdict != findings.CANNOT_TELL or not expected.all() and 0 in points
 
 
+def test_newborns_that_are_spared_come_through():
+    """And where none is spared, those that do not come through are among the pruned."""
+    study = STUDIES["exploration"]
+    for kind in study.rows:
+        for run in study.lives(kind).values():
+            assert (run["faced"] == run["survived"]) == kind.startswith("protected"), kind
+            assert run["faced"] - run["survived"] <= run["died"].get("1", 0), kind
+            assert run["faced"] <= run["grown"] and run["kept"] <= run["alive"] == 3454, kind
+
+
 def test_the_authors_compressed_keeps_a_tenth_of_the_last_layer():
     with patch.dict(METHODS):
         runpy.run_path(str(RESULTS / "mnist/compressed.py"))

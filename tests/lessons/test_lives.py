@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lessons.experiments import lives
+from minidsr import Sparse
 from minidsr.__main__ import main
 from minidsr.proof.cases import seeds
 from minidsr.run import compare, moves
@@ -73,6 +74,13 @@ def test_by_chance_is_the_mean_of_many_draws():
     assert mean == pytest.approx(found[0][1], rel=0.05)
 
 
+def test_filters_without_a_weight():
+    """Of four filters of two positions the second and the last have none."""
+    some = Sparse((4, 1, 2, 1), np.array([0, 1, 5]), np.array([1.0, -3.0, 2.0]))
+    every = Sparse((2, 3), np.array([0, 5]), np.array([0.0, 0.5]))
+    assert lives.filters([some, every]) == [(2, 4, 3.0), (0, 2, 0.5)]
+
+
 def test_commands(tmp_path, capsys):
     """Of two short runs that begin alike: as many weights alive as they have, and the overlap."""
     flags = ["--epochs", "1", "--train-images", "200", "--batch", "10", "--periods", "2",
@@ -91,6 +99,9 @@ def test_commands(tmp_path, capsys):
     (names, (share, by_chance)), = json.loads(capsys.readouterr().out).items()
     assert names == "dsr set"
     assert 1 > share > by_chance > 0
+    lives.main(["filters", str(tmp_path / "study")])
+    found = json.loads(capsys.readouterr().out)
+    assert all(0 <= empty <= of for run in found.values() for empty, of, _ in run)
     lives.main(["brief", str(tmp_path / "study")])
     whole, short = (compare.read([tmp_path / name])[0] for name in ("study", "study-brief"))
     assert [(r.path.name, r.config, r.last) for r in whole] == [
