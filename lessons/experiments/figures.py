@@ -4,7 +4,7 @@ from statistics import fmean
 
 import numpy as np
 
-from minidsr.run import compare, style
+from minidsr.run import compare, figures, style
 
 from .tables import against
 
@@ -87,8 +87,10 @@ def describe_densities(study):
 
 def draw_densities(study):
     """Where the weights are, of each of DSR's kinds of run."""
-    figure, axes = _axes(3.6)
     kinds = study.of_dsr()
+    tensors = study.of(kinds[0])[0].history.setup["tensors"]
+    many = len(tensors) > 8
+    figure, axes = _axes(5.2 if many else 3.6)
     colours = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE)
     for kind, colour in zip(kinds, colours[:len(kinds)], strict=True):
         start, end = _densities(study, kind)
@@ -96,8 +98,9 @@ def draw_densities(study):
         axes.plot([fmean(values) for values in end], color=colour, label=study.rows[kind])
         for x, values in enumerate(end):
             axes.plot([x] * len(values), values, "o", color=colour, markersize=3, alpha=0.7)
-    tensors = study.of(kinds[0])[0].history.setup["tensors"]
-    axes.set_xticks(range(len(tensors)), [f"{t['name']}\n{t['size']:,}" for t in tensors])
+    form, more = ("{name} ({size:,})", {"rotation": "vertical", "fontsize": 8}) if many else (
+        "{name}\n{size:,}", {})
+    axes.set_xticks(range(len(tensors)), [form.format(**t) for t in tensors], **more)
     style.finish(axes, from_zero=True, xlabel="", ylabel="density, %",
                  title="Density at the start (broken) and in the end (solid; dots are seeds)")
     axes.legend(frameon=False)
@@ -151,14 +154,31 @@ def draw_explored(study):
     return figure
 
 
+def describe_sparsity(study):
+    """In words: the sparsity of each tensor over the first run of the base."""
+    return figures.sparsity(_figure(5), study.of(study.base)[0].history, study.rows[study.base])
+
+
+def draw_sparsity(study):
+    """How the sparsity of each tensor goes, in the first run of the base."""
+    figure = _figure(5)
+    figures.sparsity(figure, study.of(study.base)[0].history, study.rows[study.base])
+    return figure
+
+
 def _axes(height):
+    figure = _figure(height)
+    return figure, figure.subplots()
+
+
+def _figure(height):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, height), layout="constrained", dpi=100)
-    return figure, figure.subplots()
+    return Figure(figsize=(8, height), layout="constrained", dpi=100)
 
 
 DRAWN = {"differences": (describe_differences, draw_differences),
          "errors": (describe_errors, draw_errors),
          "densities": (describe_densities, draw_densities),
-         "explored": (describe_explored, draw_explored)}
+         "explored": (describe_explored, draw_explored),
+         "sparsity": (describe_sparsity, draw_sparsity)}

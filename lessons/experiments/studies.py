@@ -172,6 +172,11 @@ _SCALE = Study("cifar10-small/study.tar.xz", "dsr-0.95", {
     {"scale-static-0.95": "static-0.95"})
 
 
+def _residual(records):
+    return Study(records, "dsr-0.9", {f"{method}-0.9": _WORDS[method]
+                                      for method in ("dsr", "static", "set")})
+
+
 def _sensitivity():
     changed = {"threshold": ("H at the start {}", ("1e-05", "0.0001", "0.01", "0.1")),
                "target_pruned": ("N_p {}", (15, 48, 151, 1505)),
@@ -216,6 +221,8 @@ STUDIES = {
     "small-98": _small(0.98),
     "small-masks": _MASKS,
     "small-scale": _SCALE,
+    "wrn-16-1": _residual("cifar10-wrn-16-1/study.tar.xz"),
+    "wrn-28-2": _residual("cifar10-wrn-28-2/short.tar.xz"),
     "sensitivity": _sensitivity(),
     "exploration": _exploration(),
     "collapse": Study("cifar10-small/collapse.tar.xz", "rigl-0.98", {

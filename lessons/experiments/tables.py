@@ -135,9 +135,18 @@ def filters(study):
 
 def hours(study):
     """How many runs, and how long they took."""
-    each = [run for kind in study.runs for run in study.of(kind)]
-    return (f"{len(each)} runs, each on one core: {sum(run.hours for run in each):.1f} hours of "
-            "training in all.")
+    return _runs_and_hours(run for kind in study.runs for run in study.of(kind))
+
+
+def _runs_and_hours(runs):
+    """Where they ran, and for how long; those on a GPU shared it."""
+    groups = {"each on one core": [], "side by side on a GPU": []}
+    for run in runs:
+        gpu = run.environment.get("device", "CPU") != "CPU"  # the first records do not say
+        groups["side by side on a GPU" if gpu else "each on one core"].append(run)
+    return "; ".join(
+        f"{len(of):,} runs, {where}: {sum(run.hours for run in of):.1f} hours of training"
+        for where, of in groups.items() if of) + "."
 
 
 def summary(study):
@@ -152,5 +161,4 @@ def total():
     of_records = {study.records: study.runs for study in STUDIES.values()}
     each = [run for runs in of_records.values() for by_seed in runs.values()
             for run in by_seed.values()]
-    return (f"{len(each):,} runs in {len(of_records)} studies, each on one core: "
-            f"{sum(run.hours for run in each):.0f} hours of training.")
+    return f"{len(of_records)} studies. {_runs_and_hours(each)}"

@@ -23,7 +23,7 @@ def plot(histories, folder):
         paths.append(style.draw(folder / "exploration", _exploration, moving, looks))
     for label, history in histories.items():
         if len({tuple(r["active"]) for r in moments(history)}) > 1:
-            paths.append(style.draw(folder / f"sparsity-{label}", _sparsity, history, label))
+            paths.append(style.draw(folder / f"sparsity-{label}", sparsity, history, label))
         if has_threshold(history):
             paths.append(style.draw(folder / f"threshold-{label}", threshold, history, label))
     return paths
@@ -106,7 +106,8 @@ def _exploration(figure, histories, looks):
             + " ".join(said))
 
 
-def _sparsity(figure, history, label):
+def sparsity(figure, history, label):
+    """Fill a Figure with the sparsity of each tensor over time; returns a description of it."""
     axes = figure.add_subplot()
     tensors, times = history.setup["tensors"], moments(history)
     steps, ends, said = [r["step"] for r in times], [], []
