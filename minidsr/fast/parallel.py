@@ -13,7 +13,7 @@ import operator
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 
@@ -25,7 +25,8 @@ CHUNKS = 8  # enough to keep eight cores busy; a partial weight gradient is held
 CHUNK_IMAGES = 12  # at least: smaller chunks cost more calls than they bring work
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
-_pool = ContextVar("_pool", default=None)  # the executor of threads(), in the thread that is in it
+_helpers = ContextVar("_helpers", default=(None, 0))  # of the thread that is in threads():
+#                                                       an executor, and how many threads it has
 _free = threading.Lock()  # held by the one threads() context of this process
 
 
@@ -46,13 +47,15 @@ def threads(count=None):
                          "a process of its own")
     try:
         count = available_cores() if count is None else count
+        if count < 1:
+            raise ValueError(f"threads must be 1 or more, not {count}")
         _keep_freed_memory()
-        with threadpool_limits(1), ThreadPoolExecutor(count) as executor:
-            _pool.set(executor if count > 1 else None)  # to hand work over takes time
+        with threadpool_limits(1), ThreadPoolExecutor(max(1, count - 1)) as executor:
+            _helpers.set((executor, count - 1))
             try:
                 yield count
             finally:
-                _pool.set(None)
+                _helpers.set((None, 0))
     finally:
         free.release()
 
@@ -61,7 +64,7 @@ def _after_fork():
     """The child has none of its parent's threads: who hands them work waits for ever."""
     global _free
     _free = threading.Lock()
-    _pool.set(None)
+    _helpers.set((None, 0))
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
@@ -91,12 +94,29 @@ def chunks(n, xp=np):
 
 
 def map_chunks(work, n, xp=np):
-    """[work(s) for s in chunks(n)], in that order, on the threads of the current context."""
-    pieces, pool = chunks(n, xp), _pool.get()
-    if pool is None or len(pieces) == 1:
-        return [work(piece) for piece in pieces]
-    contexts = [copy_context() for _ in pieces]  # np.errstate holds on the threads, too
-    return list(pool.map(lambda context, piece: context.run(work, piece), contexts, pieces))
+    """[work(s) for s in chunks(n)], in that order, on the threads of the current context.
+
+    The caller's thread takes one chunk after another, and so do the others as soon as they are
+    awake: to hand over each chunk by itself takes several times as long. An exception of work
+    leaves when no thread is at work any more.
+    """
+    pieces, (executor, count) = chunks(n, xp), _helpers.get()
+    results, waiting = [None] * len(pieces), enumerate(pieces)
+
+    def take():
+        for i, piece in waiting:  # of all threads; each chunk is given out once
+            results[i] = work(piece)
+
+    helpers = [executor.submit(copy_context().run, take)  # np.errstate holds on them, too
+               for _ in range(min(count, len(pieces) - 1))]
+    try:
+        take()
+    finally:
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
+        helper.result()  # raises what work raised there
+    return results
 
 
 def total(parts):

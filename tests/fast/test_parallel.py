@@ -59,28 +59,40 @@ def test_results_come_in_the_order_of_the_chunks(n, count):
         assert parallel.map_chunks(work, n, DEVICE) == [slice(0, n)]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_so_many_threads_work_at_once(count):
-    lock, inside, most, names = threading.Lock(), 0, 0, set()
+def at_work(count):
+    """The threads that take chunks, if each of the first `count` waits until so many are there."""
     meeting = threading.Barrier(count)  # opens when `count` threads wait at it
 
     def work(piece):
-        nonlocal inside, most
-        with lock:
-            inside += 1
-            most = max(most, inside)
-            names.add(threading.get_ident())
         if piece.start < count:
             meeting.wait(timeout=60)
-        time.sleep(0.002)
-        with lock:
-            inside -= 1
+        return threading.get_ident()
 
+    return set(parallel.map_chunks(work, parallel.CHUNKS))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_so_many_threads_work_at_once(count):
     with parallel.threads(count) as given_count:
-        parallel.map_chunks(work, parallel.CHUNKS)
-    assert given_count == count
-    assert most == len(names) == count
-    assert (threading.get_ident() in names) == (count == 1)  # one thread is the caller's
+        names = at_work(count)
+    assert given_count == len(names) == count
+    assert threading.get_ident() in names  # the caller's works, too
+
+
+def test_a_thread_that_is_slow_leaves_chunks_to_others():
+    caller, others, done = threading.get_ident(), threading.Event(), []
+
+    def work(piece):
+        if threading.get_ident() == caller:
+            assert others.wait(60)
+        else:
+            done.append(piece)
+            if len(done) == 7:
+                others.set()
+
+    with parallel.threads(2):
+        parallel.map_chunks(work, 8)
+    assert len(done) == 7
 
 
 def test_without_a_context_the_caller_works():
@@ -137,8 +149,7 @@ def test_contexts_do_not_nest():
     with parallel.threads(2):
         with pytest.raises(ValueError, match="under way"), parallel.threads(1):
             pass
-        names = set(parallel.map_chunks(lambda piece: threading.get_ident(), 8))
-        assert threading.get_ident() not in names  # the outer one goes on
+        assert len(at_work(2)) == 2  # the outer one goes on
     with parallel.threads(1) as count:
         assert count == 1
 

@@ -265,7 +265,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_checkpoint(tiny, tmp_path, monk
 def test_threads_are_released_after_a_failure(tiny):
     with pytest.raises(TrainingError):
         train(dataclasses.replace(tiny, lr=1e30))
-    assert parallel._pool.get() is None
+    assert parallel._helpers.get() == (None, 0)
     assert not parallel._free.locked()
 
 
