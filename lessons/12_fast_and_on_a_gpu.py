@@ -198,9 +198,9 @@ else:
                   f"{cost.reads.total()} times, and sends {cost.uploads.total()} arrays")
 
 # %% [markdown]
-# A step of `wrn-28-2` with DSR is 1,115 kernels at least, its batch 24. The paper's 200 epochs of 500
-# steps in half an hour would leave 15.8 µs for each. On an H200 the GPU waited for the host, which
-# took 38: thrice the time of the kernels (`tests/GPU.md`).
+# A step of `wrn-28-2` with DSR is 1,115 kernels at least, its batch 24. The paper's 200 epochs of
+# 500 steps in half an hour would leave 15.8 µs for each. On an H200 the GPU waited for the host,
+# which took 38: thrice the time of the kernels (`tests/GPU.md`).
 #
 # ## Check
 

@@ -92,7 +92,7 @@ def test_a_thread_that_is_slow_leaves_chunks_to_others():
 
     with parallel.threads(2):
         parallel.map_chunks(work, 8)
-    assert len(done) == 7
+    assert len(done) >= 7
 
 
 def test_without_a_context_the_caller_works():
