@@ -58,8 +58,8 @@ print("differences", *(f"{gain:.2f}" for gain in gains),
       f"mean {mean:.2f}, 95 % interval {mean - half:.2f} to {mean + half:.2f}")
 
 # %% [markdown]
-# DSR was better in each pair. But the interval is the mean ± t s / √n, and t is 4.3 for three pairs,
-# with 2 degrees of freedom: they hardly say how far numbers scatter. 0 lies within: not known.
+# DSR was better in each pair. But the interval is the mean ± t s / √n, and of three pairs, with two
+# degrees of freedom, t is 4.3: they hardly say how far numbers scatter. 0 lies within: not known.
 #
 # ### Five seeds
 #

@@ -226,9 +226,8 @@ print(source[source.index("@jit\ndef _add_up"):source.index("@jit\ndef _dots")])
 #
 # - Fewer operations are not less time. Where lines cross depends on program, shapes and machine:
 #   measure it. Zeros in a dense tensor save nothing; nor do masks in training.
-# - What sparsity does not shrink stays: each layer reads and writes its images all the same.
+# - What sparsity does not shrink stays: images, read and written. A GPU waits for a slow host.
 # - All choices, such as where weights grow, are made on the host: the same on both devices.
-# - A fast device waits for a slow host: fewer, larger calls help there, and so do larger batches.
 #
 # ## Exercises
 #
