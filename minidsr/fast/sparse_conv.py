@@ -253,7 +253,14 @@ def _backward(x, norm, mean, dy, value, by_y, by_x, layout, scratch, gradients):
 
 @jit
 def _add_up(sums, planes, start, value):
-    """sums = the sum over j of value[j] * what lies in `planes` from start[j] on."""
+    """sums = the sum over j of value[j] * what lies in `planes` from start[j] on.
+
+    Four j in each pass: five loads and a store for four multiplications, 52 to 65 GFLOP/s on one
+    core with AVX-512. A tile of sums that stays in registers over all j would need four loads, and
+    no store. Numba makes no vectors of it, 5 to 9 GFLOP/s: it cannot be told that sums and planes
+    lie apart, and of sums in 16 to 64 variables its compiler, by NUMBA_SLP_VECTORIZE=1 as well,
+    computes each by itself. Eight j in each pass: 0 to 7 % more, and a longer rest.
+    """
     L, m = len(sums), len(start)
     sums[:] = 0
     for j in range(0, m - 3, 4):

@@ -12,13 +12,18 @@ Writes speed.md, speed.json and speed.png to --out.
 """
 
 import os
+import sys
 
-for pin in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-    os.environ.pop(pin, None)  # BLAS as it chooses itself; before NumPy loads it
+if "--child" not in sys.argv:  # children get what is set here
+    for pin in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        os.environ.pop(pin, None)  # BLAS as it chooses itself; before NumPy loads it
+if "--avx2" in sys.argv:  # OpenBLAS, Numba, PyTorch, its oneDNN and its MKL
+    os.environ |= {"OPENBLAS_CORETYPE": "Haswell", "NUMBA_CPU_NAME": "haswell",
+                   "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2",
+                   "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 import json
 import statistics
-import sys
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -64,6 +69,8 @@ class Options:
     """Threads of every contender (default: all cores)."""
     out: Path = Path("runs/speed")
     """Where speed.md, speed.json and speed.png go."""
+    avx2: bool = False
+    """Hold everybody to the instructions of a processor with AVX2, where there are wider ones."""
     small: bool = False
     """Tiny networks and one round: does the benchmark itself work?"""
     child: str | None = None
@@ -79,7 +86,7 @@ def machine(options, results):
         for i in range(images.start, images.stop, 12):  # of 96
             np.matmul(a[i // 12], b[i // 12])
 
-    seconds = take_turns({"multiply": lambda: map_chunks(multiply, 96), "copy": _copy(_BIG)},
+    seconds = take_turns({"multiply": lambda: map_chunks(multiply, 96), "copy": _copy()},
                          3 * options.rounds, "machine")
     results["machine"] = seconds
     work = {"multiply": 8 * 2 * n ** 3, "copy": 2 * _BIG}
@@ -187,7 +194,7 @@ def blocks(options, results):
     """Residual blocks that are 99 % sparse: how near to the speed of memory."""
     rows = []
     rate = 2 * _BIG / statistics.median(take_turns(
-        {"copy": _copy(_BIG)}, 3 * options.rounds, "memory")["copy"])
+        {"copy": _copy()}, 3 * options.rounds, "memory")["copy"])
     for batch, channels, size in ((4, 8, 8),) if options.small else (
             (100, 32, 32), (200, 64, 16), (400, 128, 8)):  # as much memory each
         rng = np.random.default_rng(0)
@@ -223,9 +230,9 @@ def blocks(options, results):
 _BIG = 1 << 26  # bytes, more than caches hold
 
 
-def _copy(size):
+def _copy():
     """A function that copies so many bytes, over the threads."""
-    x, y = np.ones((2, 96, size // 96 // 4), np.float32)
+    x, y = np.ones((2, 96, _BIG // 96 // 4), np.float32)
     return lambda: map_chunks(lambda images: np.copyto(x[images], y[images]), 96)
 
 
@@ -382,7 +389,8 @@ def main(options: tyro.conf.OmitArgPrefixes[Options]):
         options.rounds = 1
     results, parts = {}, []
     with equal_threads(options.threads) as options.threads:
-        facts = environment() | {"threads": options.threads}
+        facts = environment() | {"threads": options.threads,
+                                 "cpu": cpu() + ", held to AVX2" * options.avx2}
         if not pytorch():
             print("PyTorch is not installed: ours run alone", file=sys.stderr)
         else:
@@ -391,7 +399,7 @@ def main(options: tyro.conf.OmitArgPrefixes[Options]):
             start = time.monotonic()
             parts.append(f"## {SECTIONS[name].__doc__}\n\n{SECTIONS[name](options, results)}")
             print(f"\n{parts[-1]}\n\n({time.monotonic() - start:.0f} s)", flush=True)
-    head = f"# Speed and memory\n\n{cpu()}, {options.threads} threads; " + ", ".join(
+    head = f"# Speed and memory\n\n{facts['cpu']}, {options.threads} threads; " + ", ".join(
         f"{k} {v}" for k, v in facts["versions"].items()) + "; " + "; ".join(facts["blas"]) + \
         f". Python {facts['python']}, commit {facts['commit']}."
     (options.out / "speed.md").write_text("\n\n".join([head, *parts]) + "\n")
@@ -400,13 +408,14 @@ def main(options: tyro.conf.OmitArgPrefixes[Options]):
 
 
 def cpu():
-    """The processor's name."""
+    """The processor's name, and whether it has AVX-512."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return "unknown processor"
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")),
                 "unknown processor")
+    return name + " with AVX-512" * any("avx512f" in line for line in lines)
 
 
 if __name__ == "__main__":
