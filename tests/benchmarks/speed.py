@@ -17,10 +17,11 @@ import sys
 if "--child" not in sys.argv:  # children get what is set here
     for pin in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         os.environ.pop(pin, None)  # BLAS as it chooses itself; before NumPy loads it
-if "--avx2" in sys.argv:  # OpenBLAS, Numba, PyTorch, its oneDNN and its MKL
+if "--avx2" in sys.argv:  # of OpenBLAS; Numba; PyTorch, its oneDNN, its MKL, what it compiles
     os.environ |= {"OPENBLAS_CORETYPE": "Haswell", "NUMBA_CPU_NAME": "haswell",
-                   "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2",
-                   "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+                   "NUMBA_CPU_FEATURES": "", "ATEN_CPU_CAPABILITY": "avx2",
+                   "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+                   "TORCHINDUCTOR_CPP_MARCH": "haswell"}
 
 import json
 import statistics
@@ -70,7 +71,7 @@ class Options:
     out: Path = Path("runs/speed")
     """Where speed.md, speed.json and speed.png go."""
     avx2: bool = False
-    """Hold everybody to the instructions of a processor with AVX2, where there are wider ones."""
+    """Hold what has a process of its own to the instructions of a processor with AVX2."""
     small: bool = False
     """Tiny networks and one round: does the benchmark itself work?"""
     child: str | None = None
@@ -385,6 +386,10 @@ def main(options: tyro.conf.OmitArgPrefixes[Options]):
     if unknown:
         raise SystemExit(f"unknown section {unknown.pop()!r}; choose from: {', '.join(SECTIONS)}")
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.avx2:  # of NumPy, which has begun here, but not in the processes of the contenders
+        found = np.show_config("dicts")["SIMD Extensions"]["found"]
+        os.environ["NPY_DISABLE_CPU_FEATURES"] = " ".join(
+            name for name in found if name == "X86_V4" or name.startswith("AVX512"))
     if options.small:
         options.rounds = 1
     results, parts = {}, []
