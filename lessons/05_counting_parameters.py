@@ -161,11 +161,11 @@ for name in ("dense", "static", "hashed", "dst"):
 #
 # In bytes a position, where the share d (density) holds free numbers: dense 12; dense with a mask
 # of one byte, as programs often have it, 13; sparse 16 d; hashed 12 d. Those are lines. Points
-# are arrays of wrn-28-2, measured (`lessons/results/speed-amd-epyc`).
+# are arrays of wrn-28-2, measured (`lessons/results/speed-avx512`).
 
 # %%
 MIB = 1_451_520 / 2**20  # a byte at each position of wrn-28-2's sparsifiable tensors
-table = (RESULTS / "speed-amd-epyc" / "speed.md").read_text(encoding="utf-8")
+table = (RESULTS / "speed-avx512" / "speed.md").read_text(encoding="utf-8")
 rows = re.findall(r"`wrn-28-2`, (0\.\d+) \| ([\d.]+) \| [\d.]+ \| ([\d.]+)", table)
 measured, arrays, engine = np.array(rows, float).T
 

@@ -171,7 +171,7 @@ show(figure, "12_roof", alt=f"""Speed against intensity, both axes logarithmic. 
 # Measured on two cores, `lessons/results`; × PyTorch: as many times as fast as its better layout.
 
 # %%
-text = (RESULTS / "speed-amd-epyc" / "networks.md").read_text(encoding="utf-8")
+text = (RESULTS / "speed-avx512" / "speed.md").read_text(encoding="utf-8")
 print(text[text.index("`wrn-28-2`"):text.index("`wrn-16-1`")])
 
 # %% [markdown]
@@ -200,7 +200,7 @@ else:
 # %% [markdown]
 # A step of `wrn-28-2` with DSR is 1,115 kernels at least, its batch 24. The paper's 200 epochs of
 # 500 steps in half an hour would leave 15.8 µs for each. On an H200 the GPU waited for the host,
-# which took 38: thrice the time of the kernels (`tests/GPU.md`).
+# which took 38: nearly four times as long as the kernels (`tests/GPU.md`).
 #
 # ## Check
 

@@ -77,7 +77,7 @@ def findings():
         return [(study, f"{kind}-{s}", f"{s}") for study, s in small]
 
     def also_of_residual(kind):
-        return [*at_each(kind), *((study, f"{kind}-0.9", f"{study}, 0.9")
+        return [*at_each(kind), *((study, f"{kind}-0.9", f"{study} at 0.9")
                                   for study in ("wrn-16-1", "wrn-28-2"))]
 
     return [

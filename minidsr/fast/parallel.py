@@ -13,6 +13,7 @@ import operator
 import os
 import sys
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -25,8 +26,8 @@ CHUNKS = 8  # enough to keep eight cores busy; a partial weight gradient is held
 CHUNK_IMAGES = 12  # at least: smaller chunks cost more calls than they bring work
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
-_helpers = ContextVar("_helpers", default=(None, 0))  # of the thread that is in threads():
-#                                                       an executor, and how many threads it has
+_helpers = ContextVar("_helpers", default=(None, 0))  # in the thread that is in threads(): the
+#                                                       executor, and how many helpers to ask of it
 _free = threading.Lock()  # held by the one threads() context of this process
 
 
@@ -61,7 +62,7 @@ def threads(count=None):
 
 
 def _after_fork():
-    """The child has none of its parent's threads: who hands them work waits for ever."""
+    """The child has none of its parent's threads, and their locks may be held for ever."""
     global _free
     _free = threading.Lock()
     _helpers.set((None, 0))
@@ -97,19 +98,27 @@ def map_chunks(work, n, xp=np):
     """[work(s) for s in chunks(n)], in that order, on the threads of the current context.
 
     The caller's thread takes one chunk after another, and so do the others as soon as they are
-    awake: to hand over each chunk by itself takes several times as long. An exception of work
-    leaves when no thread is at work any more.
+    awake: to hand over each chunk by itself takes several times as long. After an exception of
+    work no chunk is begun, and one comes out when no thread is at work any more.
     """
     pieces, (executor, count) = chunks(n, xp), _helpers.get()
-    results, waiting = [None] * len(pieces), enumerate(pieces)
+    results, waiting, helpers = [None] * len(pieces), deque(enumerate(pieces)), []
 
     def take():
-        for i, piece in waiting:  # of all threads; each chunk is given out once
-            results[i] = work(piece)
+        while waiting:
+            try:
+                i, piece = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            try:
+                results[i] = work(piece)
+            except BaseException:
+                waiting.clear()  # nobody begins another one
+                raise
 
-    helpers = [executor.submit(copy_context().run, take)  # np.errstate holds on them, too
-               for _ in range(min(count, len(pieces) - 1))]
     try:
+        for _ in range(min(count, len(pieces) - 1)):
+            helpers.append(executor.submit(copy_context().run, take))  # np.errstate holds, too
         take()
     finally:
         begun = [helper for helper in helpers if not helper.cancel()]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import correlate
+from threaded import all_at_work
 
 from minidsr.fast import blocked, parallel
 from minidsr.proof.cases import Windows, windows
@@ -87,7 +88,7 @@ def test_threads_do_not_change_one_bit(q, log_bytes):
     x, w, dy, g = draw_arrays(q, np.float32)
     results = []
     for count in (1, 2, 3):
-        with cut(8, 2**log_bytes), parallel.threads(count):
+        with cut(8, 2**log_bytes), all_at_work(count):
             results.append([blocked.forward(x, w, g), *blocked.backward(x, dy, w, g)])
     for result in results[1:]:
         for array, expected in zip(result, results[0], strict=True):

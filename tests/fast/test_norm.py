@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threaded import all_at_work
 
 from minidsr.fast import norm, parallel
 from minidsr.fast.engine import use
@@ -96,7 +97,7 @@ def test_threads_do_not_change_one_bit(shape, seed):
     for count in (1, 2, 3):
         layer = BatchNorm(shape[1])
         model = use(Sequential(norm=layer, relu=ReLU()), "sparse")
-        with parallel.threads(count), pytest.MonkeyPatch.context() as patch:
+        with all_at_work(count), pytest.MonkeyPatch.context() as patch:
             patch.setattr(parallel, "CHUNK_IMAGES", 2)
             y = model.forward(x, train=True)
             results.append([a.tobytes() for a in (

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threaded import all_at_work
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from minidsr import data
@@ -59,22 +60,15 @@ def test_results_come_in_the_order_of_the_chunks(n, count):
         assert parallel.map_chunks(work, n, DEVICE) == [slice(0, n)]
 
 
-def at_work(count):
-    """The threads that take chunks, if each of the first `count` waits until so many are there."""
-    meeting = threading.Barrier(count)  # opens when `count` threads wait at it
-
-    def work(piece):
-        if piece.start < count:
-            meeting.wait(timeout=60)
-        return threading.get_ident()
-
-    return set(parallel.map_chunks(work, parallel.CHUNKS))
+def at_work():
+    """The threads that work on chunks."""
+    return set(parallel.map_chunks(lambda piece: threading.get_ident(), 8))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_so_many_threads_work_at_once(count):
-    with parallel.threads(count) as given_count:
-        names = at_work(count)
+    with all_at_work(count) as given_count:
+        names = at_work()
     assert given_count == len(names) == count
     assert threading.get_ident() in names  # the caller's works, too
 
@@ -96,8 +90,7 @@ def test_a_thread_that_is_slow_leaves_chunks_to_others():
 
 
 def test_without_a_context_the_caller_works():
-    names = parallel.map_chunks(lambda piece: threading.get_ident(), 8)
-    assert set(names) == {threading.get_ident()}
+    assert at_work() == {threading.get_ident()}
 
 
 def test_all_cores_by_default():
@@ -118,16 +111,22 @@ def test_blas_has_one_thread_inside_and_its_own_number_outside():
 
 
 def test_errstate_reaches_the_threads():
+    caller, elsewhere = threading.get_ident(), []
+
     def work(piece):
+        if threading.get_ident() == caller:
+            return np.inf
+        elsewhere.append(piece)
         return np.ones(1) / np.zeros(1)
 
-    with parallel.threads(2):
+    with all_at_work(2):
         with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
             parallel.map_chunks(work, 8)
         with np.errstate(divide="ignore"):
             assert parallel.map_chunks(work, 8) == [np.inf] * 8
         with pytest.raises(RuntimeWarning):
             parallel.map_chunks(work, 8)
+    assert len(elsewhere) >= 3
 
 
 @pytest.mark.parametrize("bad", [0, 5, 7])
@@ -145,11 +144,26 @@ def test_exceptions_come_out(bad):
         assert parallel.map_chunks(lambda piece: piece.start, 8) == list(range(8))
 
 
+@pytest.mark.parametrize("of_the_caller", [True, False])
+def test_an_exception_waits_for_the_other_thread_and_no_chunk_is_begun_after_it(of_the_caller):
+    caller, done = threading.get_ident(), []
+
+    def work(piece):
+        if (threading.get_ident() == caller) == of_the_caller:
+            raise KeyError("here")
+        time.sleep(0.2)
+        done.append(piece)
+
+    with all_at_work(2), pytest.raises(KeyError, match="here"):
+        parallel.map_chunks(work, 8)
+    assert len(done) == 1
+
+
 def test_contexts_do_not_nest():
-    with parallel.threads(2):
+    with all_at_work(2):
         with pytest.raises(ValueError, match="under way"), parallel.threads(1):
             pass
-        assert len(at_work(2)) == 2  # the outer one goes on
+        assert len(at_work()) == 2  # the outer one goes on
     with parallel.threads(1) as count:
         assert count == 1
 
@@ -243,8 +257,9 @@ def test_a_forked_process_computes_and_trains(in_the_middle):
         model = Sequential(relu=ReLU())
         assert parallel.map_chunks(lambda piece: os.getpid(), 96) == [os.getpid()] * 8
         assert (model.forward(x) == x).all()
-        with parallel.threads(2):
-            assert len(parallel.map_chunks(lambda piece: piece, 96)) == 8
+        assert parallel._helpers.get() == (None, 0)
+        with all_at_work(2):
+            assert len(at_work()) == 2
         assert len(train(replace(SHORT, batch=100)).epochs) == 1
 
     def act():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threaded import all_at_work
 
 from minidsr.fast import blocked, parallel
 from minidsr.fast.engine import use
@@ -77,7 +78,7 @@ def test_threads_do_not_change_one_bit(q, density, length):
     arrays = draw_arrays(q, density, np.float32)
     results = []
     for count in (1, 2, 3):
-        with cut(8, length), parallel.threads(count):
+        with cut(8, length), all_at_work(count):
             results.append([a.tobytes() for a in by_sparse_conv(*arrays)])
     assert results[0] == results[1] == results[2]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threaded import all_at_work
 
 from minidsr.fast import norm, parallel, units
 from minidsr.fast.engine import use
@@ -108,7 +109,7 @@ def test_pooling_is_the_layers(shape, seed, threads):
     x = rng.choice([-np.inf, -1, 0, 0.5, 2, np.nan], size=shape, p=[.1, .2, .3, .2, .15, .05])
     for engine in ("plain", "sparse"):
         model = use(Sequential(pool=MaxPool2d(2)), engine)
-        with parallel.threads(threads):
+        with all_at_work(threads):
             y = model.forward(x, train=True)
             results.append([y, model.backward(np.arange(1.0, 1 + y.size).reshape(y.shape))])
     assert isinstance(model.units[0], units.MaxPool)
@@ -135,7 +136,7 @@ def test_a_batch_of_rows_is_as_an_image(threads, rows, seed):
                                fc2=Linear(5, 3, rng=rng, dtype=np.float64)), engine)
         make_sparse(model, 0.5, "uniform", rng)
         x = rng.standard_normal((rows, 6))
-        with parallel.threads(threads):
+        with all_at_work(threads):
             y = model.forward(x, train=True)
             found.append([y, model.backward(np.cos(y)), *(p.grad for p in model.params()),
                           model.forward(x[:1])])
@@ -309,7 +310,7 @@ def test_threads_do_not_change_one_bit(name, engine):
     for count in (1, 2, 3):
         model, rng = make(name, engine, np.float32)
         x = rng.standard_normal((25, 3, 32, 32)).astype(np.float32)
-        with parallel.threads(count):
+        with all_at_work(count):
             y = model.forward(x, train=True)
             arrays = [y, model.backward(np.cos(y)), *(p.grad for p in model.params())]
         found.append([a.tobytes() for a in (*arrays, *model.state().values())])

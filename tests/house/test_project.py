@@ -16,7 +16,7 @@ from collections import Counter
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from unittest.mock import patch
 
 import numpy as np
@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lessons import RESULTS
-from lessons.experiments import findings, pages, tables
+from lessons.experiments import findings, pages, speed, tables
 from lessons.experiments.figures import DRAWN
 from lessons.experiments.studies import STUDIES
 from minidsr import build, load
@@ -34,6 +34,7 @@ from minidsr.__main__ import main
 from minidsr.methods import METHODS
 from minidsr.proof import invariants
 from minidsr.reparam import reallocate
+from minidsr.run import compare
 from minidsr.run.compare import interval, interval_apart
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def read(path):
     return (ROOT / path).read_text(encoding="utf-8")
 
 
-BENCHMARK = ROOT / "lessons" / "results" / "speed-amd-epyc" / "speed.md"
+BENCHMARKS = [record / "speed.md" for record in speed.RECORDS.values()]
 README = read("README.md")
 
 
@@ -238,7 +239,79 @@ def test_tables_of_experiments_are_those_of_the_records():
     assert {name for _, what, name, _ in found if what == "table"} == set(STUDIES)
     assert all((pages.FIGURES / f"{name}_{what}.png").exists() for _, what, name, _ in found
                if what in DRAWN)
-    assert [pages.page(text) for text in texts] == texts
+    assert [pages.page(path) for path in pages.PAGES] == texts
+
+
+def test_the_short_table_of_speed_is_of_the_long_one(tmp_path):
+    """By hand: PyTorch's fastest form is torch.compile here, though none has 1.00."""
+    (tmp_path / "speed.md").write_text("""# Speed\n\nAMD, torch 2.13.0+cpu; and more.
+
+## Whole networks, by turns.
+
+`wrn-28-2`, batch 100, ms:
+
+| contender | training step | × PyTorch | forward | × PyTorch | images/s, step |
+| --- | --- | --- | --- | --- | --- |
+| PyTorch, NCHW | 40.1 (39 to 50) | 0.90 | 9.9 (9 to 10) | 1.00 | 1 |
+| PyTorch, torch.compile | 38.0 (30 to 60) | 0.98 | 9.8 (9 to 10) | 0.99 | 1 |
+| plain, dense | 100 (90 to 110) | 0.38 | 30 (29 to 31) | 0.33 | 1 |
+| blocked, dense | 50 (49 to 51) | 0.75 | 15 (14 to 16) | 0.60 | 1 |
+| sparse, DSR 0.9 | 19 (18 to 20) | 2.01 | 5.1 (5 to 6) | 1.90 | 1 |
+| sparse, DSR 0.99 | 9.5 (9 to 10) | 4.01 | 2.5 (2 to 3) | 3.90 | 1 |
+
+`wrn-16-1`, batch 100, ms:
+
+## A training step against sparsity.
+
+The sparse engine takes as long as blocked at density 0.62, as PyTorch at density 0.25.
+
+""", encoding="utf-8")
+    table = speed.steps(tmp_path).splitlines()
+    assert table[2] == "| PyTorch 2.13, dense, torch.compile | 38.0 | 0.98 | 9.8 | 0.99 |"
+    assert table[-1].endswith(" | 19 | 2.01 | 5.1 | 1.90 |") and len(table) == 6
+    assert speed.networks(tmp_path).endswith("`wrn-16-1`, batch 100, ms:")
+    assert speed.describe(tmp_path).endswith("blocked at sparsity 0.38 and PyTorch at 0.75.")
+    whole = (tmp_path / "speed.md").read_text(encoding="utf-8")
+    (tmp_path / "speed.md").write_text(whole.replace("0.25.", "never."), encoding="utf-8")
+    with pytest.raises(ValueError, match="no crossing"):
+        speed.describe(tmp_path)
+
+
+def test_numbers_in_the_note_on_speed_are_those_of_the_record():
+    record = speed.RECORDS["speed-avx512"]
+    found = json.loads((record / "speed.json").read_text(encoding="utf-8"))
+    note = " ".join(read("lessons/notes/speed.md").split())
+    mib = {name: f"{(peak - before) / 2**20:.0f}" for name, (before, peak) in (
+        (key.removeprefix("memory/"), value) for key, value in found.items()
+        if key.startswith("memory/"))}
+    assert (f"PyTorch {mib['PyTorch, channels-last']} (channels-last) and {mib['PyTorch, NCHW']}, "
+            f"`blocked` {mib['blocked, dense']}, `sparse` at sparsity 0.9 "
+            f"{mib['sparse, DSR 0.9']}," in note)
+    for model, digits in (("wrn-28-2", (".1f",) * 6), ("resnet50", (".0f",) * 5 + (".1f",))):
+        held = [found[f"state/{model}/{case}"] for case in (
+            "dense", "masks on dense", 0.5, 0.8, 0.9, 0.99)]
+        cells = [f"{(h['arrays'] + h['indices']) / 2**20:{d}}"
+                 for h, d in zip(held, digits, strict=True)]
+        assert f"| `{model}` | {' | '.join(cells)} |" in note
+    steps = [{name: float(cells[0].partition(" (")[0]) for name, cells in rows.items()}
+             for rows in (speed.rows(record, "wrn-28-2") for record in speed.RECORDS.values())]
+    with_avx512, with_avx2 = steps
+    slower = [f"{with_avx2[name] / with_avx512[name]:.1f} times" for name in (
+        "PyTorch, channels-last", "sparse, DSR 0.9")]
+    assert (f"PyTorch takes {slower[0]} as long as with AVX-512, sparse training at 0.9 "
+            f"{slower[1]}:" in note)
+    once, large, batch = (median(found[name]) for name in (
+        "reallocation/wrn-28-2", "reallocation/resnet50", "loading"))
+    assert f"`reallocate` takes {1e3 * once:.0f} ms for `wrn-28-2`, {large:.2f} s" in note
+    shares = [100 * batch / median(found[f"networks/{model}"]["step"]["sparse, DSR 0.99"])
+              for model in ("wrn-28-2", "wrn-16-1")]
+    assert (f"takes {1e3 * batch:.1f} ms to load and augment: {shares[0]:.1f} % of the fastest of "
+            f"these steps, {shares[1]:.1f} % of" in note)
+
+
+def test_readme_says_from_which_sparsity_on_sparse_is_faster():
+    *_, torch = speed.crossings(speed.RECORDS["speed-avx512"])
+    assert f"from a sparsity of about {torch:.2f} on" in " ".join(README.split())
 
 
 def test_a_difference_of_an_experiment_is_that_of_equal_seeds():
@@ -248,6 +321,23 @@ def test_a_difference_of_an_experiment_is_that_of_equal_seeds():
                        [5.2, -1.1, -8.6, -6.1, -3.4])
     mean, half = interval([5.2, -1.1, -8.6, -6.1, -3.4])
     assert f"| {mean:+.2f} ± {half:.2f} |" in tables.table(why)
+
+
+def test_gains_that_lessons_tell_are_those_of_the_records():
+    by_kind = {}
+    for result in compare.read([RESULTS / "shapes-small-cnn"])[0]:
+        kind, _, seed = result.path.name.rpartition("-")
+        by_kind.setdefault(kind, {})[seed] = result.last["test_accuracy"]
+    mean, half = interval([by_kind["dsr-0.95"][seed] - accuracy
+                           for seed, accuracy in by_kind["static-0.95"].items()])
+    for lesson, words in (
+            ("00_see_it_move", f"gains {mean:.1f} points over weights that stay where they are, "
+                               f"with an interval from {mean - half:.1f} to {mean + half:.1f}."),
+            ("06_sparse_from_the_start", f"DSR gains {mean:.1f} points over uniform (95 %")):
+        assert words in " ".join(read(f"lessons/{lesson}.py").replace("\n#", " ").split())
+    mean, half = interval([-d for d in STUDIES["origin"].differences("static-0.95")])
+    assert f"ended {mean:.1f} ± {half:.1f} points higher" in read(
+        "lessons/11_why_does_it_work.py")
 
 
 def test_a_difference_from_what_is_published_is_that_of_the_records():
@@ -327,7 +417,7 @@ def test_links(page, link):
 def test_long_pages_have_a_table_of_contents(page):
     """But README, which has three doors, and what a benchmark writes."""
     text = read(page)
-    if len(text.splitlines()) <= 100 or page in (ROOT / "README.md", BENCHMARK):
+    if len(text.splitlines()) <= 100 or page in (ROOT / "README.md", *BENCHMARKS):
         return
     for heading in re.findall(r"^## (.+)$", without_code(text), re.MULTILINE):
         assert f"](#{slug(heading)})" in text, heading
