@@ -154,9 +154,10 @@ def test_an_exception_waits_for_the_other_thread_and_no_chunk_is_begun_after_it(
         time.sleep(0.2)
         done.append(piece)
 
-    with all_at_work(2), pytest.raises(KeyError, match="here"):
-        parallel.map_chunks(work, 8)
-    assert len(done) == 1
+    with all_at_work(2):
+        with pytest.raises(KeyError, match="here"):
+            parallel.map_chunks(work, 8)
+        assert len(done) == 1  # at once: leaving the context waits, too
 
 
 def test_contexts_do_not_nest():
