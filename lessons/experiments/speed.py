@@ -32,7 +32,7 @@ def text(record):
 def networks(record):
     """The tables of all networks, as they are."""
     below = text(record).partition("## Whole networks")[2].partition("\n\n")[2]
-    return below.partition("\n\n## ")[0]
+    return below.partition("\n\n## ")[0].strip()
 
 
 def rows(record, model):
@@ -98,6 +98,8 @@ def by_kind(result):
 def main():
     """Print profile.json, of files before-SPARSITY-ROUND.json and after-SPARSITY-ROUND.json of
     `bench --profile --json` in a folder."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m lessons.experiments.speed FOLDER")
     found = {}
     for path in sorted(Path(sys.argv[1]).glob("*.json")):
         when, sparsity, _ = path.stem.split("-")
