@@ -93,6 +93,8 @@ def findings():
         of_pairs("above HashedNet", "small", None, *at_each("hashed")),
         of_pairs("above thin dense", "small", None, *at_each("thin-dense")),
         of_pairs("as good as compressed, which begins dense", "small", 1, *at_each("gradual")),
+        of_pairs("moving weights between tensors pays", "sensitivity", None,
+                 ("sensitivity", "dsr-0.95-pruned", "beside growth that gives each its own back")),
         of_pairs("above its final structure trained from the start", "origin", None,
                  ("origin", "ticket-static-0.95", "with the values DSR began with"),
                  ("origin", "fresh-static-0.95", "with others")),
