@@ -77,8 +77,8 @@ def findings():
         return [(study, f"{kind}-{s}", f"{s}") for study, s in small]
 
     def also_of_residual(kind):
-        return [*at_each(kind), *((study, f"{kind}-0.9", f"{study} at 0.9")
-                                  for study in ("wrn-16-1", "wrn-28-2"))]
+        return [*at_each(kind), *((study, f"{kind}-0.9", words) for study, words in (
+            ("wrn-16-1", "wrn-16-1 at 0.9"), ("wrn-28-2", "[wrn-28-2](paper.md) at 0.9")))]
 
     return [
         published("MNIST: DSR as published", 0.5, "mnist", "dsr"),
@@ -106,7 +106,7 @@ def findings():
                  ("structure", "dsr-0.95-reversed", "from reversed"),
                  ("why", "start-dsr-0.95-erk", "drawn shapes, from ERK"),
                  ("why", "start-dsr-0.95-reversed", "drawn shapes, from reversed")),
-        of_pairs("settings hardly matter", "sensitivity", 1, *(
+        of_pairs("our prediction: settings hardly matter", "sensitivity", 1, *(
             ("sensitivity", kind, words) for kind, words in STUDIES["sensitivity"].rows.items()
             if "_" in kind)),
     ]

@@ -150,9 +150,10 @@ def _runs_and_hours(runs):
 
 
 def summary(study):
-    """Means of all kinds of run in one line, the best first."""
+    """Means of all kinds of run in one line, the best first, and how far they are from the base."""
     kinds = sorted(study.rows, key=lambda kind: -study.summary(kind)[0])
-    return "; ".join("{} {:.2f} ± {:.2f}".format(study.rows[kind], *study.summary(kind)[:2])
+    return "; ".join(f"{study.rows[kind]} {study.summary(kind)[0]:.2f}"
+                     + f" ({against(study, kind).strip()})" * (kind != study.base)
                      for kind in kinds) + "."
 
 
