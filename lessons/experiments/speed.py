@@ -11,7 +11,7 @@ from lessons import RESULTS
 
 # The machine as it is, and held to AVX2.
 RECORDS = {name: RESULTS / name for name in ("speed-avx512", "speed-avx2")}
-FEW = {  # contenders of the short table: (name in the record, what it is)
+FEW = {  # contenders of the short table: {name in the record: what it is}
     "plain, dense": "`--engine plain`, the textbook, dense",
     "blocked, dense": "`--engine blocked`, dense",
     "sparse, DSR 0.9": "`--engine sparse`, DSR, sparsity 0.9"}

@@ -21,6 +21,7 @@ from contextvars import ContextVar, copy_context
 import numpy as np
 
 from ..backend import get_xp
+from ..checks import check_whole
 
 CHUNKS = 8  # enough to keep eight cores busy; a partial weight gradient is held for each
 CHUNK_IMAGES = 12  # at least: smaller chunks cost more calls than they bring work
@@ -48,8 +49,7 @@ def threads(count=None):
                          "a process of its own")
     try:
         count = available_cores() if count is None else count
-        if count < 1:
-            raise ValueError(f"threads must be 1 or more, not {count}")
+        check_whole("threads", count, least=1)
         _keep_freed_memory()
         with threadpool_limits(1), ThreadPoolExecutor(max(1, count - 1)) as executor:
             _helpers.set((executor, count - 1))

@@ -277,6 +277,21 @@ The sparse engine takes as long as blocked at density 0.62, as PyTorch at densit
         speed.describe(tmp_path)
 
 
+def test_parts_of_a_step_are_medians_of_the_profiles(tmp_path):
+    """By hand: of three profiles; convolutions are of two kinds, and all parts make a step."""
+    run = speed.by_kind({"profile": {"parts": [
+        {"part": "a", "unit": "Conv", "ms": 1}, {"part": "b", "unit": "Conv", "ms": 2},
+        {"part": "c", "unit": "NormConv", "ms": 4}, {"part": "loss", "unit": None, "ms": 8}]}})
+    assert run == {"Conv": 3, "NormConv": 4, "loss": 8}
+    runs = [run, run | {"Conv": 30}, run | {"Conv": 6}]
+    (tmp_path / "profile.json").write_text(json.dumps(
+        {"before": {"0.9": runs, "0.99": [run]}, "after": {"0.9": [run], "0.99": runs[1:2]}}))
+    header, _, convolutions, *_, step = speed.parts(tmp_path).splitlines()
+    assert header == "| ms | 0.9, before | 0.9, after | 0.99, before | 0.99, after |"
+    assert convolutions.endswith(" | 10.0 | 7.0 | 7.0 | 34.0 |")
+    assert step == "| a step | 18.0 | 15.0 | 15.0 | 42.0 |"
+
+
 def test_numbers_in_the_note_on_speed_are_those_of_the_record():
     record = speed.RECORDS["speed-avx512"]
     found = json.loads((record / "speed.json").read_text(encoding="utf-8"))
